@@ -1,0 +1,327 @@
+"""
+What can go wrong: the exception tree.
+
+The axis is whose fault it is, because that is what decides what to do next::
+
+    Qwen72BError             never raised itself
+      InvalidRequest         the caller's, before any I/O; also a ValueError
+        InvalidMessages      a chat message is not one
+        ModelNotFound        this Space has one model
+        InvalidOption        a URL, token, timeout or other setting
+      TransportError         the network's
+        ConnectFailed        DNS, refused, TLS or proxy; also a ConnectionError
+        RequestTimeout       one of the five clocks ran out; also a TimeoutError
+        StreamInterrupted    the answer was cut; also a ConnectionError
+        HTTPStatusError      a status that the protocol has no use for
+          AuthenticationError  401 or 403
+          RateLimited          429
+      ProtocolError          the Space broke the protocol
+        EndpointNotFound     it has no chat function
+        UnsupportedProtocol  it runs Gradio 3
+        InvalidServerMessage what it sent makes no sense
+        InvalidDiff          its edits do not fit the answer
+      SpaceError             the Space kept the protocol and said no
+        SpaceUnavailable     sleeping, building, paused or broken
+        QueueFull            too many people wait
+        QuotaExceeded        the GPU quota is used up
+        GenerationFailed     the app raised
+
+Every error carries ``partial`` (the text received before it), ``hint`` (what
+to do about it) and, as ``__cause__``, the exception that it translates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = [
+    "AuthenticationError",
+    "ConnectFailed",
+    "EndpointNotFound",
+    "GenerationFailed",
+    "HTTPStatusError",
+    "InvalidDiff",
+    "InvalidMessages",
+    "InvalidOption",
+    "InvalidRequest",
+    "InvalidServerMessage",
+    "ModelNotFound",
+    "ProtocolError",
+    "Qwen72BError",
+    "QueueFull",
+    "QuotaExceeded",
+    "RateLimited",
+    "RequestTimeout",
+    "SpaceError",
+    "SpaceUnavailable",
+    "StreamInterrupted",
+    "TransportError",
+    "UnsupportedProtocol",
+]
+
+
+def _restore(cls: type[Qwen72BError], args: tuple[Any, ...], state: dict[str, Any]) -> Qwen72BError:
+    """Rebuild a pickled error without running its ``__init__``."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class Qwen72BError(Exception):
+    """
+    The base of every error of this package; never raised itself.
+
+    Args:
+        reason: What happened, in one sentence.
+        hint: What the caller can do about it; may be empty.
+        partial: The part of the answer that had arrived.
+    """
+
+    def __init__(self, reason: str, *, hint: str = "", partial: str = "") -> None:
+        # One string only: OSError, a base of some of these, reads two
+        # arguments as errno and strerror.
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+        self.partial = partial
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.hint}" if self.hint else self.reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), (self.reason,), self.__dict__.copy())
+
+
+class InvalidRequest(Qwen72BError, ValueError):
+    """The caller asked for something that cannot be; nothing was sent."""
+
+
+class InvalidMessages(InvalidRequest):
+    """
+    A chat message is missing or malformed.
+
+    Args:
+        index: Position of the message in the caller's list, from 0; ``None``
+            if the fault is in no single message.
+    """
+
+    def __init__(
+        self, reason: str, *, index: int | None = None, hint: str = "", partial: str = ""
+    ) -> None:
+        super().__init__(reason, hint=hint, partial=partial)
+        self.index = index
+
+
+class ModelNotFound(InvalidRequest):
+    """The Space serves one model, and this is not its name."""
+
+
+class InvalidOption(InvalidRequest):
+    """A setting (URL, token, timeout, proxy, ...) has no usable value."""
+
+
+class TransportError(Qwen72BError):
+    """The network's fault."""
+
+
+class ConnectFailed(TransportError, ConnectionError):
+    """
+    No connection came about.
+
+    Args:
+        stage: What failed: ``"dns"``, ``"tcp"``, ``"tls"`` or ``"proxy"``.
+    """
+
+    def __init__(
+        self, reason: str, *, stage: str = "tcp", hint: str = "", partial: str = ""
+    ) -> None:
+        super().__init__(reason, hint=hint, partial=partial)
+        self.stage = stage
+
+
+class RequestTimeout(TransportError, TimeoutError):
+    """
+    One of the clocks of ``Timeout`` ran out.
+
+    Args:
+        phase: Which: ``"connect"``, ``"read"``, ``"queue"``, ``"first_token"``
+            or ``"total"``.
+    """
+
+    def __init__(
+        self, reason: str, *, phase: str = "total", hint: str = "", partial: str = ""
+    ) -> None:
+        super().__init__(reason, hint=hint, partial=partial)
+        self.phase = phase
+
+
+class StreamInterrupted(TransportError, ConnectionError):
+    """The answer was cut before its end; ``partial`` holds what had come."""
+
+
+class HTTPStatusError(TransportError):
+    """
+    The Space answered with a status that stands for a failure.
+
+    Args:
+        status_code: The HTTP status.
+        headers: The response's headers.
+        body: The beginning of the response's body, as text.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status_code: int = 0,
+        headers: Mapping[str, str] | None = None,
+        body: str = "",
+        hint: str = "",
+        partial: str = "",
+    ) -> None:
+        super().__init__(reason, hint=hint, partial=partial)
+        self.status_code = status_code
+        self.headers: dict[str, str] = dict(headers or {})
+        self.body = body
+
+
+class AuthenticationError(HTTPStatusError):
+    """The Space wants a login or a token, or refuses the one it got (401, 403)."""
+
+
+class RateLimited(HTTPStatusError):
+    """
+    Too many requests (429).
+
+    Args:
+        retry_after: Seconds to wait, as the server said; ``None`` if it did not.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        status_code: int = 429,
+        headers: Mapping[str, str] | None = None,
+        body: str = "",
+        hint: str = "",
+        partial: str = "",
+    ) -> None:
+        super().__init__(
+            reason,
+            status_code=status_code,
+            headers=headers,
+            body=body,
+            hint=hint,
+            partial=partial,
+        )
+        self.retry_after = retry_after
+
+
+class ProtocolError(Qwen72BError):
+    """The Space broke the protocol, or speaks one that is unknown here."""
+
+
+class EndpointNotFound(ProtocolError):
+    """The Space has no function that takes a prompt and a chat history."""
+
+
+class UnsupportedProtocol(ProtocolError):
+    """The Space runs Gradio 3, whose queue speaks WebSocket."""
+
+
+class InvalidServerMessage(ProtocolError):
+    """A message of the Space has a shape that the protocol does not allow."""
+
+
+class InvalidDiff(ProtocolError):
+    """An edit of the Space does not fit the value that it edits."""
+
+
+class SpaceError(Qwen72BError):
+    """The Space kept the protocol and refused or failed."""
+
+
+class SpaceUnavailable(SpaceError):
+    """
+    The Space itself is not running.
+
+    Args:
+        stage: The Hub's word for its state, such as ``"SLEEPING"``,
+            ``"BUILDING"``, ``"PAUSED"`` or ``"RUNTIME_ERROR"``; ``None`` if
+            unknown.
+        retry_after: Seconds to wait, as the server said; ``None`` if it did not.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        stage: str | None = None,
+        retry_after: float | None = None,
+        hint: str = "",
+        partial: str = "",
+    ) -> None:
+        super().__init__(reason, hint=hint, partial=partial)
+        self.stage = stage
+        self.retry_after = retry_after
+
+
+class QueueFull(SpaceError):
+    """
+    The Space's queue takes no more jobs for now.
+
+    Args:
+        retry_after: Seconds to wait, as the server said; ``None`` if it did not.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        hint: str = "",
+        partial: str = "",
+    ) -> None:
+        super().__init__(reason, hint=hint, partial=partial)
+        self.retry_after = retry_after
+
+
+class QuotaExceeded(SpaceError):
+    """
+    The GPU quota of this caller is used up.
+
+    Args:
+        retry_after: Seconds until it is renewed, read from the Space's words;
+            ``None`` if they name none.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        hint: str = "",
+        partial: str = "",
+    ) -> None:
+        super().__init__(reason, hint=hint, partial=partial)
+        self.retry_after = retry_after
+
+
+class GenerationFailed(SpaceError):
+    """
+    The Space's app raised while it worked on the job.
+
+    Args:
+        title: The title that the app gave its error (Gradio 5.25 and later);
+            ``None`` if it gave none.
+    """
+
+    def __init__(
+        self, reason: str, *, title: str | None = None, hint: str = "", partial: str = ""
+    ) -> None:
+        super().__init__(reason, hint=hint, partial=partial)
+        self.title = title
