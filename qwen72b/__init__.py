@@ -14,6 +14,8 @@ __version__ = "0.1.0"
 
 # Where each public name lives; read by __getattr__ and by the export test.
 _HOMES = {
+    "qwen72b.client": ("Client", "SpaceStatus"),
+    "qwen72b.clocks": ("Timeout",),
     "qwen72b.errors": (
         "AuthenticationError",
         "ConnectFailed",
@@ -48,6 +50,9 @@ _HOMES = {
         "Revised",
         "Started",
     ),
+    "qwen72b.reply": ("Reply", "Timings"),
+    "qwen72b.retry": ("Retry",),
+    "qwen72b.stream": ("Stream",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
