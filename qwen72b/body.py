@@ -36,7 +36,10 @@ class Body:
         self._call = call
         original = getattr(response.raw, "_original_response", None)
         coded = response.headers.get("content-encoding", "identity").lower() != "identity"
-        self._direct: Any = None if coded or not hasattr(original, "read1") else original
+        # urllib3 counts the bytes of a body of known length itself.
+        counted = getattr(response.raw, "length_remaining", None) is not None
+        plain = hasattr(original, "read1") and not coded and not counted
+        self._direct: Any = original if plain else None
 
     def read(self) -> bytes:
         """

@@ -236,7 +236,7 @@ class _Errand(Generic[T]):
         outcome: T | _Failed
         try:
             outcome = self._work()
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001  # raised again where it is awaited
             outcome = _Failed(exc)
         with self._lock:
             if not self._abandoned:

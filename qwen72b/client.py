@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
@@ -40,6 +40,9 @@ from .reply import Reply
 from .retry import Attempts, Retry
 from .stream import Stream
 from .transport import Secret, Transport, origin_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Client", "SpaceStatus"]
 
@@ -274,7 +277,7 @@ class Client:
             stream._close("Client.close()")
         self._transport.close()
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         self._check_open()
         return self
 

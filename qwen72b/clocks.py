@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from time import monotonic
-from typing import Union
 
 from .errors import InvalidOption, RequestTimeout
 
@@ -56,7 +55,7 @@ class Timeout:
                 )
 
 
-TimeoutLike = Union[Timeout, float, int, None]
+TimeoutLike = Timeout | float | int | None
 
 
 def to_timeout(value: TimeoutLike, default: Timeout) -> Timeout:

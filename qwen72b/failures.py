@@ -100,13 +100,14 @@ def translate(error: BaseException, call: Call, doing: str, url: str) -> Qwen72B
             stage="dns",
             hint="Check the network and the URL.",
         )
-    if has(urllib3_errors.ConnectTimeoutError, requests.ConnectTimeout):
-        return RequestTimeout(f"no connection to {host} came about in time.", phase="connect")
+    # Before the next: it is a kind of ConnectTimeoutError.
     if has(urllib3_errors.NewConnectionError):
         return ConnectFailed(
             f"{host} did not accept a connection: {_words(chain)}.",
             hint="Is the Space's server running there?",
         )
+    if has(urllib3_errors.ConnectTimeoutError, requests.ConnectTimeout):
+        return RequestTimeout(f"no connection to {host} came about in time.", phase="connect")
     if has(TimeoutError, urllib3_errors.ReadTimeoutError, requests.ReadTimeout):
         return RequestTimeout(f"{host} was silent while {doing}.", phase="read")
     if has(requests.exceptions.ContentDecodingError, urllib3_errors.DecodeError):

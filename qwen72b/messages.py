@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from .errors import InvalidMessages
 
@@ -19,7 +19,7 @@ __all__ = ["Messages", "Prompt", "Turn", "format_prompt", "read_messages", "to_p
 Turn = tuple[str, str]
 
 # What callers may pass: the list of role dicts, or the user's text alone.
-Messages = Union[str, list[Mapping[str, Any]], list[dict[str, Any]], list[dict[str, str]]]
+Messages = str | list[Mapping[str, Any]] | list[dict[str, Any]] | list[dict[str, str]]
 
 # OpenAI's newer name for the system role.
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}

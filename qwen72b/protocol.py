@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from io import StringIO
-from typing import Any
+from typing import Any, ClassVar
 
 from .config import Endpoint
 from .diff import apply_edits
@@ -385,7 +385,7 @@ class Job:
             "the Space closed the stream before the answer was complete.", hint="Ask again."
         )
 
-    _HANDLERS: dict[str, Callable[[Job, dict[str, Any]], list[Event]]] = {
+    _HANDLERS: ClassVar[dict[str, Callable[[Job, dict[str, Any]], list[Event]]]] = {
         "send_data": _send_data,
         "estimation": _estimation,
         "process_starts": _starts,

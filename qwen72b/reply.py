@@ -5,7 +5,10 @@ The whole answer to one question: text that knows how it came about.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Reply", "Timings"]
 
@@ -44,7 +47,7 @@ class Reply(str):
         text: str = "",
         timings: Timings | None = None,
         messages: list[dict[str, str]] | None = None,
-    ) -> Reply:
+    ) -> Self:
         reply = super().__new__(cls, text)
         reply.timings = timings
         reply.messages = list(messages or ())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from functools import partial
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -72,7 +73,7 @@ class CallConnection(HTTPConnection):
             # the handshake; a duplicate can be shut down all along.
             probe = sock.dup()
             self._probes.append(probe)
-            call.hang_up_with(lambda: shut_down(probe))
+            call.hang_up_with(partial(shut_down, probe))
             try:
                 for option in self.socket_options or ():
                     sock.setsockopt(*option)
@@ -141,7 +142,7 @@ class CallConnection(HTTPConnection):
             sock.call = call
         sock.settimeout(call.limit())
         if isinstance(sock, socket.socket):
-            call.hang_up_with(lambda: shut_down(sock))
+            call.hang_up_with(partial(shut_down, sock))
 
 
 class TLSCallConnection(CallConnection, HTTPSConnection):
@@ -201,7 +202,7 @@ class Adapter(HTTPAdapter):
         sockets for as long as any response of theirs is referenced.
         """
         for manager in [self.poolmanager, *self.proxy_manager.values()]:
-            for key in manager.pools.keys():
+            for key in manager.pools.keys():  # noqa: SIM118  # no mapping: it cannot be iterated
                 pool = manager.pools.get(key)
                 if pool is not None:
                     pool.close()

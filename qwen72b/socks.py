@@ -43,6 +43,6 @@ class _TLSSOCKSPool(SOCKSHTTPSConnectionPool):
     ConnectionCls = _TLSSOCKS
 
 
-def pools() -> dict[str, type[SOCKSHTTPConnectionPool] | type[SOCKSHTTPSConnectionPool]]:
+def pools() -> dict[str, type[SOCKSHTTPConnectionPool | SOCKSHTTPSConnectionPool]]:
     """Return the pool class of each scheme."""
     return {"http": _SOCKSPool, "https": _TLSSOCKSPool}

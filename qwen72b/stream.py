@@ -34,6 +34,8 @@ from .reply import Reply, Timings
 from .retry import Attempts
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .client import Client
 
 __all__ = ["Stream", "new_session_hash"]
@@ -193,7 +195,7 @@ class Stream(Iterator[str]):
         self._pending.clear()
         return batch
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         if self._begun is None:
             self._step()
         return self
