@@ -390,9 +390,9 @@ class Stream(Iterator[str]):
                     yield events
                     # A slow consumer is not the Space's silence.
                     clock.listen()
+            clock.rest()
             self._drain(body)
         finally:
-            clock.rest()
             body.close()
 
     def _open(self) -> tuple[Endpoint, Job, Body]:
