@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .exchange import Request
-from .script import Job
+from .job import Job
 
 __all__ = ["Ordered", "Record"]
 

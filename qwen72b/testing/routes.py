@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from .exchange import Body, Framing, Request, write_head
+from .job import Job, JobStream, StreamEnded
 from .layout import Role
-from .script import AwaitData, Estimation, Job, JobStream, StreamEnded, UnexpectedError
+from .script import AwaitData, Estimation, UnexpectedError
 from .steps import Respond, Stall, Step, page
 from .wire import Connection
 

@@ -12,17 +12,20 @@ import ssl
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .dialect import ChatFormat, Dialect, Protocol, find_dialect
 from .exchange import Request, read_request
+from .job import Job
 from .layout import Layout
 from .record import Ordered, Record
 from .routes import Exchange, Shape
-from .script import Job
-from .steps import Proceed, Respond, Step
-from .wire import Connection, ConnectionOver, Server
+from .server import Server
+from .steps import Respond, Step
+from .transcript import Transcript
+from .wire import Connection, ConnectionOver
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -113,6 +116,26 @@ class FakeSpace:
         self.reset()
         self._server = Server(self._handle, self._left, lambda: self.record.notify())
         self.config: dict[str, Any] = self.layout.config(dialect, self.url)
+
+    @classmethod
+    def from_transcript(cls, folder: str | Path, *, timing: bool = False) -> Self:
+        """
+        Play a recorded conversation, again for each client that asks for it.
+
+        Args:
+            folder: The recording of a scenario; see `qwen72b.testing.transcript`.
+            timing: Keep the recorded pauses; by default there are none.
+
+        Returns:
+            A Space that keeps the recording's config, statuses, headers, chunk
+            borders and end, whatever it is asked. It records requests, no jobs.
+        """
+        recorded = Transcript(folder, timing=timing)
+        space = cls(recorded.dialect)
+        space.config = recorded.config
+        space.fault("join", recorded.join, times=None)
+        space.fault("stream", recorded.stream, times=None)
+        return space
 
     # What the test says
 
@@ -342,7 +365,7 @@ class FakeSpace:
         else:
             for step in steps:
                 exchange.play(step)
-            if not isinstance(steps[-1], (Respond, Proceed)):
+            if not steps[-1].answers:
                 return False
         return request.headers.get("connection", "").lower() != "close"
 
