@@ -49,7 +49,7 @@ class Job:
         cancelled_at: When the client hung up, on `time.monotonic`'s clock.
         connection: The stream's connection, by number.
         outputs: What part each of the function's results plays.
-        replica: The cookie that the client had when it joined.
+        replica: The cookie of the client that joined it, with sticky sessions.
     """
 
     session_hash: str

@@ -110,11 +110,12 @@ class Record:
             self.changed.notify_all()
         return True
 
-    def start_job(self, session_hash: str, connection: int) -> Job | None:
+    def start_job(self, session_hash: str, replica: str | None, connection: int) -> Job | None:
         """Take a session's next waiting job."""
+        wanted = (session_hash, replica, "waiting")
         with self.changed:
             for job in self.jobs:
-                if job.session_hash == session_hash and job.state == "waiting":
+                if (job.session_hash, job.replica, job.state) == wanted:
                     job.state, job.connection = "running", connection
                     self.changed.notify_all()
                     return job

@@ -95,21 +95,26 @@ class Server:
 
         self._order(close)
 
-    def close(self) -> None:
+    def close(self, timeout: float = _CLOSE_SECONDS) -> None:
         """
         End at once: no connection, no thread and no socket stays.
 
+        Args:
+            timeout: Seconds that a test's own callable may still take.
+
         Raises:
-            RuntimeError: If a test's own callable does not return.
+            RuntimeError: If it does not return.
         """
+        if not self._watcher.is_alive():
+            return
         # First of all: a connection that comes in while the others end would be left behind.
         self.refuse(True)
-        deadline = time.monotonic() + _CLOSE_SECONDS
+        deadline = time.monotonic() + timeout
         while threads := self._running():
             for connection in list(self._open.values()):
                 connection.abandon()
             # A thread that was just starting may not have been in the list of open ones.
-            threads[0].join(0.05)
+            threads[0].join(0.02)
             if time.monotonic() > deadline:
                 raise RuntimeError(f"a script did not return: {threads[0].name}")
         self._order(None)

@@ -305,9 +305,17 @@ class FakeSpace:
 
     # Closing
 
-    def close(self) -> None:
-        """End at once: no connection, thread or socket stays. May be called again."""
-        self._server.close()
+    def close(self, timeout: float = 5.0) -> None:
+        """
+        End at once: no connection, thread or socket stays. May be called again.
+
+        Args:
+            timeout: Seconds that a script's own callable may still take.
+
+        Raises:
+            RuntimeError: If it does not return.
+        """
+        self._server.close(timeout)
 
     def __enter__(self) -> Self:
         return self
