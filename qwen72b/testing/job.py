@@ -224,7 +224,7 @@ class JobStream:
         if output is None:
             known = self._present()
             output = self._output([None] * len(self.job.outputs) if known is None else known)
-            output["is_generating"] = self._dialect.protocol in ("sse", "sse_v1")
+            output["is_generating"] = known is not None and not self._dialect.diffs
         if self._dialect.titles:
             fields = {"title": None, **fields}
         self.completed = True
@@ -235,7 +235,17 @@ class JobStream:
         """Send the ``process_completed`` of an exception."""
         self.start()
         output = self._dialect.error(text, title=title, quotes=quotes)
-        self.complete(output, success=False, **({"title": title} if title else {}))
+        self.complete(output, success=False)
+
+    def log(self, text: str, level: str) -> None:
+        """Send what ``gr.Info`` or ``gr.Warning`` sends."""
+        self.start()
+        extras: dict[str, Any] = {}
+        if self._dialect.error_extras:
+            extras = {"duration": 10.0, "visible": True}
+        if self._dialect.titles:
+            extras["title"] = level.capitalize()
+        self.message("log", log=text, level=level, **extras)
 
     def close_stream(self) -> None:
         """Say that nothing more comes, in the versions that do."""

@@ -148,8 +148,7 @@ class Log(StreamStep):
 
     def tell(self, stream: JobStream) -> None:
         """Say it."""
-        stream.start()
-        stream.message("log", log=self.text, level=self.level)
+        stream.log(self.text, self.level)
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,7 @@ def test_messages_about_the_job_are_sent_as_scripted() -> None:
             Estimation(0, 1),
             Start(),
             Log("careful", "warning"),
+            Log("so"),
             Progress(1, 4, desc="one"),
             Heartbeat(),
             "Hi",
@@ -210,12 +211,12 @@ def test_messages_about_the_job_are_sent_as_scripted() -> None:
         *["estimation"] * 2,
         "process_starts",
         "log",
+        "log",
         "progress",
-        "heartbeat",
     ]
     assert (said[0]["rank"], said[0]["queue_size"], said[0]["rank_eta"]) == (2, 3, 1.5)
-    assert (said[3]["log"], said[3]["level"]) == ("careful", "warning")
-    assert said[4]["progress_data"][0] == {
+    assert (said[3]["log"], said[3]["level"], said[3]["title"]) == ("careful", "warning", "Warning")
+    assert said[5]["progress_data"][0] == {
         "index": 1,
         "length": 4,
         "unit": "steps",
