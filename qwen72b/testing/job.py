@@ -45,7 +45,7 @@ class Job:
         system: The system text.
         state: ``waiting`` for a stream, ``running``, ``finished`` (a completion
             was sent), ``cancelled`` (the client hung up before) or ``broken``
-            (the script ended the stream without a completion).
+            (the script, or the end of the Space, ended the stream without one).
         cancelled_at: When the client hung up, on `time.monotonic`'s clock.
         connection: The stream's connection, by number.
         outputs: What part each of the function's results plays.
@@ -109,7 +109,8 @@ class JobStream:
         *,
         newline: str = "\n",
         clean: bool = False,
-        finished: Callable[[Job], None] = lambda job: None,
+        finished: Callable[[Job], None],
+        ended: Callable[[Job], None],
     ) -> None:
         self.connection: Connection = body.connection
         self.job = job
@@ -121,6 +122,7 @@ class JobStream:
         self._end = (newline * 2).encode()
         self._clean = clean
         self._finished = finished
+        self._ended = ended
         self._started = False
         self._pieces: list[str] = []
         self._said: list[Any] | None = None
@@ -255,6 +257,8 @@ class JobStream:
 
     def end(self) -> None:
         """End the body."""
+        # Before the end is sent: a client that leaves upon it has not cancelled anything.
+        self._ended(self.job)
         self._body.end()
 
     def _message(self, msg: str, fields: Mapping[str, Any]) -> bytes:

@@ -54,6 +54,7 @@ class Record:
         self.jobs: list[Job] = []
         self.cookies: dict[str, str] = {}
         self.failure: BaseException | None = None
+        self.closing = False
         self._faults: dict[str, deque[Ordered]] = {}
         self._answers: deque[Ordered] = deque()
         self._standing = standing
@@ -122,21 +123,19 @@ class Record:
         return None
 
     def finish_job(self, job: Job) -> None:
-        """Note that a completion is on its way."""
+        """Note that a completion is on its way; before it is, so that no client can be faster."""
         self._turn(job, "finished")
 
-    def break_job(self, job: Job) -> None:
-        """Note that a stream has ended without one."""
-        self._turn(job, "broken")
+    def leave_job(self, job: Job, *, hung_up: bool) -> None:
+        """Note that a stream has ended, if a completion was not sent before."""
+        # A Space that is closed hangs up on its clients, not they on it.
+        self._turn(job, "cancelled" if hung_up and not self.closing else "broken")
 
-    def cancel_jobs(self, connection: int) -> None:
+    def leave_connection(self, connection: int) -> None:
         """Note that a client has hung up."""
-        with self.changed:
-            for job in self.jobs:
-                if job.connection == connection and job.state == "running":
-                    job.cancelled_at = time.monotonic()
-                    job.state = "cancelled"
-            self.changed.notify_all()
+        for job in list(self.jobs):
+            if job.connection == connection:
+                self.leave_job(job, hung_up=True)
 
     def wait(self, found: Callable[[], _T | None], timeout: float, what: str) -> _T:
         """
@@ -164,6 +163,7 @@ class Record:
         with self.changed:
             if job.state == "running":
                 job.state = state
+                job.cancelled_at = time.monotonic() if state == "cancelled" else None
                 self.changed.notify_all()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -245,7 +246,7 @@ class Exchange:
             except StreamEnded:
                 return
             finally:
-                self._record.break_job(job)
+                self._record.leave_job(job, hung_up=self.connection.hung_up)
             job = self._start(session_hash)
             if job is not None:
                 stream = self._job_stream(job)
@@ -293,6 +294,7 @@ class Exchange:
             newline=space.shape.newline,
             clean=space.clean,
             finished=self._record.finish_job,
+            ended=partial(self._record.leave_job, hung_up=False),
         )
 
     def _tell(self, stream: JobStream, ordered: Ordered) -> None:

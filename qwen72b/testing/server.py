@@ -149,8 +149,8 @@ class Server:
                         self._accept()
                     elif event & _GONE and number in self._open:
                         self._poll.unregister(number)
-                        self._open[number].mark_hung_up()
-                        self._left(self._open[number])
+                        if self._open[number].mark_hung_up():
+                            self._left(self._open[number])
                 while self._orders:
                     self._orders.popleft()()
         for sock in (self._listener, self._ear, self._mouth):

@@ -315,6 +315,7 @@ class FakeSpace:
         Raises:
             RuntimeError: If it does not return.
         """
+        self.record.closing = True
         self._server.close(timeout)
 
     def __enter__(self) -> Self:
@@ -339,7 +340,7 @@ class FakeSpace:
             connection.wake()
 
     def _left(self, connection: Connection) -> None:
-        self.record.cancel_jobs(connection.number)
+        self.record.leave_connection(connection.number)
 
     def _handle(self, connection: Connection) -> None:
         self._open[connection.number] = connection
@@ -352,9 +353,7 @@ class FakeSpace:
             while self._serve(connection):
                 pass
         except ConnectionOver:
-            # Where the client's leaving shows in a failing write, the watcher may be later.
-            if connection.hung_up:
-                self._left(connection)
+            raise
         except Exception as exc:  # noqa: BLE001 - a test's own callable may raise anything
             # The test shall see it (when the Space is closed), and the client a cut.
             self.record.failure = exc

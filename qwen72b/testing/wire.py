@@ -145,11 +145,12 @@ class Connection:
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._dispose(self, self._sock)
 
-    def mark_hung_up(self) -> None:
-        """Note that the client is gone, and wake whoever waits."""
+    def mark_hung_up(self) -> bool:
+        """Note that the client is gone, and wake whoever waits; not if it was closed here."""
         with self._changed:
-            self.hung_up = True
+            self.hung_up = self.hung_up or not self._closed
             self._changed.notify_all()
+        return self.hung_up
 
     def abandon(self) -> None:
         """Wake the connection's thread, whatever it does, and have it end."""

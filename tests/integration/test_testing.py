@@ -300,7 +300,7 @@ def test_script_may_break_the_protocol() -> None:
             raw.ask(stream_target(space))
             assert raw.until(b"\r\n0\r\n\r\n").endswith(b": c\n\n\r\n0\r\n\r\n")
             assert b"data: not json\n\n" in raw.seen and b"data: \xff\n\n" in raw.seen
-        assert space.jobs[-1].state == "broken"
+        assert space.wait_for_job("broken").cancelled_at is None
 
 
 def test_unexpected_error_cuts_the_body() -> None:

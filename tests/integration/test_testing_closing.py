@@ -48,6 +48,7 @@ def test_close_ends_whatever_a_script_does(step: Step) -> None:
         space.close()
         space.close()
         assert space.open_connections == 0
+        assert [job.state for job in space.jobs] == ["broken"]
 
 
 @pytest.mark.parametrize("where", ["connect", "config"])
