@@ -79,14 +79,20 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             with gr.Column(scale=1):
                 modify_system = gr.Button("Set system prompt and clear history", scale=2)
             system_state = gr.Textbox(value=DEFAULT_SYSTEM, visible=False)
-        # Gradio 5 has two forms of history, role dicts and deprecated pairs;
-        # Gradio 6 has role dicts only, and no such argument.
-        form = {"type": "messages"} if GRADIO_MAJOR < 6 else {}
-        chatbot = gr.Chatbot(label="Qwen2-72B-Instruct", allow_tags=[], **form)
-        textbox = gr.Textbox(lines=1, label="Input")
+        # Gradio 5 has two forms of history and warns of both defaults; what is
+        # set here is all that Gradio 6 knows. No share button: it uploads.
+        only_here: dict[str, Any] = (
+            {"type": "messages", "allow_tags": True, "show_copy_button": True}
+            if GRADIO_MAJOR < 6
+            else {"buttons": ["copy", "copy_all"]}
+        )
+        chatbot = gr.Chatbot(label=backend.label, height="50vh", **only_here)
+        textbox = gr.Textbox(
+            lines=1, label="Input", placeholder="Type a message and press Enter", autofocus=True
+        )
         with gr.Row():
             clear_history = gr.Button("Clear history")
-            submit = gr.Button("Send")
+            submit = gr.Button("Send", variant="primary")
 
         talk = {
             "fn": model_chat,
@@ -94,6 +100,7 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             "outputs": [textbox, chatbot, system_input],
             "concurrency_limit": backend.concurrency,
             "concurrency_id": "model_chat",
+            "show_progress_on": chatbot,
         }
         textbox.submit(**talk)
         submit.click(**talk)
@@ -122,8 +129,11 @@ def modify_system_session(system: str) -> tuple[str, str, list[Any]]:
 
 
 def _header(backend: Backend) -> str:
-    answers = f"Answers come from **{backend.label}**."
-    return f"# Qwen2-72B-Instruct, local Space\n{answers} Nothing leaves this machine."
+    return (
+        "# Qwen2-72B-Instruct, local Space\n"
+        "The interface of the public Space, on a machine of your own. "
+        f"The answers come from **{backend.label}**."
+    )
 
 
 def _text(content: Any) -> str:

@@ -1,14 +1,15 @@
 """
 Runs the page: a Gradio app on a uvicorn of our own.
 
-``Blocks.launch`` is not used: it opens ports on all machines' behalf, and calls
-itself through ``HTTP_PROXY`` to see whether it runs, which fails behind one.
+``Blocks.launch`` is not used: to see whether it runs it calls itself, through
+``HTTP_PROXY`` if that is set, and fails.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import signal
 import socket
@@ -20,6 +21,13 @@ from qwen72b.errors import InvalidOption, SpaceUnavailable
 from qwen72b.local.generation import Backend
 
 __all__ = ["running", "serve"]
+
+# Gradio's pages ask for fonts at Google and a script at Cloudflare (seen in
+# 5.50); this keeps the browser on this machine. Inline scripts are Gradio's way.
+CONTENT_POLICY = (
+    b"content-security-policy",
+    b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'",
+)
 
 
 @contextlib.contextmanager
@@ -115,6 +123,7 @@ class _Space:
         self._started = False
         self._failure: Exception | None = None
         self._server: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="qwen72b-space", daemon=True)
 
     def start(self) -> None:
@@ -133,6 +142,10 @@ class _Space:
         if self._server is not None:
             self._server.should_exit = True
         self._thread.join()
+        # anyio tells its worker threads to end and does not wait for them.
+        for thread in threading.enumerate():
+            if self._loop is not None and getattr(thread, "loop", None) is self._loop:
+                thread.join()
 
     def _run(self) -> None:
         try:
@@ -143,6 +156,7 @@ class _Space:
             self._settled.set()
 
     async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
         # Both are read when gradio is imported.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -156,18 +170,23 @@ class _Space:
             raise InvalidOption(
                 "The local Space is not installed.", hint='Run: pip install "qwen72b[local]"'
             ) from exc
-        page = gradio.mount_gradio_app(
-            FastAPI(), build(self._backend), path="/", show_error=False, ssr_mode=False
-        )
+        blocks = build(self._backend)
+        # Gradio 5.50 prints "new /" here, and stdout is the answer's.
+        with contextlib.redirect_stdout(io.StringIO()):
+            page = gradio.mount_gradio_app(
+                FastAPI(), blocks, path="/", show_error=False, ssr_mode=False
+            )
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            async def told(message: Any) -> None:
+            async def passed_on(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"] = [*message["headers"], CONTENT_POLICY]
                 await send(message)
                 if message["type"] == "lifespan.startup.complete":
                     self._started = True
                     self._settled.set()
 
-            await page(scope, receive, told if scope["type"] == "lifespan" else send)
+            await page(scope, receive, passed_on)
 
         config = uvicorn.Config(
             app,
