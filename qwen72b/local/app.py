@@ -42,7 +42,7 @@ def build(backend: Backend) -> gr.Blocks:
     def model_chat(query: str, history: list[Any], system: str) -> Iterator[tuple[Any, Any, Any]]:
         """Answer the query; each yield is the whole text so far, as in the public Space."""
         if not (query or "").strip():
-            raise gr.Error("Type a message first.")
+            raise gr.Error("Type a message first.", print_exception=False)
         history = history or []
         asked = [*history, {"role": "user", "content": query}]
         messages = [{"role": "system", "content": system or ""}]
@@ -56,7 +56,7 @@ def build(backend: Backend) -> gr.Blocks:
                 answer += piece
                 yield "", [*asked, {"role": "assistant", "content": answer}], system
         except Qwen72BError as exc:
-            raise gr.Error(str(exc)) from exc
+            raise gr.Error(str(exc), print_exception=False) from exc
         finally:
             pieces.close()  # type: ignore[attr-defined]
 
@@ -79,10 +79,10 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             with gr.Column(scale=1):
                 modify_system = gr.Button("Set system prompt and clear history", scale=2)
             system_state = gr.Textbox(value=DEFAULT_SYSTEM, visible=False)
-        # Gradio 5 has two forms of history and warns of both defaults; what is
-        # set here is all that Gradio 6 knows. No share button: it uploads.
+        # Gradio 5 has two forms of history and warns of its defaults; what is
+        # set for it is all that Gradio 6 knows. No share button there: it uploads.
         only_here: dict[str, Any] = (
-            {"type": "messages", "allow_tags": True, "show_copy_button": True}
+            {"type": "messages", "allow_tags": True}
             if GRADIO_MAJOR < 6
             else {"buttons": ["copy", "copy_all"]}
         )

@@ -2,7 +2,7 @@
 What answers: a backend, and one answer in the making.
 
 Strategy: an answer is made by a thread of its own and handed over through a
-queue. The side that reads it can then look up twice a second even while the
+queue. The side that reads it can then look up now and then even while the
 model is silent (a long prompt, a busy server), which is what lets Gradio close
 the generator soon after its client has hung up: it can only do so between two
 yields.
@@ -22,8 +22,9 @@ __all__ = ["Backend", "Generation"]
 Messages = Sequence[Mapping[str, str]]
 
 # Seconds of silence after which an empty piece is yielded. A client that hangs
-# up meanwhile is noticed within this time; half of the second that is promised.
-KEEP_ALIVE = 0.5
+# up meanwhile is noticed within this time, which leaves the model the rest of
+# the second that is promised.
+KEEP_ALIVE = 0.25
 
 
 class Generation:
@@ -142,7 +143,7 @@ class Backend(ABC):
 
         Yields:
             Pieces of the answer; an empty one when there is nothing new for
-            half a second. Closing the iterator stops the answer.
+            a quarter of a second. Closing the iterator stops the answer.
 
         Raises:
             Qwen72BError: If the answer fails.

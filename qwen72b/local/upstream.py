@@ -4,6 +4,7 @@ A model behind an OpenAI-compatible server: vLLM, SGLang, Ollama, DashScope.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ class UpstreamBackend(Backend):
             except requests.RequestException as exc:
                 raise ConnectFailed(f"The upstream {self._url} cannot be reached: {exc}") from exc
             with response:
-                generation.on_stop(response.raw.shutdown)
+                generation.on_stop(lambda: _hang_up(response))
                 try:
                     finished = _emit(SSEClient(_chunks(response.raw)), generation)
                 except (OSError, HTTPError, ValueError) as exc:
@@ -125,6 +126,13 @@ class UpstreamBackend(Backend):
             headers=response.headers,
             body=text,
         )
+
+
+def _hang_up(response: Any) -> None:
+    """Wake the thread that reads the response; its close() would wait for it."""
+    # urllib3 says with these that there is nothing to shut down any more.
+    with contextlib.suppress(OSError, RuntimeError, ValueError):
+        response.raw.shutdown()
 
 
 def _chunks(raw: Any) -> Iterator[bytes]:
