@@ -178,7 +178,9 @@ class Lab:
 
     def blocks(self, options: argparse.Namespace) -> gr.Blocks:
         """Lay the page as the public Space does: the same components get the same ids."""
-        chatbot_options = {"type": options.type} if options.type and not is_six() else {}
+        # Gradio before 4.44 has pairs only, 6 has messages only: neither has a choice.
+        chooses = "type" in inspect.signature(gr.Chatbot.__init__).parameters
+        chatbot_options = {"type": options.type} if options.type and chooses else {}
         calls = {"concurrency_limit": options.concurrency}
         with gr.Blocks() as demo:
             gr.Markdown("<center>A lab in place of Qwen2-72B-Instruct</center>")
