@@ -10,56 +10,114 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from .aio import AsyncClient, AsyncStream
+    from .client import Client, SpaceStatus
+    from .clocks import Timeout
+    from .errors import (
+        AuthenticationError,
+        ConnectFailed,
+        EndpointNotFound,
+        GenerationFailed,
+        HTTPStatusError,
+        InvalidDiff,
+        InvalidMessages,
+        InvalidOption,
+        InvalidRequest,
+        InvalidServerMessage,
+        ModelNotFound,
+        ProtocolError,
+        QueueFull,
+        QuotaExceeded,
+        Qwen72BError,
+        RateLimited,
+        RequestTimeout,
+        SpaceError,
+        SpaceUnavailable,
+        StreamInterrupted,
+        TransportError,
+        UnsupportedProtocol,
+    )
+    from .events import (
+        Delta,
+        Event,
+        Finished,
+        Logged,
+        Progress,
+        Queued,
+        Revised,
+        Started,
+    )
+    from .provider import Qwen_Qwen_2_72B
+    from .reply import Reply, Timings
+    from .retry import Retry
+    from .stream import Stream
+
 __version__ = "0.1.0"
 
-# Where each public name lives; read by __getattr__ and by the export test.
+# Where each public name lives.
 _HOMES = {
-    "qwen72b.errors": (
-        "AuthenticationError",
-        "ConnectFailed",
-        "EndpointNotFound",
-        "GenerationFailed",
-        "HTTPStatusError",
-        "InvalidDiff",
-        "InvalidMessages",
-        "InvalidOption",
-        "InvalidRequest",
-        "InvalidServerMessage",
-        "ModelNotFound",
-        "ProtocolError",
-        "QueueFull",
-        "QuotaExceeded",
-        "Qwen72BError",
-        "RateLimited",
-        "RequestTimeout",
-        "SpaceError",
-        "SpaceUnavailable",
-        "StreamInterrupted",
-        "TransportError",
-        "UnsupportedProtocol",
-    ),
-    "qwen72b.events": (
-        "Delta",
-        "Event",
-        "Finished",
-        "Logged",
-        "Progress",
-        "Queued",
-        "Revised",
-        "Started",
-    ),
+    "aio": "AsyncClient AsyncStream",
+    "client": "Client SpaceStatus",
+    "clocks": "Timeout",
+    "errors": "AuthenticationError ConnectFailed EndpointNotFound GenerationFailed HTTPStatusError InvalidDiff InvalidMessages InvalidOption InvalidRequest InvalidServerMessage ModelNotFound ProtocolError QueueFull QuotaExceeded Qwen72BError RateLimited RequestTimeout SpaceError SpaceUnavailable StreamInterrupted TransportError UnsupportedProtocol",
+    "events": "Delta Event Finished Logged Progress Queued Revised Started",
+    "provider": "Qwen_Qwen_2_72B",
+    "reply": "Reply Timings",
+    "retry": "Retry",
+    "stream": "Stream",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted(_HOME_OF)
+__all__ = [
+    "AsyncClient",
+    "AsyncStream",
+    "AuthenticationError",
+    "Client",
+    "ConnectFailed",
+    "Delta",
+    "EndpointNotFound",
+    "Event",
+    "Finished",
+    "GenerationFailed",
+    "HTTPStatusError",
+    "InvalidDiff",
+    "InvalidMessages",
+    "InvalidOption",
+    "InvalidRequest",
+    "InvalidServerMessage",
+    "Logged",
+    "ModelNotFound",
+    "Progress",
+    "ProtocolError",
+    "QueueFull",
+    "Queued",
+    "QuotaExceeded",
+    "Qwen72BError",
+    "Qwen_Qwen_2_72B",
+    "RateLimited",
+    "Reply",
+    "RequestTimeout",
+    "Retry",
+    "Revised",
+    "SpaceError",
+    "SpaceStatus",
+    "SpaceUnavailable",
+    "Started",
+    "Stream",
+    "StreamInterrupted",
+    "Timeout",
+    "Timings",
+    "TransportError",
+    "UnsupportedProtocol",
+]
 
 
 def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME_OF[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value = getattr(import_module(home), name)
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{home}", __name__), name)
     globals()[name] = value
     return value
 

@@ -48,9 +48,9 @@ __all__ = [
     "InvalidServerMessage",
     "ModelNotFound",
     "ProtocolError",
-    "Qwen72BError",
     "QueueFull",
     "QuotaExceeded",
+    "Qwen72BError",
     "RateLimited",
     "RequestTimeout",
     "SpaceError",
@@ -253,6 +253,8 @@ class SpaceUnavailable(SpaceError):
         stage: The Hub's word for its state, such as ``"SLEEPING"``,
             ``"BUILDING"``, ``"PAUSED"`` or ``"RUNTIME_ERROR"``; ``None`` if
             unknown.
+        status_code: HTTP status of the page that came instead of an answer;
+            ``None`` if there was none.
         retry_after: Seconds to wait, as the server said; ``None`` if it did not.
     """
 
@@ -261,12 +263,14 @@ class SpaceUnavailable(SpaceError):
         reason: str,
         *,
         stage: str | None = None,
+        status_code: int | None = None,
         retry_after: float | None = None,
         hint: str = "",
         partial: str = "",
     ) -> None:
         super().__init__(reason, hint=hint, partial=partial)
         self.stage = stage
+        self.status_code = status_code
         self.retry_after = retry_after
 
 

@@ -9,7 +9,6 @@ in between. A job that fails raises; there is no event for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 __all__ = [
     "Delta",
@@ -125,4 +124,4 @@ class Finished:
     text: str
 
 
-Event = Union[Queued, Started, Delta, Revised, Progress, Logged, Finished]
+Event = Queued | Started | Delta | Revised | Progress | Logged | Finished

@@ -1,0 +1,373 @@
+"""
+Who keeps the client off the event loop? The async side, on asyncio and trio.
+
+Each method is its blocking twin in a worker thread. A stream costs one hop to
+a thread for each network read, not for each piece of text; between reads no
+thread is held, so a slow consumer holds the Space back and not its memory.
+No task group or cancel scope lives across a ``yield``, and each step may run
+in a task of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import current_token
+
+from .client import Client, SpaceStatus
+from .clocks import TimeoutLike
+from .errors import InvalidOption
+from .events import Event
+from .messages import Messages
+from .reply import Reply, Timings
+from .stream import Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["AsyncClient", "AsyncStream"]
+
+T = TypeVar("T")
+
+
+class AsyncStream(AsyncIterator[str]):
+    """
+    The answer to one question, as it comes: ``Stream`` for an event loop.
+
+    An async iterator of text, and an async context manager. Nothing is sent
+    before the first ``anext()`` or ``async with``. Made by
+    ``AsyncClient.stream``.
+
+    Leaving an ``async for`` loop early, cancelling the task, ``close()``, and
+    dropping the last reference all hang up, which is what stops the job in
+    the Space.
+
+    Args:
+        stream: The blocking stream, not yet begun.
+        threads: Bounds the threads that wait at once.
+    """
+
+    def __init__(self, stream: Stream, threads: Threads) -> None:
+        self._stream = stream
+        self._threads = threads
+        self._batch: deque[Event] = deque()
+
+    @property
+    def text(self) -> str:
+        """The answer so far; after the end, exactly the Space's final text."""
+        return self._stream.text
+
+    @property
+    def revised(self) -> bool:
+        """Whether text was taken back after iteration had handed it out."""
+        return self._stream.revised
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream is over: read to its end, failed, or closed."""
+        return self._stream.closed
+
+    @property
+    def timings(self) -> Timings:
+        """How long the answer took, or has taken so far."""
+        return self._stream.timings
+
+    def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034  # see Iteration
+        return Iteration(self, self.__anext__)
+
+    async def __anext__(self) -> str:
+        while True:
+            while self._batch:
+                chunk = self._stream.to_chunk(self._batch.popleft())
+                if chunk:
+                    return chunk
+            await self._fill()
+
+    def events(self) -> AsyncIterator[Event]:
+        """
+        Iterate over what happens, instead of over text.
+
+        Returns:
+            An iterator of ``Queued``, ``Started``, ``Delta``, ``Revised``,
+            ``Progress``, ``Logged`` and at last ``Finished``.
+        """
+        return Iteration(self, self._next_event)
+
+    async def result(self) -> Reply:
+        """
+        Wait for the end.
+
+        Returns:
+            The whole answer.
+
+        Raises:
+            Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
+        """
+        async for _ in self.events():
+            pass
+        # Nothing is left to wait for.
+        return self._stream.result()
+
+    async def close(self) -> None:
+        """Hang up; a waiting reader raises. Again does nothing."""
+        self._stream.close()
+
+    async def cancel(self) -> None:
+        """Hang up: the same as ``close``."""
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        """Hang up: the same as ``close``, under the name that async generators have."""
+        self._stream.close()
+
+    async def __aenter__(self) -> Self:
+        await self._hop(self._stream.__enter__)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stream.close()
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._stream).removeprefix('<')}"
+
+    def hang_up(self) -> None:
+        """Hang up where nothing can be awaited, as in a destructor."""
+        self._stream.close()
+
+    async def _next_event(self) -> Event:
+        while not self._batch:
+            await self._fill()
+        event = self._batch.popleft()
+        self._stream.to_chunk(event)
+        return event
+
+    async def _fill(self) -> None:
+        batch = await self._hop(self._stream.read_batch)
+        if not batch:
+            raise StopAsyncIteration
+        self._batch.extend(batch)
+
+    async def _hop(self, step: Callable[[], T]) -> T:
+        try:
+            return await self._threads.run(step)
+        except BaseException:
+            # Cancelled: the thread is still reading, and closing wakes it.
+            # Failed: then this frees what is left.
+            self._stream.close()
+            raise
+
+
+class Iteration(AsyncIterator[T], Generic[T]):
+    """
+    One ``async for`` over a stream, which hangs up when the loop is left.
+
+    An async generator would hang up late: its cleanup waits for the loop's
+    own finalizer. This object's ends with its last reference.
+
+    Args:
+        stream: The stream.
+        step: Waits for the next item.
+    """
+
+    def __init__(self, stream: AsyncStream, step: Callable[[], Awaitable[T]]) -> None:
+        self._stream = stream
+        self._step = step
+
+    def __aiter__(self) -> Iteration[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        return await self._step()
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._stream.close()
+
+    def __del__(self) -> None:
+        self._stream.hang_up()
+
+
+class Threads:
+    """
+    The threads that wait for an async client.
+
+    anyio's own limit of 40 threads for everything would make the 41st stream
+    wait for a whole answer, and a file elsewhere in the program with it.
+
+    Args:
+        most: How many may wait at once; ``None`` for any number.
+    """
+
+    def __init__(self, most: int | None) -> None:
+        self.most = most
+        self._limiter: tuple[object, CapacityLimiter] | None = None
+
+    async def run(self, step: Callable[[], T]) -> T:
+        """
+        Do a blocking step in a thread, which a cancelled task leaves behind.
+
+        Args:
+            step: The step.
+
+        Returns:
+            What it returned.
+        """
+        return await to_thread.run_sync(step, abandon_on_cancel=True, limiter=self._bound())
+
+    def _bound(self) -> CapacityLimiter:
+        # A limiter belongs to one event loop; a client may see several.
+        loop = current_token()
+        if self._limiter is None or self._limiter[0] != loop:
+            self._limiter = loop, CapacityLimiter(math.inf if self.most is None else self.most)
+        return self._limiter[1]
+
+
+class AsyncClient:
+    """
+    A Space to chat with: ``Client`` for an event loop, asyncio's or trio's.
+
+    Args:
+        base_url: As in ``Client``.
+        max_threads: How many streams may wait for the network at once; ``None``
+            for any number. A waiting thread costs about 26 kB of memory.
+        **options: Every other argument of ``Client``.
+
+    Raises:
+        InvalidOption: If an argument has no usable value.
+    """
+
+    def __init__(
+        self, base_url: str | None = None, *, max_threads: int | None = None, **options: Any
+    ) -> None:
+        if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
+            raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
+        self._client = Client(base_url, **options)
+        self._threads = Threads(max_threads)
+
+    @property
+    def base_url(self) -> str:
+        """Where the Space is."""
+        return self._client.base_url
+
+    @property
+    def blocking(self) -> Client:
+        """The blocking client that does the work; closed with this one."""
+        return self._client
+
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        system: str | None = None,
+        model: str | None = None,
+        timeout: TimeoutLike = None,
+    ) -> AsyncStream:
+        """
+        Ask the Space.
+
+        Args:
+            messages: As in ``Client.stream``.
+            system: As in ``Client.stream``.
+            model: As in ``Client.stream``.
+            timeout: As in ``Client.stream``.
+
+        Returns:
+            The answer as it comes; nothing is sent before it is first read.
+
+        Raises:
+            InvalidRequest: If an argument is refused or the client was closed.
+        """
+        return self.wrap(self._client.stream(messages, system=system, model=model, timeout=timeout))
+
+    def wrap(self, stream: Stream) -> AsyncStream:
+        """
+        Keep a stream of the blocking client off the event loop.
+
+        Args:
+            stream: The stream, not yet begun.
+
+        Returns:
+            Its async twin.
+        """
+        return AsyncStream(stream, self._threads)
+
+    async def ask(
+        self,
+        messages: Messages,
+        *,
+        system: str | None = None,
+        model: str | None = None,
+        timeout: TimeoutLike = None,
+    ) -> Reply:
+        """
+        Ask the Space and wait for the whole answer.
+
+        Args:
+            messages: As in ``Client.stream``.
+            system: As in ``Client.stream``.
+            model: As in ``Client.stream``.
+            timeout: As in ``Client.stream``.
+
+        Returns:
+            The answer: a ``str`` with ``timings`` and ``messages``.
+
+        Raises:
+            Qwen72BError: If there is none; ``partial`` has what came.
+        """
+        async with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
+            return await stream.result()
+
+    async def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:
+        """
+        Ask how the Space is doing.
+
+        Args:
+            timeout: As in ``Client.status``.
+
+        Returns:
+            What it and the Hub say.
+
+        Raises:
+            Qwen72BError: As in ``Client.status``.
+        """
+        return await self._threads.run(lambda: self._client.status(timeout=timeout))
+
+    async def close(self) -> None:
+        """End the client's open streams, whose readers get an error, and close its connections."""
+        self._client.close()
+
+    async def aclose(self) -> None:
+        """The same as ``close``, under the name that httpx has."""
+        self._client.close()
+
+    async def __aenter__(self) -> Self:
+        self._client.__enter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._client).removeprefix('<')}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_client": self._client, "most": self._threads.most}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._client = state["_client"]
+        self._threads = Threads(state["most"])

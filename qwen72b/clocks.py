@@ -1,0 +1,200 @@
+"""
+How long may each phase of a call take? ``Timeout`` says, ``Clock`` counts.
+
+A socket's own timeout starts anew with every byte, so a trickle of bytes or of
+heartbeats defeats it. These deadlines do not move with bytes: ``read`` moves
+with whole messages only, the others not at all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from time import monotonic
+
+from .errors import InvalidOption, RequestTimeout
+
+__all__ = ["Clock", "Timeout", "TimeoutLike", "to_timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """
+    Limits of one call, in seconds; ``None`` is no limit.
+
+    They cover the whole call, retries included, and each is kept to within
+    half a second.
+
+    Args:
+        connect: Until there is a connection: name, TCP, TLS, proxy, and
+            retries of these.
+        read: Longest silence: until a request is answered whole, and between
+            two whole messages of the stream. The default is three of the
+            heartbeats that Gradio sends every 15 seconds.
+        queue: From the join until the Space starts to work on the job.
+            Heartbeats do not count.
+        first_token: From then until the first text.
+        total: From the first request to the last text.
+    """
+
+    connect: float | None = 5.0
+    read: float | None = 45.0
+    queue: float | None = 600.0
+    first_token: float | None = 180.0
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            if type(value) not in (int, float) or math.isnan(value) or value <= 0:
+                raise InvalidOption(
+                    f"the timeout {field.name}={value!r} is not a positive number of seconds.",
+                    hint="None means no limit.",
+                )
+
+
+TimeoutLike = Timeout | float | int | None
+
+
+def to_timeout(value: TimeoutLike, default: Timeout) -> Timeout:
+    """
+    Read what a caller passed as a timeout.
+
+    Args:
+        value: A ``Timeout``; or seconds for the whole call; or ``None`` for
+            the default.
+        default: The limits that hold otherwise.
+
+    Returns:
+        The limits.
+
+    Raises:
+        InvalidOption: If the value is neither, or not positive.
+    """
+    if value is None:
+        return default
+    if isinstance(value, Timeout):
+        return value
+    return Timeout(
+        connect=default.connect,
+        read=default.read,
+        queue=default.queue,
+        first_token=default.first_token,
+        total=value,
+    )
+
+
+_MEANINGS = {
+    "connect": "no connection came about",
+    "read": "the Space was silent",
+    "queue": "the job was still waiting in the queue",
+    "first_token": "the Space had started but sent no text",
+    "total": "the answer was not complete",
+}
+
+_HINTS = {
+    "connect": "Check the network, the proxy and the URL.",
+    "read": "Is the Space alive? qwen72b status tells.",
+    "queue": "Ask again later, or raise Timeout(queue=...).",
+    "first_token": "Ask again, or raise Timeout(first_token=...).",
+    "total": "Raise the timeout, or ask for a shorter answer.",
+}
+
+
+class Clock:
+    """
+    The deadlines of one running call.
+
+    Args:
+        limits: How long each phase may take.
+    """
+
+    def __init__(self, limits: Timeout) -> None:
+        self._limits = limits
+        self._deadlines: dict[str, float] = {}
+        # The nearest deadline but that of ``read``, which moves so often that
+        # it is kept apart.
+        self._nearest = math.inf
+        self._read = math.inf
+
+    def start(self, phase: str, limit: float | None = None) -> None:
+        """
+        Start a phase's clock, unless it runs.
+
+        Args:
+            phase: A field's name in ``Timeout``, or any other with a limit.
+            limit: Seconds; the phase's own limit if ``None``.
+        """
+        limit = getattr(self._limits, phase) if limit is None else limit
+        if phase not in self._deadlines and limit is not None:
+            self._deadlines[phase] = monotonic() + limit
+            self._nearest = min(self._deadlines.values())
+
+    def stop(self, phase: str) -> None:
+        """
+        Stop a phase's clock.
+
+        Args:
+            phase: A field's name in ``Timeout``.
+        """
+        if self._deadlines.pop(phase, None) is not None:
+            self._nearest = min(self._deadlines.values(), default=math.inf)
+
+    def listen(self) -> None:
+        """Start the clock of silence anew: something is expected from now on."""
+        limit = self._limits.read
+        self._read = math.inf if limit is None else monotonic() + limit
+
+    def rest(self) -> None:
+        """Stop the clock of silence: nothing is expected."""
+        self._read = math.inf
+
+    def remaining(self) -> float | None:
+        """
+        Tell how long the call may still wait.
+
+        Returns:
+            Seconds, at least a millisecond; ``None`` without a limit.
+
+        Raises:
+            TimeoutError: If a deadline has passed.
+        """
+        deadline = min(self._nearest, self._read)
+        if deadline == math.inf:
+            return None
+        left = deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError("a deadline of the call has passed")
+        return max(left, 0.001)
+
+    def would_exceed(self, delay: float) -> bool:
+        """
+        Tell whether a wait of ``delay`` seconds would outlast a deadline.
+
+        Args:
+            delay: Seconds.
+        """
+        return monotonic() + delay >= min(self._nearest, self._read)
+
+    def expired(self) -> RequestTimeout | None:
+        """
+        Tell which clock ran out.
+
+        Returns:
+            The error to raise, or ``None`` if no deadline has passed.
+        """
+        # A hundredth of a second of grace: the system's own timer, which woke
+        # the caller, may run ahead of this one.
+        now = monotonic() + 0.01
+        passed = [(when, phase) for phase, when in self._deadlines.items() if when <= now]
+        if self._read <= now:
+            passed.append((self._read, "read"))
+        if not passed:
+            return None
+        phase = min(passed)[1]
+        limit = getattr(self._limits, phase)
+        return RequestTimeout(
+            f"{_MEANINGS[phase]} after {limit:g} s.", phase=phase, hint=_HINTS[phase]
+        )

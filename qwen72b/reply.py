@@ -1,0 +1,60 @@
+"""
+The whole answer to one question: text that knows how it came about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Reply", "Timings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """
+    How long an answer took, in seconds from the call.
+
+    Args:
+        queue: Until the Space started to work on it; ``None`` if it never said.
+        first_token: Until the first text; ``None`` if there was none.
+        total: Until the end.
+    """
+
+    queue: float | None
+    first_token: float | None
+    total: float
+
+
+class Reply(str):
+    """
+    The answer: a ``str`` in every respect, with more to say.
+
+    Args:
+        text: The answer.
+        timings: How long it took; ``None`` if unknown.
+        messages: The chat up to and with this answer, as role dicts.
+    """
+
+    timings: Timings | None
+    messages: list[dict[str, str]]
+
+    def __new__(
+        cls,
+        text: str = "",
+        timings: Timings | None = None,
+        messages: list[dict[str, str]] | None = None,
+    ) -> Self:
+        reply = super().__new__(cls, text)
+        reply.timings = timings
+        reply.messages = list(messages or ())
+        return reply
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return str(self), self.timings, self.messages
+
+    def _repr_markdown_(self) -> str:
+        return str(self)

@@ -1,0 +1,436 @@
+"""
+An answer as it comes.
+
+Strategy: one generator, ``_converse``, does all the talking with the Space, in
+plain order; each of its steps is one network read and yields the events that
+it brought. Whoever wants the next event runs one step. Closing from outside
+ends the call, which wakes the step that is blocked; the generator's own
+``finally`` then hangs up, in the thread that was reading.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from .body import Body
+from .call import Call
+from .chunks import Chunks
+from .clocks import Clock, Timeout
+from .config import Endpoint
+from .errors import AuthenticationError, QueueFull, Qwen72BError, StreamInterrupted
+from .events import Delta, Event, Finished, Revised, Started
+from .failures import IO_ERRORS, translate
+from .framing import Shield, read_events
+from .messages import Prompt
+from .protocol import Job
+from .reply import Reply, Timings
+from .retry import Attempts
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .client import Client
+
+__all__ = ["Stream", "new_session_hash"]
+
+log = logging.getLogger("qwen72b")
+
+# Seconds to wait, after the answer, for the end of the body, which lets the
+# connection be used again. Gradio ends it at once.
+_DRAIN = 0.25
+
+# Bytes of events to gather in one step, where more have come already.
+_BATCH_BYTES = 65536
+
+
+def new_session_hash() -> str:
+    """Make a session hash as browsers send it: 12 hexadecimal characters."""
+    return uuid4().hex[:12]
+
+
+class Stream(Iterator[str]):
+    """
+    The answer to one question, as it comes.
+
+    An iterator of text, and a context manager. Nothing is sent before the
+    first ``next()`` or ``with``. Made by ``Client.stream``.
+
+    Leaving a ``for`` loop early, ``close()``, and dropping the last reference
+    all hang up, which is what stops the job in the Space.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        prompt: Prompt,
+        *,
+        timeout: Timeout,
+        fallback: Endpoint | None = None,
+    ) -> None:
+        self._client = client
+        self._prompt = prompt
+        self._fallback = fallback
+        self._call = Call(Clock(timeout))
+        self._job: Job | None = None
+        self._chunks = Chunks()
+        self._pending: deque[Event] = deque()
+        self._session_hash = new_session_hash()
+        self._turn = threading.Lock()
+        self._steps = self._run()
+        self._closed_by = ""
+        self._over = False
+        self._begun: float | None = None
+        self._marks: dict[str, float] = {}
+
+    @property
+    def text(self) -> str:
+        """The answer so far; after the end, exactly the Space's final text."""
+        job = self._job
+        return "" if job is None else job.text
+
+    @property
+    def revised(self) -> bool:
+        """Whether text was taken back after iteration had handed it out."""
+        return self._chunks.revised
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream is over: read to its end, failed, or closed."""
+        return self._over or self._call.aborted
+
+    def __iter__(self) -> Generator[str, None, None]:
+        try:
+            while True:
+                try:
+                    chunk = self.__next__()
+                except StopIteration:
+                    return
+                yield chunk
+        finally:
+            # Also when the loop around it was left early.
+            self.close()
+
+    def __next__(self) -> str:
+        while True:
+            chunk = self.to_chunk(self._next_event())
+            if chunk:
+                return chunk
+
+    def events(self) -> Generator[Event, None, None]:
+        """
+        Iterate over what happens, instead of over text.
+
+        Yields:
+            ``Queued``, ``Started``, ``Delta``, ``Revised``, ``Progress``,
+            ``Logged`` and at last ``Finished``.
+
+        Raises:
+            Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
+        """
+        try:
+            while True:
+                try:
+                    event = self._next_event()
+                except StopIteration:
+                    return
+                self.to_chunk(event)
+                yield event
+        finally:
+            self.close()
+
+    def result(self) -> Reply:
+        """
+        Wait for the end.
+
+        Returns:
+            The whole answer.
+
+        Raises:
+            Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
+        """
+        for _ in self.events():
+            pass
+        if "total" not in self._marks:
+            raise self._closed_error()
+        return Reply(self.text, self.timings, self._chat())
+
+    @property
+    def timings(self) -> Timings:
+        """How long the answer took, or has taken so far."""
+        marks = self._marks
+        begun = self._begun
+        now = 0.0 if begun is None else monotonic() - begun
+        return Timings(marks.get("queue"), marks.get("first_token"), marks.get("total", now))
+
+    def close(self) -> None:
+        """Hang up, from any thread; a blocked reader wakes and raises. Again does nothing."""
+        self._close("close()")
+
+    def cancel(self) -> None:
+        """Hang up: the same as ``close``."""
+        self.close()
+
+    def read_batch(self) -> list[Event]:
+        """
+        Wait for one network read that brings events.
+
+        For callers that pay for each wait, such as the async side.
+
+        Returns:
+            The events that it brought, in order; empty at the end.
+
+        Raises:
+            Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
+        """
+        if not self._pending:
+            self._step()
+        batch = list(self._pending)
+        self._pending.clear()
+        return batch
+
+    def __enter__(self) -> Self:
+        if self._begun is None:
+            self._step()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # A half-made stream, whose arguments were refused, has nothing to close.
+        if hasattr(self, "_marks"):
+            self._close("garbage collection")
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "new" if self._begun is None else "open"
+        return f"<{type(self).__name__} {state}, {len(self.text)} characters>"
+
+    def _close(self, by: str) -> None:
+        if not self._over and not self._closed_by:
+            self._closed_by = by
+        self._call.abort()
+        self._release()
+
+    def _release(self) -> None:
+        """Free what an ended call holds, unless a reader is at work, who then does it."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._steps.close()
+            finally:
+                self._turn.release()
+
+    def _next_event(self) -> Event:
+        while not self._pending:
+            if not self._step():
+                raise StopIteration
+        return self._pending.popleft()
+
+    def _step(self) -> bool:
+        """Run the conversation to the next events; tell whether there were any."""
+        with self._turn:
+            if self._pending:
+                return True
+            try:
+                events = next(self._steps, None)
+            except BaseException as exc:
+                self._over = True
+                if isinstance(exc, Qwen72BError) and not exc.partial:
+                    exc.partial = self.text
+                raise
+        if self._call.aborted:
+            self._release()
+        if events is None:
+            if not self._over:
+                raise self._closed_error()
+            return False
+        self._pending.extend(events)
+        return True
+
+    def _closed_error(self) -> StreamInterrupted:
+        return StreamInterrupted(
+            f"the stream was ended by {self._closed_by or 'close()'} before the answer was complete.",
+            partial=self.text,
+        )
+
+    def to_chunk(self, event: Event) -> str:
+        """
+        Tell what iteration hands out for an event of ``read_batch``.
+
+        Args:
+            event: The event; each one once, in order.
+
+        Returns:
+            Text; empty for events that bring none.
+        """
+        if type(event) is Delta:
+            return self._chunks.delta(event.text)
+        if type(event) is Revised:
+            before = self._chunks.restarted
+            chunk = self._chunks.revision(event.text, event.offset)
+            if self._chunks.restarted and not before:
+                log.warning("The Space took text back; the answer starts over on a new line.")
+            return chunk
+        return ""
+
+    def _chat(self) -> list[dict[str, str]]:
+        prompt = self._prompt
+        turns = [*prompt.history, ("user", prompt.query), ("assistant", self.text)]
+        if prompt.system is not None:
+            turns.insert(0, ("system", prompt.system))
+        return [{"role": role, "content": text} for role, text in turns]
+
+    def _run(self) -> Generator[list[Event], None, None]:
+        """Yield the events of each network read, joining anew where that is safe."""
+        begun = self._begun = monotonic()
+        self._call.clock.start("total")
+        attempts = Attempts(self._client.retry, self._call)
+        lost = False
+        while True:
+            error: Qwen72BError
+            cause: BaseException | None = None
+            try:
+                for events in self._converse():
+                    self._mark(events, monotonic() - begun)
+                    yield events
+                return
+            except Qwen72BError as exc:
+                error = exc
+            except IO_ERRORS as exc:
+                cause = exc
+                error = translate(exc, self._call, "waiting for the answer", self._client.base_url)
+            if self._call.aborted:
+                raise self._closed_error() from (cause or error)
+            job = self._job
+            if job is None or job.has_text:
+                raise error from cause
+            if isinstance(error, QueueFull):
+                # The queue's word on the stream; the join had no retry of its own.
+                self._pause(attempts, error)
+            elif isinstance(error, StreamInterrupted) and job.joined and not lost:
+                lost = True
+                log.info("Lost the stream before any text; joining anew: %s", error.reason)
+            else:
+                raise error from cause
+            self._call.clock.stop("queue")
+            self._call.clock.stop("first_token")
+
+    def _pause(self, attempts: Attempts, error: Qwen72BError, *, repeatable: bool = False) -> None:
+        """Wait before another try, or raise; a deadline or a hang-up meanwhile is named."""
+        try:
+            attempts.pause(error, repeatable=repeatable)
+        except Qwen72BError:
+            raise
+        except OSError as exc:
+            if self._call.aborted:
+                raise self._closed_error() from error
+            raise (self._call.clock.expired() or error) from exc
+
+    def _mark(self, events: list[Event], now: float) -> None:
+        """Note the times of what happened, and set the clocks accordingly."""
+        marks, clock = self._marks, self._call.clock
+        for event in events:
+            kind = type(event)
+            if kind is Started:
+                marks["queue"] = now
+                clock.stop("queue")
+                clock.start("first_token")
+            elif kind is Delta or kind is Revised:
+                if "first_token" not in marks:
+                    marks["first_token"] = now
+                    clock.stop("first_token")
+            elif kind is Finished:
+                marks["total"] = now
+                self._over = True
+
+    def _converse(self) -> Generator[list[Event], None, None]:
+        """Ask once: join, then yield the events of each read until the body ends."""
+        endpoint, job, body = self._open()
+        clock = self._call.clock
+        shield = Shield()
+        skipped = 0
+        try:
+            while not job.done:
+                data = body.read()
+                if not data:
+                    job.receive_eof()
+                block = shield.feed(data)
+                while len(block) < _BATCH_BYTES and body.has_event():
+                    block += shield.feed(body.read())
+                if not block:
+                    self._call.limit()
+                    continue
+                clock.listen()
+                events: list[Event] = []
+                try:
+                    for text in read_events(block):
+                        events += job.receive_data(text)
+                except Qwen72BError:
+                    # What came before the failure is handed out before it.
+                    if events:
+                        yield events
+                    raise
+                if job.skipped > skipped:
+                    skipped = job.skipped
+                    log.warning("Skipped a message of the Space that is no JSON object.")
+                if job.upload is not None:
+                    self._client.upload(self._call, endpoint, job)
+                if events:
+                    yield events
+                    # A slow consumer is not the Space's silence.
+                    clock.listen()
+            clock.rest()
+            self._drain(body)
+        finally:
+            body.close()
+
+    def _open(self) -> tuple[Endpoint, Job, Body]:
+        """Join the queue and open the stream; in ``sse`` the stream comes first."""
+        client, call = self._client, self._call
+        attempts = Attempts(client.retry, call)
+        endpoint, fresh = client.endpoint(call, self._fallback)
+        while True:
+            job = self._job = Job(endpoint, self._prompt, session_hash=self._session_hash)
+            try:
+                call.clock.start("queue")
+                if not endpoint.protocol.stream_first:
+                    client.join(call, endpoint, job)
+                    break
+                return endpoint, job, client.open_stream(call, endpoint, job)
+            except Qwen72BError as error:
+                if fresh or not client.may_be_stale(error):
+                    self._pause(attempts, error)
+                    continue
+                # The Space may have changed since its configuration was read.
+                found, fresh = client.endpoint(call, self._fallback, instead_of=endpoint)
+                if found == endpoint and not isinstance(error, AuthenticationError):
+                    raise
+                endpoint = found
+        attempts = Attempts(client.retry, call)
+        while True:
+            try:
+                return endpoint, job, client.open_stream(call, endpoint, job)
+            except Qwen72BError as error:
+                # Refused before any byte: the job still waits to be heard.
+                self._pause(attempts, error, repeatable=True)
+
+    def _drain(self, body: Body) -> None:
+        """Read to the end of the body, if it comes soon, so that the connection can be kept."""
+        self._call.clock.start("drain", _DRAIN)
+        try:
+            while body.read():
+                pass
+        except IO_ERRORS:
+            # The answer is complete; only the connection is lost.
+            pass

@@ -1,0 +1,177 @@
+"""
+What was ordered, and what has happened? The memory of a `FakeSpace`.
+
+Strategy: one condition guards it all and announces every change, so that a
+test waits on what happens and never on the clock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .exchange import Request
+from .script import Job
+
+__all__ = ["Ordered", "Record"]
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class Ordered:
+    """
+    A script, and for how many more requests or jobs it stands.
+
+    Attributes:
+        steps: The script, or what makes one for a job.
+        times: For so many; None is for ever.
+        whole: What a server adds of its own is added.
+        delay: Seconds between pieces of text.
+    """
+
+    steps: tuple[Any, ...] | Callable[[Job], Iterable[Any]]
+    times: int | None
+    whole: bool = True
+    delay: float = 0.0
+
+
+class Record:
+    """
+    Scripts to come, requests and jobs that were.
+
+    Args:
+        standing: The script of jobs that have none of their own.
+    """
+
+    def __init__(self, standing: Ordered) -> None:
+        self.changed = threading.Condition()
+        self.requests: list[Request] = []
+        self.jobs: list[Job] = []
+        self.cookies: dict[str, str] = {}
+        self.failure: BaseException | None = None
+        self._faults: dict[str, deque[Ordered]] = {}
+        self._answers: deque[Ordered] = deque()
+        self._standing = standing
+
+    def notify(self) -> None:
+        """Have everyone who waits look again."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def order_answer(self, ordered: Ordered) -> None:
+        """Keep the script of jobs to come."""
+        with self.changed:
+            if ordered.times is None:
+                self._standing = ordered
+            else:
+                self._answers.append(ordered)
+
+    def order_fault(self, place: str, *ordered: Ordered, anew: bool = False) -> None:
+        """Keep the scripts of requests to come."""
+        with self.changed:
+            waiting = self._faults.setdefault(place, deque())
+            if anew:
+                waiting.clear()
+            waiting.extend(ordered)
+
+    def next_answer(self) -> Ordered:
+        """Take the script of the next job."""
+        with self.changed:
+            return _take(self._answers) or self._standing
+
+    def next_fault(self, *places: str) -> tuple[Any, ...] | None:
+        """Take the script of a request, if there is one."""
+        with self.changed:
+            for place in places:
+                ordered = _take(self._faults.get(place))
+                if ordered is not None:
+                    assert isinstance(ordered.steps, tuple)
+                    return ordered.steps
+        return None
+
+    def add_request(self, request: Request) -> None:
+        """Keep a request."""
+        with self.changed:
+            self.requests.append(request)
+            self.changed.notify_all()
+
+    def add_job(self, job: Job, max_size: int | None = None) -> bool:
+        """Keep a job, unless too many are open."""
+        with self.changed:
+            busy = sum(other.state in ("waiting", "running") for other in self.jobs)
+            if max_size is not None and busy >= max_size:
+                return False
+            self.jobs.append(job)
+            self.changed.notify_all()
+        return True
+
+    def start_job(self, session_hash: str, connection: int) -> Job | None:
+        """Take a session's next waiting job."""
+        with self.changed:
+            for job in self.jobs:
+                if job.session_hash == session_hash and job.state == "waiting":
+                    job.state, job.connection = "running", connection
+                    self.changed.notify_all()
+                    return job
+        return None
+
+    def finish_job(self, job: Job) -> None:
+        """Note that a completion is on its way."""
+        self._turn(job, "finished")
+
+    def break_job(self, job: Job) -> None:
+        """Note that a stream has ended without one."""
+        self._turn(job, "broken")
+
+    def cancel_jobs(self, connection: int) -> None:
+        """Note that a client has hung up."""
+        with self.changed:
+            for job in self.jobs:
+                if job.connection == connection and job.state == "running":
+                    job.cancelled_at = time.monotonic()
+                    job.state = "cancelled"
+            self.changed.notify_all()
+
+    def wait(self, found: Callable[[], _T | None], timeout: float, what: str) -> _T:
+        """
+        Wait until something is found.
+
+        Args:
+            found: Asked at every change; gives a false value until then.
+            timeout: Seconds.
+            what: Named in the error.
+
+        Raises:
+            TimeoutError: If it is not found; tells what did happen.
+        """
+        with self.changed:
+            result = self.changed.wait_for(found, timeout)
+            if not result:
+                jobs = ", ".join(job.state for job in self.jobs)
+                seen = ", ".join(f"{request.method} {request.target}" for request in self.requests)
+                raise TimeoutError(
+                    f"no {what} within {timeout} s; requests: [{seen}]; jobs: [{jobs}]"
+                )
+        return result
+
+    def _turn(self, job: Job, state: Any) -> None:
+        with self.changed:
+            if job.state == "running":
+                job.state = state
+                self.changed.notify_all()
+
+
+def _take(waiting: deque[Ordered] | None) -> Ordered | None:
+    if not waiting:
+        return None
+    ordered = waiting[0]
+    if ordered.times is not None:
+        ordered.times -= 1
+        if not ordered.times:
+            waiting.popleft()
+    return ordered

@@ -1,0 +1,375 @@
+"""
+Is anyone there? `FakeSpace`, a scripted Space on loopback.
+
+Strategy: the routes and refusals of a real Gradio server (`routes`); in front
+of them the faults that a test has ordered, behind them the scripts of its
+answers, and beside them a record of what the client did.
+"""
+
+from __future__ import annotations
+
+import ssl
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .dialect import ChatFormat, Dialect, Protocol, find_dialect
+from .exchange import Request, read_request
+from .layout import Layout
+from .record import Ordered, Record
+from .routes import Exchange, Shape
+from .script import Job
+from .steps import Proceed, Respond, Step
+from .wire import Connection, ConnectionOver, Server
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["DEFAULT_ANSWER", "FakeSpace", "words"]
+
+DEFAULT_ANSWER = "Hello! This is a fake Space; it says the same to everyone."
+"""What a `FakeSpace` without a script says, word by word."""
+
+_PLACES = ("connect", "config", "join", "stream", "login", "other")
+
+
+def words(text: str) -> list[str]:
+    """Cut a text into words, as a model's tokens: joined they are the text again."""
+    first, *others = text.split(" ")
+    return [first, *(" " + word for word in others)]
+
+
+class FakeSpace:
+    """
+    A scripted Gradio Space on 127.0.0.1.
+
+    ::
+
+        with FakeSpace(gradio="5.25.2") as space:
+            space.answer("Hel", "lo")
+            print(space.url)
+
+    Args:
+        gradio: The version that it speaks as, or a `Dialect` of one's own.
+        protocol: Another protocol than the version's.
+        prefix: Another prefix than the version's.
+        chat: Another form of the chatbot's value than the version's usual one.
+        layout: What is on the page.
+        shape: How streams are framed.
+        auth: A user and a password, for a Space with a login.
+        token: A token, for a private Space: asked for on every request.
+        token_status: The status without it.
+        sticky: Give each client a cookie, and know a session only by its own.
+        max_size: How many jobs may be joined and not finished.
+        clean: Clean the indentation of every text as Gradio's chatbot does.
+        tls: A server's context, to speak https.
+
+    Attributes:
+        config: What ``/config`` gives; a plain dictionary, to be changed at will.
+        dialect: How it speaks.
+        layout: What is on the page.
+        shape: How streams are framed; may be replaced at any time, as may the
+            settings that bear an argument's name.
+    """
+
+    def __init__(
+        self,
+        gradio: str | Dialect = "4.36.1",
+        *,
+        protocol: Protocol | None = None,
+        prefix: str | None = None,
+        chat: ChatFormat | None = None,
+        layout: Layout | None = None,
+        shape: Shape | None = None,
+        auth: tuple[str, str] | None = None,
+        token: str | None = None,
+        token_status: int = 404,
+        sticky: bool = False,
+        max_size: int | None = None,
+        clean: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        dialect = find_dialect(gradio) if isinstance(gradio, str) else gradio
+        if protocol is not None:
+            dialect = replace(dialect, protocol=protocol)
+        if prefix is not None:
+            dialect = replace(dialect, prefix=prefix)
+        if chat is not None:
+            dialect = replace(dialect, chat=chat)
+        self.dialect = dialect
+        self.layout = Layout() if layout is None else layout
+        self.shape = Shape() if shape is None else shape
+        self.auth = auth
+        self.token = token
+        self.token_status = token_status
+        self.sticky = sticky
+        self.max_size = max_size
+        self.clean = clean
+        self.secret = uuid.uuid4().hex
+        self._tls = tls
+        self._open: dict[int, Connection] = {}
+        self.reset()
+        self._server = Server(self._handle, self._left, lambda: self.record.notify())
+        self.config: dict[str, Any] = self.layout.config(dialect, self.url)
+
+    # What the test says
+
+    def answer(
+        self,
+        *steps: str | Step | Callable[[Job], Iterable[str | Step]],
+        times: int | None = None,
+        delay: float = 0.0,
+    ) -> None:
+        """
+        Script the answer of the next jobs.
+
+        What a real server adds is added: an estimation before, ``process_starts``
+        with the first text, the completion and the end after it.
+
+        Args:
+            steps: Text (each piece is an event of its own) and steps; or one
+                callable, which takes the `Job` and gives such steps.
+            times: For so many jobs; None: for all jobs from now on that are not
+                covered by a script with a number.
+            delay: Seconds between two pieces of text.
+        """
+        self.record.order_answer(Ordered(_script(steps), times, delay=delay))
+
+    def stream(
+        self,
+        *steps: str | Step | Callable[[Job], Iterable[str | Step]],
+        times: int | None = None,
+    ) -> None:
+        """
+        Script the whole stream of the next jobs: nothing is added but the body's end.
+
+        Args:
+            steps: As for `answer`.
+            times: As for `answer`.
+        """
+        self.record.order_answer(Ordered(_script(steps), times, whole=False))
+
+    def fault(self, where: str, *steps: Step, times: int | None = 1) -> None:
+        """
+        Script what the next requests of a kind meet instead of their answer.
+
+        After it the connection goes on if the last step is `Respond` or `Proceed`
+        (after ``connect``: if no step has ended it), and otherwise ends.
+
+        Args:
+            where: ``connect`` (before TLS and before any request), ``config``,
+                ``join``, ``stream``, ``login``, ``other``, or a method and path
+                such as ``"GET /api/spaces/owner/name"``.
+            steps: What happens.
+            times: For so many requests, then as usual; None: for all.
+        """
+        if where not in _PLACES and " /" not in where:
+            raise ValueError(f"{where!r} is none of {_PLACES}, nor a method and path")
+        self.record.order_fault(where, Ordered(steps, times))
+
+    def route(self, method: str, path: str, *responses: Respond) -> None:
+        """
+        Answer a path of its own: the responses in turn, the last one for ever.
+
+        Args:
+            method: Such as ``"GET"``.
+            path: Without a query.
+            responses: What to answer; at least one.
+        """
+        *passing, last = responses
+        turns = [Ordered((response,), 1) for response in passing]
+        self.record.order_fault(f"{method} {path}", *turns, Ordered((last,), None), anew=True)
+
+    def hub(self, space: str, *stages: str) -> None:
+        """
+        Play the Hub as well: ``GET /api/spaces/{owner}/{name}`` tells the stages in turn.
+
+        Args:
+            space: ``"owner/name"``.
+            stages: Such as ``"SLEEPING", "BUILDING", "RUNNING"``; the last one stays.
+        """
+        bodies = [{"id": space, "runtime": {"stage": stage}} for stage in stages]
+        self.route("GET", f"/api/spaces/{space}", *(Respond(body=body) for body in bodies))
+
+    def refuse(self, refusing: bool = True) -> None:
+        """Refuse connections (the port is closed), or accept them again."""
+        self._server.refuse(refusing)
+
+    def reset(self) -> None:
+        """Forget scripts, faults, requests and jobs; connections stay open."""
+        self.record = Record(Ordered(tuple(words(DEFAULT_ANSWER)), None))
+
+    # What the client did
+
+    @property
+    def url(self) -> str:
+        """The Space's address, without a slash at its end."""
+        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._server.port}"
+
+    @property
+    def requests(self) -> list[Request]:
+        """All requests so far, in order."""
+        return list(self.record.requests)
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All jobs so far, in order."""
+        return list(self.record.jobs)
+
+    @property
+    def connections(self) -> int:
+        """How many connections have been accepted."""
+        return self._server.connections
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        return self._server.open_connections
+
+    def wait_for_request(self, phase: str, count: int = 1, timeout: float = 5.0) -> Request:
+        """
+        Wait until a request of a kind has come.
+
+        Args:
+            phase: As `fault`'s ``where``, without ``connect``.
+            count: The how-manieth, from 1.
+            timeout: Seconds.
+
+        Returns:
+            The request.
+
+        Raises:
+            TimeoutError: If it has not come.
+        """
+
+        def found() -> Request | None:
+            hits = [r for r in self.record.requests if phase in (r.phase, f"{r.method} {r.path}")]
+            return hits[count - 1] if len(hits) >= count else None
+
+        return self.record.wait(found, timeout, f"request {count} of {phase}")
+
+    def wait_for_job(self, state: str = "finished", count: int = 1, timeout: float = 5.0) -> Job:
+        """
+        Wait until so many jobs are in a state.
+
+        Args:
+            state: One of `Job.state`'s.
+            count: How many.
+            timeout: Seconds.
+
+        Returns:
+            The last of them.
+
+        Raises:
+            TimeoutError: If there are fewer.
+        """
+
+        def found() -> Job | None:
+            hits = [job for job in self.record.jobs if job.state == state]
+            return hits[count - 1] if len(hits) >= count else None
+
+        return self.record.wait(found, timeout, f"job {count} that is {state}")
+
+    def wait_for_disconnect(self, count: int = 1, timeout: float = 5.0) -> Job:
+        """Wait until clients have hung up on so many jobs before the end; give the last."""
+        return self.wait_for_job("cancelled", count, timeout)
+
+    def wait_until_idle(self, timeout: float = 5.0) -> None:
+        """Wait (seconds) until no connection is open."""
+        self.record.wait(lambda: self.open_connections == 0, timeout, "end of all connections")
+
+    # Closing
+
+    def close(self) -> None:
+        """End at once: no connection, thread or socket stays. May be called again."""
+        self._server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        if error is None and self.record.failure is not None:
+            raise RuntimeError("a script of this FakeSpace failed") from self.record.failure
+
+    # The server's side
+
+    def wake(self, job: Job) -> None:
+        """Have a job's stream look whether what it waits for has come."""
+        connection = self._open.get(job.connection or 0)
+        if connection is not None:
+            connection.wake()
+
+    def _left(self, connection: Connection) -> None:
+        self.record.cancel_jobs(connection.number)
+
+    def _handle(self, connection: Connection) -> None:
+        self._open[connection.number] = connection
+        try:
+            greeting = _Greeting(connection)
+            for step in self.record.next_fault("connect") or ():
+                greeting.play(step)
+            if self._tls is not None:
+                connection.start_tls(self._tls)
+            while self._serve(connection):
+                pass
+        except ConnectionOver:
+            # Where the client's leaving shows in a failing write, the watcher may be later.
+            if connection.hung_up:
+                self._left(connection)
+        except Exception as exc:  # noqa: BLE001 - a test's own callable may raise anything
+            # The test shall see it (when the Space is closed), and the client a cut.
+            self.record.failure = exc
+        finally:
+            del self._open[connection.number]
+
+    def _serve(self, connection: Connection) -> bool:
+        """Answer one request; tell whether the connection goes on."""
+        request = read_request(connection)
+        request = replace(request, phase=self._phase(request))
+        exchange = Exchange(self, connection, request)
+        self.record.add_request(request)
+        steps = self.record.next_fault(f"{request.method} {request.path}", request.phase)
+        if steps is None:
+            exchange.proceed()
+        else:
+            for step in steps:
+                exchange.play(step)
+            if not isinstance(steps[-1], (Respond, Proceed)):
+                return False
+        return request.headers.get("connection", "").lower() != "close"
+
+    def _phase(self, request: Request) -> str:
+        doors = {
+            ("GET", "/config"): "config",
+            ("POST", self.dialect.join_path): "join",
+            ("GET", self.dialect.stream_path): "stream",
+            ("POST", "/login"): "login",
+        }
+        return doors.get((request.method, request.path), "other")
+
+
+class _Greeting:
+    """What comes before the first request: only bytes and time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def proceed(self) -> None:
+        """Go on to the first request, as it does at the end anyhow."""
+
+    def play(self, step: Step) -> None:
+        """Do one step."""
+        step.run(self)
+
+
+def _script(steps: tuple[Any, ...]) -> Any:
+    alone = steps[0] if len(steps) == 1 else None
+    return alone if callable(alone) else steps

@@ -1,0 +1,247 @@
+"""
+How does a request leave, and what may it carry where?
+
+The token and the prompt go to the configured base and nowhere else: redirects
+are followed within one origin only, and the token travels in a header that no
+``.netrc`` replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+from . import __version__
+from .body import Body
+from .call import Call
+from .errors import InvalidServerMessage, Qwen72BError
+from .failures import IO_ERRORS, translate
+from .sockets import Adapter
+
+__all__ = ["Secret", "Transport", "origin_of"]
+
+# Real configurations are below 1 MB; a hostile server must not fill memory.
+_MAX_BODY_BYTES = 16 * 1024 * 1024
+
+_MAX_REDIRECTS = 5
+
+_USER_AGENT = f"qwen72b/{__version__}"
+
+
+class Secret(AuthBase):
+    """
+    A Hugging Face token, as a header that never shows itself.
+
+    ``X-HF-Authorization`` is what the proxy before a Space accepts, and takes
+    away before the app sees it (gradio pull request 11700).
+
+    Args:
+        token: The token.
+        origin: The origin that may see it.
+    """
+
+    def __init__(self, token: str, origin: str) -> None:
+        self._token = token
+        self._origin = origin
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if origin_of(request.url or "") == self._origin:
+            request.headers["X-HF-Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
+class Transport:
+    """
+    Sends the requests of one client.
+
+    Args:
+        base_url: Where the Space is; without a slash at its end.
+        session: The caller's session, which is neither changed nor closed;
+            ``None`` for one of our own.
+        secret: The token, if there is one.
+        proxy: URL of a proxy for all requests.
+        verify: As in requests; ``None`` leaves it to the session.
+        cert: Client certificate, as in requests.
+        headers: Sent with every request.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        session: requests.Session | None = None,
+        secret: Secret | None = None,
+        proxy: str | None = None,
+        verify: bool | str | None = None,
+        cert: str | tuple[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self._foreign = session
+        self._own: requests.Session | None = None
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._options: dict[str, Any] = {"auth": secret, "allow_redirects": False, "stream": True}
+        if proxy is not None:
+            self._options["proxies"] = {"http": proxy, "https": proxy}
+        if verify is not None:
+            self._options["verify"] = verify
+        if cert is not None:
+            self._options["cert"] = cert
+        self._origin = origin_of(base_url)
+        self._headers = {
+            "Origin": self._origin,
+            "Referer": f"{base_url}/",
+            **(headers or {}),
+        }
+
+    def send(
+        self,
+        call: Call,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        query: Mapping[str, str] | None = None,
+        payload: Any = None,
+        form: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> requests.Response:
+        """
+        Make a request and wait for the head of its response.
+
+        Args:
+            call: The call that it belongs to.
+            method: HTTP method.
+            path: Path below the base; or a whole URL.
+            doing: What this is for, as in "while ...".
+            query: Query parameters.
+            payload: JSON body.
+            form: Form body.
+            accept: Media type that is wanted.
+
+        Returns:
+            The response; its body is unread.
+
+        Raises:
+            Qwen72BError: If there was none.
+        """
+        url = path if "://" in path else self.base_url + path
+        headers = {"User-Agent": _USER_AGENT, "Accept": accept}
+        if origin_of(url) == self._origin:
+            # The caller's headers may be as secret as the token.
+            headers.update(self._headers)
+        body: bytes | Mapping[str, str] | None = form
+        if payload is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+        call.clock.listen()
+        try:
+            for _ in range(_MAX_REDIRECTS):
+                response = self._request(
+                    call, method, url, params=query, data=body, headers=headers
+                )
+                target = urljoin(response.url or url, response.headers.get("location", ""))
+                if response.status_code not in (307, 308) or origin_of(target) != origin_of(url):
+                    break
+                response.close()
+                url, query = target, None
+        except IO_ERRORS as exc:
+            raise translate(exc, call, doing, url) from exc
+        return response
+
+    def read(self, response: requests.Response, call: Call, *, doing: str) -> str:
+        """
+        Read a whole body, within bounds.
+
+        Args:
+            response: The response.
+            call: The call that it belongs to.
+            doing: What this is for, as in "while ...".
+
+        Returns:
+            The body as text; malformed UTF-8 becomes U+FFFD.
+
+        Raises:
+            Qwen72BError: If it does not come whole, or is larger than 16 MiB.
+        """
+        body = Body(response, call)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while chunk := body.read():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > _MAX_BODY_BYTES:
+                    raise InvalidServerMessage(
+                        f"the Space sent more than {_MAX_BODY_BYTES >> 20} MiB while {doing}."
+                    )
+                call.limit()
+        except Qwen72BError:
+            raise
+        except IO_ERRORS as exc:
+            raise translate(exc, call, doing, response.url or self.base_url) from exc
+        finally:
+            body.close()
+            call.clock.rest()
+        return b"".join(chunks).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Close the connections of our own session."""
+        with self._lock:
+            own, self._own = self._own, None
+        if own is not None and self._pid == os.getpid():
+            own.close()
+
+    def _request(self, call: Call, method: str, url: str, **fields: Any) -> requests.Response:
+        # Every step below is bounded by the call; this is for the sessions of
+        # callers, whose connections do not know it.
+        limit = call.limit()
+        fields = {**self._options, **fields, "timeout": (limit, limit)}
+        if self._foreign is None:
+            with call.current():
+                return self._session().request(method, url, **fields)
+        foreign = self._foreign
+        response = call.run(
+            lambda: foreign.request(method, url, **fields), discard=requests.Response.close
+        )
+        call.watch(response.raw.shutdown)
+        return response
+
+    def _session(self) -> requests.Session:
+        with self._lock:
+            if self._own is None or self._pid != os.getpid():
+                # After a fork the parent goes on using the inherited sockets.
+                self._pid = os.getpid()
+                self._own = requests.Session()
+                self._own.mount("http://", Adapter())
+                self._own.mount("https://", Adapter())
+            return self._own
+
+
+def origin_of(url: str) -> str:
+    """
+    Tell the origin of a URL: its scheme, host, and port unless it is the usual one.
+
+    Args:
+        url: The URL.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        port = None
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}" + ("" if port == default else f":{port}")
