@@ -1,0 +1,251 @@
+"""
+Play recordings back to the client, and say what came of it.
+
+::
+
+    python tests/replay.py FOLDER
+
+runs every recording below FOLDER through ``Client.stream`` and prints a table
+per version. The exit status is 1 if any of them came out wrong. The server
+keeps status, headers and chunk borders as they were recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from recordings import Headers, Outcome, Recording, find_recordings
+
+from qwen72b import (
+    Client,
+    Delta,
+    Finished,
+    Qwen72BError,
+    Revised,
+    SpaceError,
+    Stream,
+    StreamInterrupted,
+)
+
+__all__ = ["check", "play"]
+
+# Seconds to wait for what takes milliseconds.
+PATIENCE = 10
+
+
+class _Player(ThreadingHTTPServer):
+    """Serves one recording."""
+
+    daemon_threads = True
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        config = json.loads(recording.config)
+        prefix = config.get("api_prefix") or ""
+        # Gradio 4.0 opens the stream first and asks for the data on it.
+        self.stream_first = config.get("protocol") == "sse"
+        names = ("data", "join") if self.stream_first else ("join", "data")
+        self.join_path, self.stream_path = (f"{prefix}/queue/{name}" for name in names)
+        self.recording = recording
+        self.joins: list[dict[str, Any]] = []
+        self.joined = threading.Event()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Player
+
+    def do_GET(self) -> None:
+        recording, path = self.server.recording, urlsplit(self.path).path
+        if path == "/config":
+            length = ("content-length", str(len(recording.config)))
+            self._head(200, [("content-type", "application/json"), length])
+            self.wfile.write(recording.config)
+        elif path == self.server.stream_path:
+            self._head(recording.stream_status, recording.stream_headers)
+            self._stream(recording)
+        else:
+            self._head(404, [("content-length", "0")])
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.path.rstrip("?") != self.server.join_path:
+            self._head(404, [("content-length", "0")])
+            return
+        self.server.joins.append(json.loads(body))
+        self._head(self.server.recording.join_status, self.server.recording.join_headers)
+        self.wfile.write(self.server.recording.join_body)
+        self.server.joined.set()
+
+    def _stream(self, recording: Recording) -> None:
+        for chunk in recording.chunks:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            if self.server.stream_first and b'"send_data"' in chunk:
+                self.server.joined.wait(PATIENCE)
+        if recording.complete:
+            self.wfile.write(b"0\r\n\r\n")
+        else:
+            self.close_connection = True
+
+    def _head(self, status: int, headers: Headers) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+
+    def handle(self) -> None:
+        # A client that leaves early is not the server's fault.
+        try:
+            super().handle()
+        except ConnectionError:
+            self.close_connection = True
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing: the client's view is what counts."""
+
+
+@contextmanager
+def play(recording: Recording) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Serve a recording; yield the base URL and the list of joins that come in."""
+    with _Player(recording) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", server.joins
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def check(recording: Recording) -> list[str]:
+    """
+    Play a recording to the client and compare.
+
+    Returns:
+        What is wrong; empty if nothing is.
+    """
+    question, system = _question(recording)
+    messages: list[dict[str, str]] = []
+    for user, assistant in recording.history:
+        messages.append({"role": "user", "content": user})
+        messages.append({"role": "assistant", "content": assistant})
+    messages.append({"role": "user", "content": question})
+    with play(recording) as (base_url, joins), Client(base_url) as client:
+        faults = _check_chunks(client.stream(messages, system=system), recording.outcome)
+        faults += _check_events(client.stream(messages, system=system), recording.outcome)
+    return faults + _check_join(recording, joins)
+
+
+def _question(recording: Recording) -> tuple[str, str]:
+    if recording.request is None:
+        return "A question that was not kept", "And its system text"
+    query, _, system = recording.request["data"]
+    return query, system
+
+
+def _check_chunks(stream: Stream, outcome: Outcome) -> list[str]:
+    """Iterate as most users do; the pieces joined are what they see."""
+    chunks: list[str] = []
+    error: Qwen72BError | None = None
+    try:
+        chunks.extend(stream)
+    except Qwen72BError as exc:
+        error = exc
+    faults = _check_error(error, outcome)
+    joined, wanted = "".join(chunks), _last(outcome)
+    if stream.text != wanted:
+        faults.append(f"stream.text is {stream.text!r:.80}, not {wanted!r:.80}")
+    if outcome.taken_back == "nothing":
+        right = joined == wanted
+    elif outcome.taken_back == "white space":
+        right = "".join(joined.split()) == "".join(wanted.split())
+    else:
+        right = joined.endswith(wanted)
+    if not right:
+        faults.append(f"the chunks make {joined!r:.80}, not {wanted!r:.80}")
+    return faults
+
+
+def _check_events(stream: Stream, outcome: Outcome) -> list[str]:
+    """Follow the events; what they add and take back must be the server's text."""
+    text = ""
+    finished: str | None = None
+    error: Qwen72BError | None = None
+    try:
+        for event in stream.events():
+            if isinstance(event, Delta):
+                text += event.text
+            elif isinstance(event, Revised):
+                text = text[: event.offset] + event.text
+            elif isinstance(event, Finished):
+                finished = event.text
+    except Qwen72BError as exc:
+        error = exc
+    faults = _check_error(error, outcome)
+    if text != _last(outcome):
+        faults.append(f"the events make {text!r:.80}, not {_last(outcome)!r:.80}")
+    if finished != outcome.text:
+        faults.append(f"Finished says {finished!r:.80}, not {outcome.text!r:.80}")
+    return faults
+
+
+def _check_error(error: Qwen72BError | None, outcome: Outcome) -> list[str]:
+    if outcome.end == "finished":
+        return [] if error is None else [f"raised {error!r}, but the answer was complete"]
+    kind = SpaceError if outcome.end == "failed" else StreamInterrupted
+    if not isinstance(error, kind):
+        return [f"raised {error!r}, not {kind.__name__}"]
+    faults = []
+    if outcome.words is not None and outcome.words not in str(error):
+        faults.append(f"the error says {str(error)!r}, not {outcome.words!r}")
+    if error.partial != _last(outcome):
+        faults.append(f"the error's partial is {error.partial!r:.80}")
+    return faults
+
+
+def _check_join(recording: Recording, joins: list[dict[str, Any]]) -> list[str]:
+    if recording.request is None:
+        return []
+    wanted = {**recording.request, "session_hash": ...}
+    return [
+        f"posted {join}, not {recording.request}"
+        for join in joins
+        if {**join, "session_hash": ...} != wanted
+    ]
+
+
+def _last(outcome: Outcome) -> str:
+    return outcome.snapshots[-1] if outcome.snapshots else ""
+
+
+def main(folder: str) -> int:
+    columns = ("recordings", "right", "finished", "failed", "cut", "white space", "text", "wrong")
+    tables: dict[str, Counter[str]] = {}
+    for recording in find_recordings(Path(folder)):
+        version, outcome = recording.name.split("/")[0], recording.outcome
+        faults = check(recording)
+        for fault in faults:
+            print(f"{recording.name}: {fault}")
+        figures = tables.setdefault(version, Counter())
+        figures.update(["recordings", outcome.end, "wrong" if faults else "right"])
+        figures[outcome.taken_back] += 1
+    print(f"{'version':18}" + "".join(f"{column:>13}" for column in columns))
+    tables["all"] = sum(tables.values(), Counter())
+    for version, figures in tables.items():
+        print(f"{version:18}" + "".join(f"{figures[column]:13}" for column in columns))
+    return 1 if tables["all"]["wrong"] or not tables["all"]["recordings"] else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))
