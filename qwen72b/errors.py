@@ -169,6 +169,7 @@ class HTTPStatusError(TransportError):
         status_code: The HTTP status.
         headers: The response's headers.
         body: The beginning of the response's body, as text.
+        retry_after: Seconds to wait, as the server said; ``None`` if it did not.
     """
 
     def __init__(
@@ -178,6 +179,7 @@ class HTTPStatusError(TransportError):
         status_code: int = 0,
         headers: Mapping[str, str] | None = None,
         body: str = "",
+        retry_after: float | None = None,
         hint: str = "",
         partial: str = "",
     ) -> None:
@@ -185,6 +187,7 @@ class HTTPStatusError(TransportError):
         self.status_code = status_code
         self.headers: dict[str, str] = dict(headers or {})
         self.body = body
+        self.retry_after = retry_after
 
 
 class AuthenticationError(HTTPStatusError):
@@ -192,33 +195,7 @@ class AuthenticationError(HTTPStatusError):
 
 
 class RateLimited(HTTPStatusError):
-    """
-    Too many requests (429).
-
-    Args:
-        retry_after: Seconds to wait, as the server said; ``None`` if it did not.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        retry_after: float | None = None,
-        status_code: int = 429,
-        headers: Mapping[str, str] | None = None,
-        body: str = "",
-        hint: str = "",
-        partial: str = "",
-    ) -> None:
-        super().__init__(
-            reason,
-            status_code=status_code,
-            headers=headers,
-            body=body,
-            hint=hint,
-            partial=partial,
-        )
-        self.retry_after = retry_after
+    """Too many requests (429); ``retry_after`` says how long to wait, if the server did."""
 
 
 class ProtocolError(Qwen72BError):

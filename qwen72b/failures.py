@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from socket import gaierror
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -191,19 +192,23 @@ def status_error(response: requests.Response, body: str, doing: str) -> Qwen72BE
     """
     status = response.status_code
     reason = f"HTTP {status} {response.reason or ''}".rstrip() + f" while {doing}"
-    common = {"status_code": status, "headers": dict(response.headers), "body": body[:_BODY_SHOWN]}
+    common: dict[str, Any] = {
+        "status_code": status,
+        "headers": dict(response.headers),
+        "body": body[:_BODY_SHOWN],
+        "retry_after": retry_delay(response),
+    }
     if status in (401, 403):
         return AuthenticationError(
             f"{reason}.",
             hint='Pass token= for a private Space, or auth=("user", "password") for its login.',
-            **common,  # type: ignore[arg-type]  # three types in one dict
+            **common,
         )
     if status == 429:
         return RateLimited(
             f"{reason}: too many requests.",
-            retry_after=retry_delay(response),
             hint="Wait, then ask again.",
-            **common,  # type: ignore[arg-type]  # three types in one dict
+            **common,
         )
     if status == 503 and "queue is full" in body.lower():
         return QueueFull(
@@ -214,14 +219,14 @@ def status_error(response: requests.Response, body: str, doing: str) -> Qwen72BE
         return HTTPStatusError(
             f"{reason}: the Space redirects to {there or 'another path'}, which is not followed.",
             hint="If that is right, give its URL as base_url.",
-            **common,  # type: ignore[arg-type]  # three types in one dict
+            **common,
         )
     if is_page(response, body):
         return page_error(response, body)
     return HTTPStatusError(
         f"{reason}: {' '.join(body.split())[:200] or 'empty body'}.",
         hint="Is the URL that of a Gradio app?" if status in (204, 404, 405) else "",
-        **common,  # type: ignore[arg-type]  # three types in one dict
+        **common,
     )
 
 

@@ -293,7 +293,7 @@ class Stream(Iterator[str]):
         while True:
             error: Qwen72BError
             try:
-                for events in self._converse():
+                for events in self._converse(attempts):
                     self._mark(events, monotonic() - begun)
                     yield events
                 return
@@ -308,14 +308,13 @@ class Stream(Iterator[str]):
             if job is None or job.has_text:
                 raise error
             if isinstance(error, QueueFull):
-                # The queue's word on the stream; the join had no retry of its own.
+                # The queue's word on the stream.
                 self._pause(attempts, error)
             elif isinstance(error, StreamInterrupted) and job.joined and not lost:
                 lost = True
                 log.info("Lost the stream before any text; joining anew: %s", error.reason)
             else:
                 raise error
-            self._call.clock.stop("queue")
             self._call.clock.stop("first_token")
 
     def _pause(self, attempts: Attempts, error: Qwen72BError, *, repeatable: bool = False) -> None:
@@ -346,9 +345,9 @@ class Stream(Iterator[str]):
                 marks["total"] = now
                 self._over = True
 
-    def _converse(self) -> Generator[list[Event], None, None]:
+    def _converse(self, attempts: Attempts) -> Generator[list[Event], None, None]:
         """Ask once: join, then yield the events of each read until the body ends."""
-        endpoint, job, body = self._open()
+        endpoint, job, body = self._open(attempts)
         clock = self._call.clock
         shield = Shield()
         skipped = 0
@@ -387,10 +386,9 @@ class Stream(Iterator[str]):
         finally:
             body.close()
 
-    def _open(self) -> tuple[Endpoint, Job, Body]:
+    def _open(self, attempts: Attempts) -> tuple[Endpoint, Job, Body]:
         """Join the queue and open the stream; in ``sse`` the stream comes first."""
         client, call = self._client, self._call
-        attempts = Attempts(client.retry, call)
         endpoint, fresh = client.endpoint(call, self._fallback)
         while True:
             job = self._job = Job(endpoint, self._prompt, session_hash=self._session_hash)
