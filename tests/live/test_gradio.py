@@ -29,7 +29,12 @@ from qwen72b import (
 )
 
 TURNS = [("What is up?", "The sky."), ("还有呢?", "The moon,\n\nand 🌟 stars.")]
-PLAIN = [name for name, script in SCRIPTS.items() if not script.failure and not script.extra]
+# tokens2000 has a test of its own: Gradio 4.44 takes ten seconds for it.
+PLAIN = [
+    name
+    for name, script in SCRIPTS.items()
+    if not script.failure and not script.extra and name != "tokens2000"
+]
 # What a chatbot that cleans indentation has to take back.
 REWOUND = {"nested_list", "indented", "indent_late", "indent_all", "whitespace"}
 Job = Callable[[], Coroutine[Any, Any, Any]]
@@ -98,9 +103,11 @@ def test_text_comes_in_pieces(lab: Lab, name: str) -> None:
     """Each piece that the app adds is handed out as it comes, none together with another."""
     prompt, _ = lab.prompt(name)
     with Client(lab.base_url) as client:
-        chunks = list(client.stream(prompt))
+        stream = client.stream(prompt)
+        chunks = list(stream)
 
     assert chunks == list(SCRIPTS[name].parts)
+    assert stream.text == lab.answer(prompt)
 
 
 def test_text_is_there_before_the_end(lab: Lab) -> None:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 __all__ = ["KEPT", "Outcome", "Recording", "find_recordings"]
 
-KEPT = Path(__file__).with_name("data") / "transcripts"
+KEPT = Path(__file__).parent.parent / "data" / "transcripts"
 
 Headers = list[tuple[str, str]]
 
@@ -88,6 +88,18 @@ class Recording:
     stream_headers: Headers
     chunks: list[bytes]
     complete: bool
+
+    @property
+    def asked_id(self) -> str | None:
+        """
+        The job for which Gradio 4.0 asks on the stream, as its data must name it.
+
+        The recorder sent the id but left it out of what it kept of the request.
+        """
+        for message in _messages(self.chunks):
+            if message["msg"] == "send_data":
+                return str(message["event_id"])
+        return None
 
     @property
     def outcome(self) -> Outcome:
@@ -168,14 +180,18 @@ def _bare(text: str) -> str:
     return "".join(text.split())
 
 
+def _messages(chunks: list[bytes]) -> Iterator[dict[str, Any]]:
+    for block in b"".join(chunks).split(b"\n\n")[:-1]:
+        yield json.loads(block.removeprefix(b"data: "))
+
+
 def _read_outcome(recording: Recording) -> Outcome:
     config = json.loads(recording.config)
     diffs = config.get("protocol", "ws") not in ("ws", "sse", "sse_v1")
     own_id = (json.loads(recording.join_body) or {}).get("event_id")
     chat: Any = None
     snapshots: list[str] = []
-    for block in b"".join(recording.chunks).split(b"\n\n")[:-1]:
-        message = json.loads(block.removeprefix(b"data: "))
+    for message in _messages(recording.chunks):
         if own_id and message.get("event_id") not in (None, own_id):
             continue
         if message["msg"] == "unexpected_error":
