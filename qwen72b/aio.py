@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import current_token
@@ -55,7 +55,8 @@ class AsyncStream(AsyncIterator[str]):
     def __init__(self, stream: Stream, threads: Threads) -> None:
         self._stream = stream
         self._threads = threads
-        self._batch: deque[Event] = deque()
+        self.to_chunk = stream.to_chunk
+        self.batch: deque[Event] = deque()
 
     @property
     def text(self) -> str:
@@ -77,16 +78,15 @@ class AsyncStream(AsyncIterator[str]):
         """How long the answer took, or has taken so far."""
         return self._stream.timings
 
-    def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034  # see Iteration
-        return Iteration(self, self.__anext__)
+    def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034  # see _Iteration
+        return ChunkIteration(self)
 
     async def __anext__(self) -> str:
-        while True:
-            while self._batch:
-                chunk = self._stream.to_chunk(self._batch.popleft())
-                if chunk:
-                    return chunk
-            await self._fill()
+        while self.batch or await self.fill():
+            chunk = self.to_chunk(self.batch.popleft())
+            if chunk:
+                return chunk
+        raise StopAsyncIteration
 
     def events(self) -> AsyncIterator[Event]:
         """
@@ -96,7 +96,7 @@ class AsyncStream(AsyncIterator[str]):
             An iterator of ``Queued``, ``Started``, ``Delta``, ``Revised``,
             ``Progress``, ``Logged`` and at last ``Finished``.
         """
-        return Iteration(self, self._next_event)
+        return EventIteration(self)
 
     async def result(self) -> Reply:
         """
@@ -144,18 +144,10 @@ class AsyncStream(AsyncIterator[str]):
         """Hang up where nothing can be awaited, as in a destructor."""
         self._stream.close()
 
-    async def _next_event(self) -> Event:
-        while not self._batch:
-            await self._fill()
-        event = self._batch.popleft()
-        self._stream.to_chunk(event)
-        return event
-
-    async def _fill(self) -> None:
-        batch = await self._hop(self._stream.read_batch)
-        if not batch:
-            raise StopAsyncIteration
-        self._batch.extend(batch)
+    async def fill(self) -> bool:
+        """Wait for the next events; tell whether there were any."""
+        self.batch.extend(await self._hop(self._stream.read_batch))
+        return bool(self.batch)
 
     async def _hop(self, step: Callable[[], T]) -> T:
         try:
@@ -167,7 +159,7 @@ class AsyncStream(AsyncIterator[str]):
             raise
 
 
-class Iteration(AsyncIterator[T], Generic[T]):
+class _Iteration:
     """
     One ``async for`` over a stream, which hangs up when the loop is left.
 
@@ -176,25 +168,43 @@ class Iteration(AsyncIterator[T], Generic[T]):
 
     Args:
         stream: The stream.
-        step: Waits for the next item.
     """
 
-    def __init__(self, stream: AsyncStream, step: Callable[[], Awaitable[T]]) -> None:
+    def __init__(self, stream: AsyncStream) -> None:
         self._stream = stream
-        self._step = step
-
-    def __aiter__(self) -> Iteration[T]:
-        return self
-
-    async def __anext__(self) -> T:
-        return await self._step()
 
     async def aclose(self) -> None:
         """Hang up."""
-        await self._stream.close()
+        self._stream.hang_up()
 
     def __del__(self) -> None:
         self._stream.hang_up()
+
+
+class ChunkIteration(_Iteration, AsyncIterator[str]):
+    """Over text."""
+
+    async def __anext__(self) -> str:
+        # AsyncStream.__anext__ once more, because one more coroutine for each
+        # piece of text costs more than all else that is done with it here.
+        stream = self._stream
+        while stream.batch or await stream.fill():
+            chunk = stream.to_chunk(stream.batch.popleft())
+            if chunk:
+                return chunk
+        raise StopAsyncIteration
+
+
+class EventIteration(_Iteration, AsyncIterator[Event]):
+    """Over events."""
+
+    async def __anext__(self) -> Event:
+        stream = self._stream
+        while stream.batch or await stream.fill():
+            event = stream.batch.popleft()
+            stream.to_chunk(event)
+            return event
+        raise StopAsyncIteration
 
 
 class Threads:

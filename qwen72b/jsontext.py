@@ -37,9 +37,15 @@ def read_json(text: str) -> Any:
         NotJSON: If the text is not JSON, nests too deep or has a number with
             thousands of digits.
     """
+    # Stripped here, because the decoder's own search for white space at both
+    # ends takes a fifth of the time of a short text.
+    text = text.strip(" \t\r\n")
     try:
-        return _DECODER.decode(text)
+        value, end = _DECODER.raw_decode(text)
     except ValueError as exc:
         raise NotJSON(str(exc)) from exc
     except RecursionError as exc:
         raise NotJSON("it nests too deep") from exc
+    if end != len(text):
+        raise NotJSON(f"something follows its end at character {end}")
+    return value

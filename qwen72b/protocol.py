@@ -77,6 +77,7 @@ class Job:
         # Under ``sse``: the data that the server has asked for.
         self.upload: dict[str, Any] | None = None
         self._endpoint = endpoint
+        self._position = endpoint.output
         self._sent = encode_history(prompt.history, endpoint.chat_format)
         self._data = list(endpoint.inputs)
         self._data[endpoint.query] = prompt.query
@@ -241,28 +242,28 @@ class Job:
         return [Started(eta)]
 
     def _generating(self, message: dict[str, Any]) -> list[Event]:
-        events = self._start()
         output = message.get("output")
-        if message.get("success") is False or (
-            type(output) is dict and "data" not in output and "error" in output
-        ):
+        if type(output) is not dict:
+            output = {}
+        if message.get("success") is False or ("error" in output and "data" not in output):
             raise failure(message)
-        data = output.get("data") if type(output) is dict else None
-        position = self._endpoint.output
-        if type(data) is not list or len(data) <= position:
+        data = output.get("data")
+        if type(data) is not list or len(data) <= self._position:
             raise InvalidServerMessage("a process_generating of the Space has no such output.")
-        if self._folding and self._endpoint.protocol.edits:
+        if not self._folding:
+            # From now on edits, if the protocol has them.
+            self._folding = self._endpoint.protocol.edits
+            events = self._take(data[self._position])
+        else:
             try:
-                events += self._fold(data[position])
+                events = self._fold(data[self._position])
             except InvalidDiff:
                 if not self.skipped:
                     raise
                 # An unreadable message may have carried the edits that these
                 # build on. The completion has the whole text.
-        else:
-            self._folding = True
-            events += self._take(data[position])
-        return events
+                events = []
+        return events if self.started else self._start() + events
 
     def _fold(self, edits: Any) -> list[Event]:
         """Apply the chatbot's edits; text that extends the answer is the common case."""
@@ -335,13 +336,12 @@ class Job:
                 "the Space cancelled the job before its answer was complete.", hint="Ask again."
             )
         data = output["data"]
-        position = self._endpoint.output
-        if type(data) is not list or len(data) <= position:
+        if type(data) is not list or len(data) <= self._position:
             raise InvalidServerMessage("the Space's process_completed has no such output.")
         events = self._start()
         # null: the app's generator yielded nothing more than it had before.
-        if data[position] is not None:
-            events += self._take(data[position])
+        if data[self._position] is not None:
+            events += self._take(data[self._position])
         self.done = True
         return [*events, Finished(self.text)]
 

@@ -29,21 +29,32 @@ __all__ = ["Adapter", "BoundedSocket", "CallConnection", "CallSocket", "TLSCallC
 # number each stream would open and drop connections of its own.
 _POOL_SIZE = 1024
 
+# Python's own buffers of 8 kB hold 25 deltas; a burst then costs the async side
+# a hop for each 25.
+_BUFFER_BYTES = 32768
+
 
 class BoundedSocket:
     """A socket whose every receive is bounded by its call."""
 
     call: Call | None = None
-    # While False a receive fails instead of waiting, so that a buffer above
-    # can be asked for what it has.
+    # While False a receive takes what is there instead of waiting for more.
     waits = True
+
+    def makefile(self, mode: str = "r", buffering: int | None = None, **kwargs: Any) -> Any:
+        size = _BUFFER_BYTES if buffering is None else buffering
+        return super().makefile(mode, size, **kwargs)  # type: ignore[misc]  # a mixin
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         if not self.waits:
-            raise BlockingIOError(errno.EAGAIN, "nothing is buffered")
-        if self.call is not None:
+            self.settimeout(0)  # type: ignore[attr-defined]  # a mixin
+        elif self.call is not None:
             self.settimeout(self.call.limit())  # type: ignore[attr-defined]  # a mixin
-        received: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]  # a mixin
+        try:
+            received: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]  # a mixin
+        except ssl.SSLWantReadError as exc:
+            # What a plain socket says, and what socket.SocketIO knows.
+            raise BlockingIOError(errno.EAGAIN, "nothing has come") from exc
         return received
 
 

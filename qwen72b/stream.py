@@ -106,22 +106,24 @@ class Stream(Iterator[str]):
         return self._over or self._call.aborted
 
     def __iter__(self) -> Generator[str, None, None]:
+        pending, delta = self._pending, self._chunks.delta
         try:
-            while True:
-                try:
-                    chunk = self.__next__()
-                except StopIteration:
-                    return
-                yield chunk
+            while pending or self._step():
+                event = pending.popleft()
+                # to_chunk, unrolled: this is the path of every piece of text.
+                chunk = delta(event.text) if type(event) is Delta else self.to_chunk(event)
+                if chunk:
+                    yield chunk
         finally:
             # Also when the loop around it was left early.
             self.close()
 
     def __next__(self) -> str:
-        while True:
-            chunk = self.to_chunk(self._next_event())
+        while self._pending or self._step():
+            chunk = self.to_chunk(self._pending.popleft())
             if chunk:
                 return chunk
+        raise StopIteration
 
     def events(self) -> Generator[Event, None, None]:
         """
@@ -135,11 +137,8 @@ class Stream(Iterator[str]):
             Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
         """
         try:
-            while True:
-                try:
-                    event = self._next_event()
-                except StopIteration:
-                    return
+            while self._pending or self._step():
+                event = self._pending.popleft()
                 self.to_chunk(event)
                 yield event
         finally:
@@ -230,12 +229,6 @@ class Stream(Iterator[str]):
                 self._steps.close()
             finally:
                 self._turn.release()
-
-    def _next_event(self) -> Event:
-        while not self._pending:
-            if not self._step():
-                raise StopIteration
-        return self._pending.popleft()
 
     def _step(self) -> bool:
         """Run the conversation to the next events; tell whether there were any."""
@@ -340,16 +333,16 @@ class Stream(Iterator[str]):
     def _mark(self, events: list[Event], now: float) -> None:
         """Note the times of what happened, and set the clocks accordingly."""
         marks, clock = self._marks, self._call.clock
-        for event in events:
+        # Once text has come, all that is left to note is the end.
+        for event in events[-1:] if "first_token" in marks else events:
             kind = type(event)
             if kind is Started:
                 marks["queue"] = now
                 clock.stop("queue")
                 clock.start("first_token")
             elif kind is Delta or kind is Revised:
-                if "first_token" not in marks:
-                    marks["first_token"] = now
-                    clock.stop("first_token")
+                marks.setdefault("first_token", now)
+                clock.stop("first_token")
             elif kind is Finished:
                 marks["total"] = now
                 self._over = True

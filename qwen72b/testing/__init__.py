@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from .dialect import ChatFormat, Dialect, Protocol, find_dialect
     from .edits import make_diff
     from .exchange import Framing, Request
+    from .job import Job
     from .layout import Layout, Role
+    from .proxy import FakeProxy, FakeSocksProxy
     from .routes import Shape
     from .script import (
         AwaitData,
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
         Event,
         Fail,
         Heartbeat,
-        Job,
         Log,
         Message,
         Outputs,
@@ -80,10 +81,12 @@ _HOMES = {
     "dialect": "ChatFormat Dialect Protocol find_dialect",
     "edits": "make_diff",
     "exchange": "Framing Request",
+    "job": "Job",
     "layout": "Layout Role",
+    "proxy": "FakeProxy FakeSocksProxy",
     "routes": "Shape",
     "script": "AwaitData Burst Chunk CloseStream Complete Edits End Estimation Event Fail "
-    "Heartbeat Job Log Message Outputs Progress Snapshot Start UnexpectedError",
+    "Heartbeat Log Message Outputs Progress Snapshot Start UnexpectedError",
     "space": "DEFAULT_ANSWER FakeSpace words",
     "steps": "Close CutAfter Gate Pause Proceed Repeat Reset Respond Send Stall Step "
     "Throttle Trickle page redirect",
@@ -106,6 +109,8 @@ __all__ = [
     "Estimation",
     "Event",
     "Fail",
+    "FakeProxy",
+    "FakeSocksProxy",
     "FakeSpace",
     "Framing",
     "Gate",

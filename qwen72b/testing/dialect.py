@@ -132,7 +132,8 @@ class Dialect:
     def error(self, text: str | None, *, title: str | None, quotes: bool | None) -> dict[str, Any]:
         """Write the ``output`` of a failed job; no text is a hidden exception."""
         if text is None:
-            return {"error": "None" if self.protocol == "sse_v2" else None}
+            # str(None), seen up to 4.19; null since.
+            return {"error": "None" if self.protocol in ("sse", "sse_v1", "sse_v2") else None}
         shown = repr(text) if (self.quoted_errors if quotes is None else quotes) else text
         output: dict[str, Any] = {"error": shown}
         if self.error_extras:

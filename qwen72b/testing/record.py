@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .exchange import Request
-from .script import Job
+from .job import Job
 
 __all__ = ["Ordered", "Record"]
 
@@ -54,6 +54,7 @@ class Record:
         self.jobs: list[Job] = []
         self.cookies: dict[str, str] = {}
         self.failure: BaseException | None = None
+        self.closing = False
         self._faults: dict[str, deque[Ordered]] = {}
         self._answers: deque[Ordered] = deque()
         self._standing = standing
@@ -110,32 +111,31 @@ class Record:
             self.changed.notify_all()
         return True
 
-    def start_job(self, session_hash: str, connection: int) -> Job | None:
+    def start_job(self, session_hash: str, replica: str | None, connection: int) -> Job | None:
         """Take a session's next waiting job."""
+        wanted = (session_hash, replica, "waiting")
         with self.changed:
             for job in self.jobs:
-                if job.session_hash == session_hash and job.state == "waiting":
+                if (job.session_hash, job.replica, job.state) == wanted:
                     job.state, job.connection = "running", connection
                     self.changed.notify_all()
                     return job
         return None
 
     def finish_job(self, job: Job) -> None:
-        """Note that a completion is on its way."""
+        """Note that a completion is on its way; before it is, so that no client can be faster."""
         self._turn(job, "finished")
 
-    def break_job(self, job: Job) -> None:
-        """Note that a stream has ended without one."""
-        self._turn(job, "broken")
+    def leave_job(self, job: Job, *, hung_up: bool) -> None:
+        """Note that a stream has ended, if a completion was not sent before."""
+        # A Space that is closed hangs up on its clients, not they on it.
+        self._turn(job, "cancelled" if hung_up and not self.closing else "broken")
 
-    def cancel_jobs(self, connection: int) -> None:
+    def leave_connection(self, connection: int) -> None:
         """Note that a client has hung up."""
-        with self.changed:
-            for job in self.jobs:
-                if job.connection == connection and job.state == "running":
-                    job.cancelled_at = time.monotonic()
-                    job.state = "cancelled"
-            self.changed.notify_all()
+        for job in list(self.jobs):
+            if job.connection == connection:
+                self.leave_job(job, hung_up=True)
 
     def wait(self, found: Callable[[], _T | None], timeout: float, what: str) -> _T:
         """
@@ -163,6 +163,7 @@ class Record:
         with self.changed:
             if job.state == "running":
                 job.state = state
+                job.cancelled_at = time.monotonic() if state == "cancelled" else None
                 self.changed.notify_all()
 
 

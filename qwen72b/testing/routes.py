@@ -11,13 +11,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from .exchange import Body, Framing, Request, write_head
+from .job import Job, JobStream, StreamEnded
 from .layout import Role
-from .script import AwaitData, Estimation, Job, JobStream, StreamEnded, UnexpectedError
+from .script import AwaitData, Estimation, UnexpectedError
 from .steps import Respond, Stall, Step, page
 from .wire import Connection
 
@@ -69,6 +71,7 @@ class Exchange:
         self._space = space
         self._record = space.record
         self._request = request
+        self._replica = request.cookies.get("replica")
         self._cookie: str | None = None
 
     def play(self, step: Any) -> None:
@@ -106,8 +109,9 @@ class Exchange:
             ):
                 page("404", space.token_status, "Sorry, we can't find this page.").run(self)
                 return False
-        if space.sticky and "replica" not in request.cookies:
-            self._cookie = f"replica={uuid.uuid4().hex}; Path=/; HttpOnly"
+        if space.sticky and self._replica is None:
+            self._replica = uuid.uuid4().hex
+            self._cookie = f"replica={self._replica}; Path=/; HttpOnly"
         if space.auth is not None and request.phase != "login" and request.path != "/":
             names = (
                 f"access-token-{space.secret[:8]}",
@@ -211,7 +215,7 @@ class Exchange:
             event_id=uuid.uuid4().hex,
             fn_index=int(fn_index),
             outputs=self._roles(dependency["outputs"]),
-            replica=self._request.cookies.get("replica"),
+            replica=self._replica if self._space.sticky else None,
         )
 
     def _roles(self, components: Sequence[int]) -> list[Role | None]:
@@ -231,12 +235,9 @@ class Exchange:
                 self._open_stream(new).message("queue_full")
                 self._body.end()
                 return
-        first = job = self._record.start_job(session_hash, self.connection.number)
-        if job is not None and space.sticky and job.replica != self._request.cookies.get("replica"):
-            self._record.break_job(job)
-            job = None
+        job = self._start(session_hash)
         if job is None:
-            self._refuse_stream(session_hash, known=first is None)
+            self._refuse_stream(session_hash)
             return
         stream = self._open_stream(job)
         while job is not None:
@@ -245,19 +246,24 @@ class Exchange:
             except StreamEnded:
                 return
             finally:
-                self._record.break_job(job)
-            job = self._record.start_job(session_hash, self.connection.number)
+                self._record.leave_job(job, hung_up=self.connection.hung_up)
+            job = self._start(session_hash)
             if job is not None:
                 stream = self._job_stream(job)
         if not stream.closed and not stream.raw:
             stream.close_stream()
         self._body.end()
 
-    def _refuse_stream(self, session_hash: str, *, known: bool) -> None:
+    def _start(self, session_hash: str) -> Job | None:
+        replica = self._replica if self._space.sticky else None
+        return self._record.start_job(session_hash, replica, self.connection.number)
+
+    def _refuse_stream(self, session_hash: str) -> None:
         stream = self._open_stream(Job(session_hash, "", 0))
-        done = [job for job in self._record.jobs if job.session_hash == session_hash]
-        # After the end a stream of the same session stays open and silent for ever.
-        if known and done and not any(job.cancelled for job in done):
+        states = [job.state for job in self._record.jobs if job.session_hash == session_hash]
+        # After the end a stream of the same session stays open and silent for ever;
+        # once its client has hung up, the session is forgotten.
+        if states and not {"cancelled", "waiting"} & set(states):
             Stall().run(stream)
         UnexpectedError().run(stream)
 
@@ -288,6 +294,7 @@ class Exchange:
             newline=space.shape.newline,
             clean=space.clean,
             finished=self._record.finish_job,
+            ended=partial(self._record.leave_job, hung_up=False),
         )
 
     def _tell(self, stream: JobStream, ordered: Ordered) -> None:

@@ -12,17 +12,20 @@ import ssl
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .dialect import ChatFormat, Dialect, Protocol, find_dialect
 from .exchange import Request, read_request
+from .job import Job
 from .layout import Layout
 from .record import Ordered, Record
 from .routes import Exchange, Shape
-from .script import Job
-from .steps import Proceed, Respond, Step
-from .wire import Connection, ConnectionOver, Server
+from .server import Server
+from .steps import Respond, Step
+from .transcript import Transcript
+from .wire import Connection, ConnectionOver
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -113,6 +116,26 @@ class FakeSpace:
         self.reset()
         self._server = Server(self._handle, self._left, lambda: self.record.notify())
         self.config: dict[str, Any] = self.layout.config(dialect, self.url)
+
+    @classmethod
+    def from_transcript(cls, folder: str | Path, *, timing: bool = False) -> Self:
+        """
+        Play a recorded conversation, again for each client that asks for it.
+
+        Args:
+            folder: The recording of a scenario; see `qwen72b.testing.transcript`.
+            timing: Keep the recorded pauses; by default there are none.
+
+        Returns:
+            A Space that keeps the recording's config, statuses, headers, chunk
+            borders and end, whatever it is asked. It records requests, no jobs.
+        """
+        recorded = Transcript(folder, timing=timing)
+        space = cls(recorded.dialect)
+        space.config = recorded.config
+        space.fault("join", recorded.join, times=None)
+        space.fault("stream", recorded.stream, times=None)
+        return space
 
     # What the test says
 
@@ -282,9 +305,18 @@ class FakeSpace:
 
     # Closing
 
-    def close(self) -> None:
-        """End at once: no connection, thread or socket stays. May be called again."""
-        self._server.close()
+    def close(self, timeout: float = 5.0) -> None:
+        """
+        End at once: no connection, thread or socket stays. May be called again.
+
+        Args:
+            timeout: Seconds that a script's own callable may still take.
+
+        Raises:
+            RuntimeError: If it does not return.
+        """
+        self.record.closing = True
+        self._server.close(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -308,7 +340,7 @@ class FakeSpace:
             connection.wake()
 
     def _left(self, connection: Connection) -> None:
-        self.record.cancel_jobs(connection.number)
+        self.record.leave_connection(connection.number)
 
     def _handle(self, connection: Connection) -> None:
         self._open[connection.number] = connection
@@ -321,9 +353,7 @@ class FakeSpace:
             while self._serve(connection):
                 pass
         except ConnectionOver:
-            # Where the client's leaving shows in a failing write, the watcher may be later.
-            if connection.hung_up:
-                self._left(connection)
+            raise
         except Exception as exc:  # noqa: BLE001 - a test's own callable may raise anything
             # The test shall see it (when the Space is closed), and the client a cut.
             self.record.failure = exc
@@ -342,7 +372,7 @@ class FakeSpace:
         else:
             for step in steps:
                 exchange.play(step)
-            if not isinstance(steps[-1], (Respond, Proceed)):
+            if not steps[-1].answers:
                 return False
         return request.headers.get("connection", "").lower() != "close"
 

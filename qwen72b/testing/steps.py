@@ -16,7 +16,7 @@ import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from .exchange import Body, Framing, write_head
 from .wire import Connection, ConnectionOver
@@ -53,7 +53,14 @@ class Stage(Protocol):
 
 
 class Step:
-    """Something that a script does."""
+    """
+    Something that a script does.
+
+    Attributes:
+        answers: It answers a request in full, so that the connection may go on.
+    """
+
+    answers: ClassVar[bool] = False
 
     def run(self, stage: Stage) -> None:
         """Do it."""
@@ -196,6 +203,8 @@ class CutAfter(Step):
 class Proceed(Step):
     """Answer as if there were no script."""
 
+    answers = True
+
     def run(self, stage: Stage) -> None:
         """Do it."""
         stage.proceed()
@@ -243,6 +252,8 @@ class Respond(Step):
         reason: The reason phrase; by default the usual one.
         gzip: Whether the body is compressed.
     """
+
+    answers = True
 
     status: int = 200
     body: Any = b""

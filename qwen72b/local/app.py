@@ -1,0 +1,143 @@
+"""
+The page: the public Space's interface, drawn anew.
+
+The order in which components are made gives them their ids, and ids are part
+of the wire protocol: with one Markdown header the system textbox is 4, the
+chatbot 10, the input 11, as in the public Space. So is the order of the
+events: ``model_chat`` is function 0, ``model_chat_1`` 1, ``clear_session`` 2,
+``modify_system_session`` 3.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+from gradio.context import Context
+
+from qwen72b.errors import Qwen72BError
+from qwen72b.local.generation import Backend
+
+__all__ = ["build"]
+
+DEFAULT_SYSTEM = "You are a helpful assistant."
+GRADIO_MAJOR = int(gr.__version__.partition(".")[0])
+
+_building = threading.Lock()
+
+
+def build(backend: Backend) -> gr.Blocks:
+    """
+    Build the page.
+
+    Args:
+        backend: What answers.
+
+    Returns:
+        The app, its queue set up.
+    """
+
+    def model_chat(query: str, history: list[Any], system: str) -> Iterator[tuple[Any, Any, Any]]:
+        """Answer the query; each yield is the whole text so far, as in the public Space."""
+        if not (query or "").strip():
+            raise gr.Error("Type a message first.", print_exception=False)
+        history = history or []
+        asked = [*history, {"role": "user", "content": query}]
+        messages = [{"role": "system", "content": system or ""}]
+        messages += [{"role": turn["role"], "content": _text(turn["content"])} for turn in asked]
+        answer = ""
+        # At once, so that a person sees the question taken.
+        yield "", [*asked, {"role": "assistant", "content": ""}], system
+        pieces = backend.stream(messages)
+        try:
+            for piece in pieces:
+                answer += piece
+                yield "", [*asked, {"role": "assistant", "content": answer}], system
+        except Qwen72BError as exc:
+            raise gr.Error(str(exc), print_exception=False) from exc
+        finally:
+            pieces.close()  # type: ignore[attr-defined]
+
+    with _building:
+        # Ids count through the whole process; a second Space in it must get
+        # the same ones as the first.
+        count, Context.id = Context.id, 0
+        try:
+            return _draw(backend, model_chat)
+        finally:
+            Context.id = max(count, Context.id)
+
+
+def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
+    with gr.Blocks(title="Qwen2-72B-Instruct, local Space", analytics_enabled=False) as page:
+        gr.Markdown(_header(backend))
+        with gr.Row():
+            with gr.Column(scale=3):
+                system_input = gr.Textbox(value=DEFAULT_SYSTEM, lines=1, label="System")
+            with gr.Column(scale=1):
+                modify_system = gr.Button("Set system prompt and clear history", scale=2)
+            system_state = gr.Textbox(value=DEFAULT_SYSTEM, visible=False)
+        # Gradio 5 has two forms of history and warns of its defaults; what is
+        # set for it is all that Gradio 6 knows. No share button there: it uploads.
+        only_here: dict[str, Any] = (
+            {"type": "messages", "allow_tags": True}
+            if GRADIO_MAJOR < 6
+            else {"buttons": ["copy", "copy_all"]}
+        )
+        chatbot = gr.Chatbot(label=backend.label, height="50vh", **only_here)
+        textbox = gr.Textbox(
+            lines=1, label="Input", placeholder="Type a message and press Enter", autofocus=True
+        )
+        with gr.Row():
+            clear_history = gr.Button("Clear history")
+            submit = gr.Button("Send", variant="primary")
+
+        talk = {
+            "fn": model_chat,
+            "inputs": [textbox, chatbot, system_state],
+            "outputs": [textbox, chatbot, system_input],
+            "concurrency_limit": backend.concurrency,
+            "concurrency_id": "model_chat",
+            "show_progress_on": chatbot,
+        }
+        textbox.submit(**talk)
+        submit.click(**talk)
+        clear_history.click(
+            fn=clear_session, inputs=[], outputs=[textbox, chatbot], concurrency_limit=40
+        )
+        modify_system.click(
+            fn=modify_system_session,
+            inputs=[system_input],
+            outputs=[system_state, system_input, chatbot],
+            concurrency_limit=40,
+        )
+    page.queue(api_open=False)
+    return page
+
+
+def clear_session() -> tuple[str, list[Any]]:
+    """Empty the input and the conversation."""
+    return "", []
+
+
+def modify_system_session(system: str) -> tuple[str, str, list[Any]]:
+    """Set the system prompt, and start over with an empty conversation."""
+    system = system or DEFAULT_SYSTEM
+    return system, system, []
+
+
+def _header(backend: Backend) -> str:
+    return (
+        "# Qwen2-72B-Instruct, local Space\n"
+        "The interface of the public Space, on a machine of your own. "
+        f"The answers come from **{backend.label}**."
+    )
+
+
+def _text(content: Any) -> str:
+    """Return the text of a turn: a string (Gradio 5) or a list of parts (Gradio 6)."""
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content if part.get("type") == "text")

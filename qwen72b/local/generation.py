@@ -1,0 +1,177 @@
+"""
+What answers: a backend, and one answer in the making.
+
+Strategy: an answer is made by a thread of its own and handed over through a
+queue. The side that reads it can then look up now and then even while the
+model is silent (a long prompt, a busy server), which is what lets Gradio close
+the generator soon after its client has hung up: it can only do so between two
+yields.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from qwen72b.errors import SpaceUnavailable
+
+__all__ = ["Backend", "Generation"]
+
+Messages = Sequence[Mapping[str, str]]
+
+# Seconds of silence after which an empty piece is yielded. A client that hangs
+# up meanwhile is noticed within this time, which leaves the model the rest of
+# the second that is promised.
+KEEP_ALIVE = 0.25
+
+
+class Generation:
+    """
+    One answer in the making; iterating it yields the pieces of its text.
+
+    A piece may be empty: nothing new, but the reader gets a chance to stop.
+
+    Args:
+        produce: Called with this object in a thread of its own; it calls
+            ``emit`` for each piece and returns at the end or once ``stopped``.
+    """
+
+    def __init__(self, produce: Callable[[Generation], None]) -> None:
+        self._produce = produce
+        self._pieces: queue.SimpleQueue[str | Exception | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._on_stop: Callable[[], None] | None = None
+        self._thread = threading.Thread(target=self._run, name="qwen72b-generation", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._produce(self)
+        except Exception as exc:  # noqa: BLE001 - raised where the answer is read
+            self._pieces.put(exc)
+        else:
+            self._pieces.put(None)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody wants the rest of this answer."""
+        return self._stop.is_set()
+
+    def emit(self, text: str) -> bool:
+        """Hand over a piece; return whether more is wanted."""
+        self._pieces.put(text)
+        return not self._stop.is_set()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait, or less if stopped; return whether more is wanted."""
+        return not self._stop.wait(seconds)
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` wake the producer out of a blocking call."""
+        with self._lock:
+            self._on_stop = callback
+            if not self._stop.is_set():
+                return
+        callback()
+
+    def stop(self) -> None:
+        """Ask the producer to end; returns at once, from any thread."""
+        with self._lock:
+            if self._stop.is_set():
+                return
+            self._stop.set()
+            callback = self._on_stop
+        if callback is not None:
+            callback()
+
+    def join(self) -> None:
+        """Wait until the producer has ended."""
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            while True:
+                try:
+                    piece = self._pieces.get(timeout=KEEP_ALIVE)
+                except queue.Empty:
+                    yield ""
+                    continue
+                if isinstance(piece, Exception):
+                    raise piece
+                if piece is None:
+                    break
+                yield piece
+            if self.stopped:
+                raise SpaceUnavailable("The local Space was stopped.")
+        finally:
+            # No join: Gradio runs this on its event loop.
+            self.stop()
+
+
+class Backend(ABC):
+    """
+    Something that answers chat messages.
+
+    Attributes:
+        label: What answers, for people.
+        stand_in: Whether it is another model than Qwen2-72B-Instruct.
+        concurrency: Answers that it can make at a time; more wait in the
+            Space's queue, where they are told their rank.
+    """
+
+    def __init__(self, label: str, *, stand_in: bool, concurrency: int) -> None:
+        self.label = label
+        self.stand_in = stand_in
+        self.concurrency = concurrency
+        self._lock = threading.Lock()
+        self._closed = False
+        self._generations: set[Generation] = set()
+
+    @abstractmethod
+    def produce(self, messages: Messages, generation: Generation) -> None:
+        """Emit the answer to ``messages`` piece by piece, in a thread of its own."""
+
+    def stream(self, messages: Messages) -> Iterator[str]:
+        """
+        Answer chat messages.
+
+        Args:
+            messages: Mappings with ``role`` and ``content``.
+
+        Yields:
+            Pieces of the answer; an empty one when there is nothing new for
+            a quarter of a second. Closing the iterator stops the answer.
+
+        Raises:
+            Qwen72BError: If the answer fails.
+        """
+        with self._lock:
+            if self._closed:
+                raise SpaceUnavailable("The local Space was stopped.")
+            generation = Generation(lambda it: self._tracked(messages, it))
+            self._generations.add(generation)
+        yield from generation
+
+    def _tracked(self, messages: Messages, generation: Generation) -> None:
+        try:
+            self.produce(messages, generation)
+        finally:
+            with self._lock:
+                self._generations.discard(generation)
+
+    def close(self) -> None:
+        """Stop all answers, wait for their threads, and free the model."""
+        with self._lock:
+            self._closed = True
+            generations = list(self._generations)
+        for generation in generations:
+            generation.stop()
+        for generation in generations:
+            generation.join()
+        self.release()
+
+    def release(self) -> None:
+        """Free what this backend holds; called once no answer is in the making."""

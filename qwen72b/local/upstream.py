@@ -1,0 +1,159 @@
+"""
+A model behind an OpenAI-compatible server: vLLM, SGLang, Ollama, DashScope.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from qwen72b.errors import (
+    ConnectFailed,
+    GenerationFailed,
+    HTTPStatusError,
+    InvalidOption,
+    StreamInterrupted,
+)
+from qwen72b.local.generation import Backend, Generation, Messages
+
+__all__ = ["UpstreamBackend"]
+
+# Seconds to connect, and between two reads: a long prompt on a busy server
+# takes its time before the first token.
+TIMEOUT = (5, 120)
+# Qwen's own advice for Qwen2 (its generation_config.json). Some servers answer
+# as short as 16 tokens when max_tokens is missing.
+SAMPLING = {"temperature": 0.7, "top_p": 0.8, "max_tokens": 2048}
+# Also Qwen's advice, but no part of OpenAI's API: strict servers refuse it.
+EXTENSION = {"repetition_penalty": 1.05}
+
+
+class UpstreamBackend(Backend):
+    """
+    Passes messages on to an OpenAI-compatible server.
+
+    The key, if the server wants one, is read from ``QWEN72B_UPSTREAM_KEY`` or
+    ``OPENAI_API_KEY``.
+
+    Args:
+        url: The server's base URL, with or without ``/v1``.
+        model: The server's name of the model.
+        label: What it is, for people.
+        stand_in: Whether it is another model than Qwen2-72B-Instruct.
+
+    Raises:
+        InvalidOption: If the URL is none.
+    """
+
+    def __init__(self, url: str, model: str, *, label: str, stand_in: bool) -> None:
+        super().__init__(label, stand_in=stand_in, concurrency=40)
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InvalidOption(
+                f"The upstream {url!r} is no URL.", hint="For example: http://127.0.0.1:8000/v1"
+            )
+        base = url.rstrip("/").removesuffix("/chat/completions")
+        self._url = base + ("" if parts.path.strip("/") else "/v1") + "/chat/completions"
+        self._model = model
+        # A server on this machine is never behind a proxy.
+        self._direct = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        self._extension = EXTENSION
+
+    def produce(self, messages: Messages, generation: Generation) -> None:
+        """Emit the answer as the server sends it."""
+        import requests
+        from sseclient import SSEClient
+        from urllib3.exceptions import HTTPError
+
+        with requests.Session() as session:
+            session.trust_env = not self._direct
+            try:
+                response = self._post(session, messages)
+            except requests.RequestException as exc:
+                raise ConnectFailed(f"The upstream {self._url} cannot be reached: {exc}") from exc
+            with response:
+                generation.on_stop(lambda: _hang_up(response))
+                try:
+                    finished = _emit(SSEClient(_chunks(response.raw)), generation)
+                except (OSError, HTTPError, ValueError) as exc:
+                    if generation.stopped:
+                        return
+                    raise StreamInterrupted(f"The upstream's answer was cut: {exc}") from exc
+            if not finished and not generation.stopped:
+                raise StreamInterrupted("The upstream's answer was cut.")
+
+    def _post(self, session: Any, messages: Messages) -> Any:
+        key = (
+            os.environ.get("QWEN72B_UPSTREAM_KEY") or os.environ.get("OPENAI_API_KEY") or ""
+        ).strip()
+
+        def authorize(request: Any) -> Any:
+            # As an auth callable, because requests lets a .netrc replace a header.
+            if key:
+                request.headers["Authorization"] = f"Bearer {key}"
+            return request
+
+        body = {
+            "model": self._model,
+            "messages": [dict(message) for message in messages],
+            "stream": True,
+            **SAMPLING,
+            **self._extension,
+        }
+        # Redirects are not followed: they would carry the prompt elsewhere.
+        response = session.post(
+            self._url,
+            json=body,
+            auth=authorize,
+            stream=True,
+            timeout=TIMEOUT,
+            allow_redirects=False,
+        )
+        if response.status_code == 200:
+            return response
+        with response:
+            text = response.raw.read(2000, decode_content=True).decode("utf-8", "replace")
+        if response.status_code in {400, 422} and self._extension:
+            self._extension = {}
+            return self._post(session, messages)
+        raise HTTPStatusError(
+            f"The upstream {self._url} answered {response.status_code}: {text.strip()[:300]}",
+            status_code=response.status_code,
+            headers=response.headers,
+            body=text,
+        )
+
+
+def _hang_up(response: Any) -> None:
+    """Wake the thread that reads the response; its close() would wait for it."""
+    # urllib3 says with these that there is nothing to shut down any more.
+    with contextlib.suppress(OSError, RuntimeError, ValueError):
+        response.raw.shutdown()
+
+
+def _chunks(raw: Any) -> Iterator[bytes]:
+    """Yield what has come, at once: iter_content waits for whole blocks."""
+    while chunk := raw.read1(65536, decode_content=True):
+        yield chunk
+
+
+def _emit(events: Any, generation: Generation) -> bool:
+    """Emit the text of each chunk; return whether the answer came to its end."""
+    finished = False
+    for event in events.events():
+        if event.data == "[DONE]":
+            return True
+        chunk = json.loads(event.data)
+        if error := chunk.get("error"):
+            raise GenerationFailed(f"The upstream failed: {error}")
+        # A chunk that only counts tokens has no choices.
+        for choice in chunk.get("choices") or ():
+            text = (choice.get("delta") or {}).get("content")
+            if text and not generation.emit(text):
+                return False
+            finished = finished or choice.get("finish_reason") is not None
+    return finished
