@@ -89,6 +89,36 @@ class Recording:
     chunks: list[bytes]
     complete: bool
 
+    def write(self, folder: Path) -> None:
+        """Write it as a recorder's folder, which is what ``FakeSpace`` plays."""
+        files: dict[str, Any] = {
+            "meta.json": {"gradio": json.loads(self.config)["version"]},
+            "join_response.json": json.loads(self.join_body),
+            "headers.json": {
+                "join": {
+                    "status_line": f"HTTP/1.1 {self.join_status} OK",
+                    "headers": self.join_headers,
+                    "chunked": False,
+                    "ended": "length",
+                },
+                "data": {
+                    "status_line": f"HTTP/1.1 {self.stream_status} OK",
+                    "headers": self.stream_headers,
+                    "chunked": True,
+                    "ended": "eof-chunk" if self.complete else "closed",
+                },
+            },
+        }
+        for name, content in files.items():
+            (folder / name).write_text(json.dumps(content))
+        (folder / "config.json").write_bytes(self.config)
+        (folder / "data.sse").write_bytes(b"".join(self.chunks))
+        offset, lines = 0, []
+        for chunk in self.chunks:
+            lines.append(json.dumps({"t": 0, "off": offset, "n": len(chunk)}))
+            offset += len(chunk)
+        (folder / "timing.jsonl").write_text("\n".join(lines))
+
     @property
     def asked_id(self) -> str | None:
         """
@@ -108,7 +138,7 @@ class Recording:
 
 
 def find_recordings(root: Path) -> Iterator[Recording]:
-    """Yield every recording below a folder, in either layout, by name."""
+    """Yield every recording below a folder, in either layout, in order."""
     for config in sorted(root.rglob("config.json")):
         folder = config.parent
         if (folder / "data.sse").exists():
