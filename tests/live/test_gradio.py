@@ -382,6 +382,22 @@ def test_async_cancel_stops_the_job(lab: Lab, run: Callable[[Job], Any]) -> None
     assert lab.end_of(token) == "closed"
 
 
+def test_async_break_stops_the_job(lab: Lab, run: Callable[[Job], Any]) -> None:
+    """Leaving an async loop early closes the app's generator, while the client stays open."""
+    stops_jobs(lab)
+    prompt, token = lab.prompt("endless")
+
+    async def job() -> str | None:
+        async with AsyncClient(lab.base_url) as client:
+            async with client.stream(prompt) as stream:
+                async for chunk in stream:
+                    assert chunk == "tick "
+                    break
+            return await anyio.to_thread.run_sync(lab.end_of, token)
+
+    assert run(job) == "closed"
+
+
 def stops_jobs(lab: Lab) -> None:
     """Skip where Gradio itself lets an abandoned job run on."""
     if tuple(int(part) for part in lab.gradio.split(".")[:2]) < (4, 26):
