@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from hypothesis import given
@@ -30,7 +31,7 @@ def parse(chunks: list[bytes]) -> list[str]:
 def test_any_split_gives_the_same_events(stream: bytes, cuts: list[int]) -> None:
     """Whole, cut anywhere, and byte by byte, a stream has the same events."""
     borders = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
-    pieces = [stream[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in itertools.pairwise(borders)]
     whole = parse([stream])
     assert parse(pieces) == whole
     assert parse([bytes([byte]) for byte in stream]) == whole

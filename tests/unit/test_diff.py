@@ -90,6 +90,8 @@ def test_deletes_in_different_lists_are_different_runs() -> None:
         ([], [["delete", [0], None]]),
         (["a"], [["delete", [0], None], ["delete", [5], None]]),
         ("a", [["delete", [], None]]),
+        ({"k": [1]}, [["delete", ["k", 5], None]]),
+        (["a"], [["delete", ["k"], None]]),
         ([[1]], [["replace", [0, 0, 0], 2]]),
     ],
 )

@@ -68,6 +68,8 @@ def test_history_goes_out_in_the_form_that_is_wanted(
         ),
         ({"__type__": "update", "value": []}, Answer("")),
         ([{"role": "user", "content": "q"}], Answer("")),
+        ([{"role": "assistant", "content": None}], Answer("", None, [0, "content"])),
+        ([{"role": "assistant", "content": {}}], Answer("", None, [0, "content"])),
         ([["q", "a", "b"]], Answer("")),
         ([5], Answer("")),
         ([], Answer("")),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -103,7 +106,9 @@ def test_a_whole_answer() -> None:
     assert say(job, "estimation", rank=2, queue_size=3, rank_eta=1.5) == [Queued(2, 3, 1.5)]
     assert say(job, "estimation", rank=True, queue_size="3", rank_eta="x") == [Queued(None)]
     assert say(job, "process_starts", eta=2) == [Started(2.0)]
+    assert not job.has_text
     assert generating(job, [["q", "Hel"]]) == [Delta("Hel")]
+    assert job.has_text
     assert generating(job, [["append", [0, 1], "lo"]]) == [Delta("lo")]
     assert generating(job, []) == []
     assert generating(job, [["append", [0, 1], ""]]) == []
@@ -285,8 +290,6 @@ def test_failure_tells_the_spaces_words(
     generating(job, [["q", "a"]])
     with pytest.raises(GenerationFailed) as caught:
         say(job, "process_completed", success=False, **fields)
-    import re
-
     assert re.search(reason, caught.value.reason)
     assert caught.value.title == title
 
@@ -389,6 +392,19 @@ def test_deep_json_is_an_error() -> None:
     job = joined()
     assert job.receive_data("[" * 200_000) == []
     assert job.skipped == 1
+
+
+def test_json_at_the_edge_of_depth_is_survived() -> None:
+    """What is just shallow enough to decode may be too deep to compare."""
+    limit = sys.getrecursionlimit()
+    for depth in range(limit // 2, limit):
+        deep = "[" * depth + "]" * depth
+        edits = f'[["delete",[{deep},0]],["delete",[{deep},1]]]'
+        job = joined()
+        generating(job, [["q", "a"]])
+        message = '{"msg":"process_generating","output":{"data":["",%s,""]}}' % edits
+        with suppress(InvalidDiff, InvalidServerMessage):
+            job.receive_data(message)
 
 
 def test_carriage_returns_are_kept() -> None:
