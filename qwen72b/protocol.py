@@ -297,6 +297,8 @@ class Job:
 
     def _take(self, value: Any) -> list[Event]:
         """Take the chatbot's whole value and tell how the answer changed."""
+        if value is not None and type(value) not in (list, dict):
+            raise InvalidServerMessage("what the Space sent as its chat is no list of turns.")
         self._value, self._behind = value, False
         self._answer = find_answer(value, self._sent)
         new = self._answer.text

@@ -292,7 +292,6 @@ class Stream(Iterator[str]):
         lost = False
         while True:
             error: Qwen72BError
-            cause: BaseException | None = None
             try:
                 for events in self._converse():
                     self._mark(events, monotonic() - begun)
@@ -301,13 +300,13 @@ class Stream(Iterator[str]):
             except Qwen72BError as exc:
                 error = exc
             except IO_ERRORS as exc:
-                cause = exc
                 error = translate(exc, self._call, "waiting for the answer", self._client.base_url)
+                error.__cause__ = exc
             if self._call.aborted:
-                raise self._closed_error() from (cause or error)
+                raise self._closed_error() from error
             job = self._job
             if job is None or job.has_text:
-                raise error from cause
+                raise error
             if isinstance(error, QueueFull):
                 # The queue's word on the stream; the join had no retry of its own.
                 self._pause(attempts, error)
@@ -315,7 +314,7 @@ class Stream(Iterator[str]):
                 lost = True
                 log.info("Lost the stream before any text; joining anew: %s", error.reason)
             else:
-                raise error from cause
+                raise error
             self._call.clock.stop("queue")
             self._call.clock.stop("first_token")
 
