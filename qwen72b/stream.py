@@ -18,6 +18,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 from uuid import uuid4
+from weakref import proxy
 
 from .body import Body
 from .call import Call
@@ -83,7 +84,9 @@ class Stream(Iterator[str]):
         self._pending: deque[Event] = deque()
         self._session_hash = new_session_hash()
         self._turn = threading.Lock()
-        self._steps = self._run()
+        # Through a proxy: a generator that held its stream would keep it alive
+        # when nobody reads it any more, and with it the job in the Space.
+        self._steps = Stream._run(proxy(self))
         self._closed_by = ""
         self._over = False
         self._begun: float | None = None
@@ -294,7 +297,7 @@ class Stream(Iterator[str]):
             error: Qwen72BError
             cause: BaseException | None = None
             try:
-                for events in self._converse():
+                for events in Stream._converse(self):
                     self._mark(events, monotonic() - begun)
                     yield events
                 return
