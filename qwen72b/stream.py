@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -74,10 +74,14 @@ class Stream(Iterator[str]):
         *,
         timeout: Timeout,
         fallback: Endpoint | None = None,
+        on_end: Callable[[str, BaseException | None], None] | None = None,
     ) -> None:
         self._client = client
         self._prompt = prompt
         self._fallback = fallback
+        # Told the text once the stream is over, and the error if it failed; none
+        # if it was stopped. Perhaps from two threads, if both end it.
+        self._on_end = on_end
         self._call = Call(Clock(timeout))
         self._job: Job | None = None
         self._chunks = Chunks()
@@ -224,6 +228,12 @@ class Stream(Iterator[str]):
             self._closed_by = by
         self._call.abort()
         self._release()
+        self._tell_end(None)
+
+    def _tell_end(self, error: BaseException | None) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self.text, error)
 
     def _release(self) -> None:
         """Free what an ended call holds, unless a reader is at work, who then does it."""
@@ -244,7 +254,12 @@ class Stream(Iterator[str]):
                 self._over = True
                 if isinstance(exc, Qwen72BError) and not exc.partial:
                     exc.partial = self.text
+                # Ctrl-C is no Exception: it stops an answer, as closing does.
+                failed = isinstance(exc, Exception) and not self._call.aborted
+                self._tell_end(exc if failed else None)
                 raise
+        if self._over:
+            self._tell_end(None)
         if self._call.aborted:
             self._release()
         if events is None:
