@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from socket import gaierror
 from urllib.parse import urlsplit
 
@@ -41,6 +42,7 @@ __all__ = ["IO_ERRORS", "is_page", "page_error", "retry_delay", "status_error", 
 IO_ERRORS = (
     requests.RequestException,
     urllib3_errors.HTTPError,
+    HTTPException,
     OSError,
     ValueError,
     AttributeError,

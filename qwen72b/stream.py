@@ -13,11 +13,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 from uuid import uuid4
+from weakref import proxy
 
 from .body import Body
 from .call import Call
@@ -73,17 +74,23 @@ class Stream(Iterator[str]):
         *,
         timeout: Timeout,
         fallback: Endpoint | None = None,
+        on_end: Callable[[str, BaseException | None], None] | None = None,
     ) -> None:
         self._client = client
         self._prompt = prompt
         self._fallback = fallback
+        # Told the text once the stream is over, and the error if it failed; none
+        # if it was stopped. Perhaps from two threads, if both end it.
+        self._on_end = on_end
         self._call = Call(Clock(timeout))
         self._job: Job | None = None
         self._chunks = Chunks()
         self._pending: deque[Event] = deque()
         self._session_hash = new_session_hash()
         self._turn = threading.Lock()
-        self._steps = self._run()
+        # Through a proxy: a generator that held its stream would keep it alive
+        # when nobody reads it any more, and with it the job in the Space.
+        self._steps = Stream._run(proxy(self))
         self._closed_by = ""
         self._over = False
         self._begun: float | None = None
@@ -221,6 +228,12 @@ class Stream(Iterator[str]):
             self._closed_by = by
         self._call.abort()
         self._release()
+        self._tell_end(None)
+
+    def _tell_end(self, error: BaseException | None) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self.text, error)
 
     def _release(self) -> None:
         """Free what an ended call holds, unless a reader is at work, who then does it."""
@@ -241,7 +254,12 @@ class Stream(Iterator[str]):
                 self._over = True
                 if isinstance(exc, Qwen72BError) and not exc.partial:
                     exc.partial = self.text
+                # Ctrl-C is no Exception: it stops an answer, as closing does.
+                failed = isinstance(exc, Exception) and not self._call.aborted
+                self._tell_end(exc if failed else None)
                 raise
+        if self._over:
+            self._tell_end(None)
         if self._call.aborted:
             self._release()
         if events is None:
@@ -292,22 +310,21 @@ class Stream(Iterator[str]):
         lost = False
         while True:
             error: Qwen72BError
-            cause: BaseException | None = None
             try:
-                for events in self._converse():
+                for events in Stream._converse(self):
                     self._mark(events, monotonic() - begun)
                     yield events
                 return
             except Qwen72BError as exc:
                 error = exc
             except IO_ERRORS as exc:
-                cause = exc
                 error = translate(exc, self._call, "waiting for the answer", self._client.base_url)
+                error.__cause__ = exc
             if self._call.aborted:
-                raise self._closed_error() from (cause or error)
+                raise self._closed_error() from error
             job = self._job
             if job is None or job.has_text:
-                raise error from cause
+                raise error
             if isinstance(error, QueueFull):
                 # The queue's word on the stream; the join had no retry of its own.
                 self._pause(attempts, error)
@@ -315,7 +332,7 @@ class Stream(Iterator[str]):
                 lost = True
                 log.info("Lost the stream before any text; joining anew: %s", error.reason)
             else:
-                raise error from cause
+                raise error
             self._call.clock.stop("queue")
             self._call.clock.stop("first_token")
 
