@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .aio import AsyncClient, AsyncStream
     from .client import Client, SpaceStatus
     from .clocks import Timeout
+    from .conversation import AsyncConversation, Conversation
     from .errors import (
         AuthenticationError,
         ConnectFailed,
@@ -60,6 +61,7 @@ _HOMES = {
     "aio": "AsyncClient AsyncStream",
     "client": "Client SpaceStatus",
     "clocks": "Timeout",
+    "conversation": "AsyncConversation Conversation",
     "errors": "AuthenticationError ConnectFailed EndpointNotFound GenerationFailed HTTPStatusError InvalidDiff InvalidMessages InvalidOption InvalidRequest InvalidServerMessage ModelNotFound ProtocolError QueueFull QuotaExceeded Qwen72BError RateLimited RequestTimeout SpaceError SpaceUnavailable StreamInterrupted TransportError UnsupportedProtocol",
     "events": "Delta Event Finished Logged Progress Queued Revised Started",
     "provider": "Qwen_Qwen_2_72B",
@@ -71,10 +73,12 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 
 __all__ = [
     "AsyncClient",
+    "AsyncConversation",
     "AsyncStream",
     "AuthenticationError",
     "Client",
     "ConnectFailed",
+    "Conversation",
     "Delta",
     "EndpointNotFound",
     "Event",

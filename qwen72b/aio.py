@@ -30,6 +30,8 @@ from .stream import Stream
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from .conversation import AsyncConversation
+
 __all__ = ["AsyncClient", "AsyncStream"]
 
 T = TypeVar("T")
@@ -336,6 +338,26 @@ class AsyncClient:
         """
         async with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
             return await stream.result()
+
+    def conversation(
+        self, *, system: str | None = None, messages: Messages | None = None
+    ) -> AsyncConversation:
+        """
+        Begin a chat that remembers its turns, or go on with one.
+
+        Args:
+            system: As in ``Client.conversation``.
+            messages: As in ``Client.conversation``.
+
+        Returns:
+            The conversation.
+
+        Raises:
+            InvalidMessages: If a message is malformed.
+        """
+        from .conversation import AsyncConversation
+
+        return AsyncConversation(self, system=system, messages=messages)
 
     async def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:
         """

@@ -44,6 +44,8 @@ from .transport import Secret, Transport, origin_of
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from .conversation import Conversation
+
 __all__ = ["Client", "SpaceStatus"]
 
 log = logging.getLogger("qwen72b")
@@ -225,6 +227,27 @@ class Client:
         """
         with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
             return stream.result()
+
+    def conversation(
+        self, *, system: str | None = None, messages: Messages | None = None
+    ) -> Conversation:
+        """
+        Begin a chat that remembers its turns, or go on with one.
+
+        Args:
+            system: System text; by default that of the messages, else the
+                Space's own.
+            messages: The chat so far as role dicts; it may end with any role.
+
+        Returns:
+            The conversation.
+
+        Raises:
+            InvalidMessages: If a message is malformed.
+        """
+        from .conversation import Conversation
+
+        return Conversation(self, system=system, messages=messages)
 
     def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:
         """

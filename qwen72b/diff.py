@@ -96,8 +96,6 @@ def _edit_here(value: Any, keys: list[Any], action: str, operand: Any) -> Any:
     if not keys:
         if action == "append":
             return _extended(value, operand)
-        if action == "delete":
-            raise InvalidDiff("A delete needs a path.")
         return operand
     key = keys[-1]
     if action == "append":

@@ -109,7 +109,9 @@ def find_answer(value: Any, sent: list[Any]) -> Answer:
     if isinstance(turn, list):
         if len(turn) != 2:
             return NO_ANSWER
-        return _read(turn[1], [last, 1])
+        # Other than text it is a file.
+        root: list[Any] = [last, 1]
+        return Answer(turn[1], root, root) if isinstance(turn[1], str) else Answer("", None, root)
     if isinstance(turn, dict) and turn.get("role") == "assistant":
         return _read(turn.get("content"), [last, "content"])
     return NO_ANSWER

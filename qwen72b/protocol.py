@@ -419,14 +419,14 @@ def failure(message: dict[str, Any]) -> Qwen72BError:
     title = fields.get("title", message.get("title"))
     title = title if isinstance(title, str) else None
     words = fields.get("error")
-    # "None" is what 4.0 to 4.19 make of a hidden reason in mid-answer.
-    if not isinstance(words, str) or words.strip() in ("", "None"):
+    words = _printable(_unquoted(words)) if isinstance(words, str) else ""
+    # "None" is what 4.0 to 4.19 make of a hidden reason.
+    if words.strip() in ("", "None"):
         return GenerationFailed(
             "the Space's app failed and hid the reason.",
             title=title,
             hint="Ask again, or shorten the chat; the Space's owner sees the reason in its log.",
         )
-    words = _printable(_unquoted(words))
     if re.search(r"\bquota\b", words, re.IGNORECASE):
         return QuotaExceeded(
             words,

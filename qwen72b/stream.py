@@ -13,11 +13,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 from uuid import uuid4
+from weakref import proxy
 
 from .body import Body
 from .call import Call
@@ -73,17 +74,23 @@ class Stream(Iterator[str]):
         *,
         timeout: Timeout,
         fallback: Endpoint | None = None,
+        on_end: Callable[[str, BaseException | None], None] | None = None,
     ) -> None:
         self._client = client
         self._prompt = prompt
         self._fallback = fallback
+        # Told the text once the stream is over, and the error if it failed; none
+        # if it was stopped. Perhaps from two threads, if both end it.
+        self._on_end = on_end
         self._call = Call(Clock(timeout))
         self._job: Job | None = None
         self._chunks = Chunks()
         self._pending: deque[Event] = deque()
         self._session_hash = new_session_hash()
         self._turn = threading.Lock()
-        self._steps = self._run()
+        # Through a proxy: a generator that held its stream would keep it alive
+        # when nobody reads it any more, and with it the job in the Space.
+        self._steps = Stream._run(proxy(self))
         self._closed_by = ""
         self._over = False
         self._begun: float | None = None
@@ -221,6 +228,12 @@ class Stream(Iterator[str]):
             self._closed_by = by
         self._call.abort()
         self._release()
+        self._tell_end(None)
+
+    def _tell_end(self, error: BaseException | None) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self.text, error)
 
     def _release(self) -> None:
         """Free what an ended call holds, unless a reader is at work, who then does it."""
@@ -241,7 +254,12 @@ class Stream(Iterator[str]):
                 self._over = True
                 if isinstance(exc, Qwen72BError) and not exc.partial:
                     exc.partial = self.text
+                # Ctrl-C is no Exception: it stops an answer, as closing does.
+                failed = isinstance(exc, Exception) and not self._call.aborted
+                self._tell_end(exc if failed else None)
                 raise
+        if self._over:
+            self._tell_end(None)
         if self._call.aborted:
             self._release()
         if events is None:
@@ -293,7 +311,7 @@ class Stream(Iterator[str]):
         while True:
             error: Qwen72BError
             try:
-                for events in self._converse(attempts):
+                for events in Stream._converse(self, attempts):
                     self._mark(events, monotonic() - begun)
                     yield events
                 return

@@ -86,7 +86,7 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             if GRADIO_MAJOR < 6
             else {"buttons": ["copy", "copy_all"]}
         )
-        chatbot = gr.Chatbot(label=backend.label, height="50vh", **only_here)
+        chatbot = gr.Chatbot(label=backend.label, height="42vh", **only_here)
         textbox = gr.Textbox(
             lines=1, label="Input", placeholder="Type a message and press Enter", autofocus=True
         )

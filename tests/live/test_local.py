@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from qwen72b import AsyncClient, Client
 from qwen72b.errors import GenerationFailed, HTTPStatusError, InvalidOption, Qwen72BError
 from qwen72b.local import Backend, backend, running
 from qwen72b.local.generation import Generation, Messages
@@ -298,6 +300,28 @@ def test_small_model_knows_paris(small_space: str) -> None:
     answer = text_of(messages[-2]["output"]["data"][1][-1])
     assert "Paris" in answer
     assert Talk(small_space, question, [], SYSTEM).text() == answer
+
+
+def test_client_streams(small_space: str) -> None:
+    """Our own client hands out the answer in chunks that joined are the final text."""
+    with Client(small_space) as client:
+        stream = client.stream("What is the capital of France?")
+        chunks = list(stream)
+    assert len(chunks) > 4
+    assert "".join(chunks) == stream.text
+    assert "Paris" in stream.text
+
+
+def test_async_client_streams(small_space: str) -> None:
+    """The async client hands out the same text."""
+
+    async def ask() -> list[str]:
+        async with AsyncClient(small_space) as client:
+            return [chunk async for chunk in client.stream("What is the capital of France?")]
+
+    chunks = asyncio.run(ask())
+    assert len(chunks) > 4
+    assert "Paris" in "".join(chunks)
 
 
 def test_small_model_after_a_hang_up(small_space: str) -> None:

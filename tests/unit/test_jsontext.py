@@ -1,0 +1,30 @@
+"""jsontext: JSON from a stranger."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwen72b.jsontext import NotJSON, read_json
+
+
+def test_values_come_back() -> None:
+    """JSON is read, with white space around it."""
+    assert read_json(' {"a": [1, null, "\\ud83d\\ude00"]}\r\n') == {"a": [1, None, "\U0001f600"]}
+
+
+def test_what_is_no_number_is_null() -> None:
+    """NaN and the infinities, which Python servers write, read as null."""
+    assert read_json("[NaN, Infinity, -Infinity]") == [None, None, None]
+
+
+@pytest.mark.parametrize("text", ["", "{", "nul", "[1] 2", "[" * 200_000, "9" * 5000])
+def test_anything_else_is_refused(text: str) -> None:
+    """Malformed, overlong and overdeep JSON raise one error."""
+    if text.startswith("9"):
+        # Python 3.10 before 3.10.7 has no limit for digits.
+        import sys
+
+        if not hasattr(sys, "get_int_max_str_digits"):
+            return
+    with pytest.raises(NotJSON):
+        read_json(text)
