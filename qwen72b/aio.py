@@ -10,7 +10,9 @@ in a task of its own.
 
 from __future__ import annotations
 
+import atexit
 import math
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
@@ -152,6 +154,7 @@ class AsyncStream(AsyncIterator[str]):
         return bool(self.batch)
 
     async def _hop(self, step: Callable[[], T]) -> T:
+        _waiting.add(self._stream)
         try:
             return await self._threads.run(step)
         except BaseException:
@@ -159,6 +162,23 @@ class AsyncStream(AsyncIterator[str]):
             # Failed: then this frees what is left.
             self._stream.close()
             raise
+        finally:
+            _waiting.discard(self._stream)
+
+
+# Streams that a thread is waiting for.
+_waiting: set[Stream] = set()
+
+
+def _hang_up_at_exit() -> None:
+    for stream in list(_waiting):
+        stream.close()
+
+
+# An event loop that is left with a task still waiting leaves a thread of anyio's,
+# which the interpreter joins at its exit, before it calls what atexit knows.
+# This is how concurrent.futures ends its own threads.
+getattr(threading, "_register_atexit", atexit.register)(_hang_up_at_exit)
 
 
 class _Iteration:

@@ -48,7 +48,9 @@ class Call:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.aborted = False
-        self._lock = threading.Lock()
+        # A signal handler or a destructor may end the call in the very thread
+        # that holds the lock.
+        self._lock = threading.RLock()
         self._hang_up: Callable[[], None] | None = None
         self._waiting: threading.Event | None = None
         self._watched: threading.Event | None = None
@@ -85,6 +87,13 @@ class Call:
                 return
             self.aborted = True
             self._wake()
+
+    def disown(self) -> None:
+        """End the call in a forked child, without hanging up on the parent's."""
+        # Another thread, which the child does not have, may hold the old one.
+        self._lock = threading.RLock()
+        self._hang_up = self._waiting = self._watched = None
+        self.aborted = True
 
     def hang_up_with(self, hang_up: Callable[[], None] | None) -> None:
         """

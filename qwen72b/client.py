@@ -157,13 +157,24 @@ class Client:
 
     def _begin(self, session: requests.Session | None) -> None:
         """Set up what is not pickled."""
+        self._session = session
         self._transport = Transport(self.base_url, session=session, **self._settings)
-        self._lock = threading.Lock()
+        # A signal handler may close the client in the very thread that holds it.
+        self._lock = threading.RLock()
         self._streams: WeakSet[Stream] = WeakSet()
         self._closed = False
         self._endpoint: Endpoint | None = None
         # Set while some thread reads the configuration.
         self._reading: threading.Event | None = None
+        _clients.add(self)
+
+    def _renew(self) -> None:
+        """Start afresh in a forked child: connections and streams are the parent's."""
+        streams, closed = list(self._streams), self._closed
+        self._begin(self._session)
+        self._closed = closed
+        for stream in streams:
+            stream.disown()
 
     def stream(
         self,
@@ -547,6 +558,20 @@ class Client:
             return error
         stage = read_stage(text) if response.status_code == 200 else None
         return error if stage is None else explain(error, stage)
+
+
+_clients: WeakSet[Client] = WeakSet()
+
+
+def _renew_all() -> None:
+    for client in list(_clients):
+        client._renew()
+
+
+if hasattr(os, "register_at_fork"):
+    # In the child the locks may be held by threads that it does not have, and
+    # what it reads from an inherited socket the parent would miss.
+    os.register_at_fork(after_in_child=_renew_all)
 
 
 def _checked_url(url: str | None, space: str | None) -> str:

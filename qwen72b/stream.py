@@ -223,6 +223,14 @@ class Stream(Iterator[str]):
         state = "closed" if self.closed else "new" if self._begun is None else "open"
         return f"<{type(self).__name__} {state}, {len(self.text)} characters>"
 
+    def disown(self) -> None:
+        """Leave the answer to the parent process, after a fork; here it is over."""
+        self._call.disown()
+        self._closed_by = "a fork"
+        self._on_end = None
+        self._turn = threading.Lock()
+        self._steps = Stream._run(proxy(self))
+
     def _close(self, by: str) -> None:
         if not self._over and not self._closed_by:
             self._closed_by = by

@@ -9,7 +9,6 @@ are followed within one origin only, and the token travels in a header that no
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -89,8 +88,7 @@ class Transport:
         self.base_url = base_url
         self._foreign = session
         self._own: requests.Session | None = None
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._options: dict[str, Any] = {"auth": secret, "allow_redirects": False, "stream": True}
         if proxy is not None:
             self._options["proxies"] = {"http": proxy, "https": proxy}
@@ -200,7 +198,7 @@ class Transport:
         """Close the connections of our own session."""
         with self._lock:
             own, self._own = self._own, None
-        if own is not None and self._pid == os.getpid():
+        if own is not None:
             own.close()
 
     def _request(self, call: Call, method: str, url: str, **fields: Any) -> requests.Response:
@@ -220,9 +218,7 @@ class Transport:
 
     def _session(self) -> requests.Session:
         with self._lock:
-            if self._own is None or self._pid != os.getpid():
-                # After a fork the parent goes on using the inherited sockets.
-                self._pid = os.getpid()
+            if self._own is None:
                 self._own = requests.Session()
                 self._own.mount("http://", Adapter())
                 self._own.mount("https://", Adapter())

@@ -21,8 +21,8 @@ from qwen72b import (
     AsyncClient,
     Client,
     InvalidRequest,
-    Qwen_Qwen_2_72B,
     Qwen72BError,
+    Qwen_Qwen_2_72B,
     Retry,
     StreamInterrupted,
 )
@@ -113,7 +113,7 @@ def test_client_without_a_with_block() -> None:
 
 # Where a reader may be blocked: name, script of the config, of the join, of the stream.
 BLOCKED: list[tuple[str, dict[str, Any]]] = [
-    ("accept", {"connect": [Stall()]}),
+    ("accept", {"connect": []}),
     ("config", {"config": [Stall()]}),
     ("config_head", {"config": [Repeat(Trickle(b"HTTP/1.1 200 OK\r\nX: y\r\n", 0.01))]}),
     ("config_body", {"config": [Send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), Stall()]}),
@@ -133,16 +133,15 @@ blocked = pytest.mark.parametrize("script", [b[1] for b in BLOCKED], ids=[b[0] f
 
 def order(space: FakeSpace, script: dict[str, Any]) -> Callable[[], object]:
     """Order a script; return what waits until the reader must be blocked in it."""
-    for place, steps in script.items():
-        if place == "answer":
-            space.answer(*steps)
-        else:
-            space.fault(place, *steps)
-    if "connect" in script:
-        return lambda: space.record.wait(lambda: space.connections, PROMPT, "connection")
-    place = next(iter(script))
+    ((place, steps),) = script.items()
+    if place == "connect":
+        gate = Gate()
+        space.fault("connect", gate)
+        return gate.wait_reached
     if place == "answer":
+        space.answer(*steps)
         return lambda: space.wait_for_job("running", timeout=PROMPT)
+    space.fault(place, *steps)
     return lambda: space.wait_for_request(place, timeout=PROMPT)
 
 
@@ -255,7 +254,7 @@ def test_connection_is_kept_after_the_end() -> None:
         client.ask("Hi")
         client.ask("Hi")
         assert space.connections == 1
-        space.answer("Hel", Stall())
+        space.answer("Hel", Stall(), times=1)
         for _ in client.stream("Hi"):
             break
         client.ask("Hi")
@@ -515,10 +514,13 @@ def program(code: str) -> Iterator[Any]:
 def test_interrupt_leaves_a_client_that_works() -> None:
     """After a KeyboardInterrupt in the middle of an answer the client can be used again."""
     with FakeSpace() as space, Client(space.url, retry=Retry(attempts=1)) as client:
-        space.answer("Hel", lambda_step(lambda: os.kill(os.getpid(), signal.SIGINT)), Stall())
+        gate = Gate()
+        interrupt = lambda_step(lambda: os.kill(os.getpid(), signal.SIGINT))
+        space.answer("Hel", gate, interrupt, Stall(), times=1)
         stream = client.stream("Hi")
         with pytest.raises(KeyboardInterrupt):
-            "".join(stream)
+            for _ in stream:
+                gate.open()
         space.wait_for_disconnect()
         assert stream.text == "Hel"
         with pytest.raises(StreamInterrupted):

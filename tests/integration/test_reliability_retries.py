@@ -73,7 +73,9 @@ def test_passing_refusal(way: str, phase: str, refusal: Respond) -> None:
         answer = ASKERS[way](space.url, retry=QUICK)
         assert answer.error is None
         assert {name: count(space, name) for name in ("config", "join", "stream")} == {
-            "config": 1, "join": 1, "stream": 1,
+            "config": 1,
+            "join": 1,
+            "stream": 1,
             phase: 3,
         }
         assert len(space.jobs) == 1
