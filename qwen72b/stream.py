@@ -14,6 +14,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -383,12 +384,14 @@ class Stream(Iterator[str]):
                 if not data:
                     job.receive_eof()
                 block = shield.feed(data)
-                while len(block) < _BATCH_BYTES and body.has_event():
-                    block += shield.feed(body.read())
+                # A failure in here is met again by the next read: what came
+                # before it is to be handed out first.
+                with suppress(Qwen72BError, *IO_ERRORS):
+                    while len(block) < _BATCH_BYTES and body.has_event():
+                        block += shield.feed(body.read())
                 if not block:
                     self._call.limit()
                     continue
-                clock.listen()
                 events: list[Event] = []
                 try:
                     for text in read_events(block):
@@ -405,8 +408,9 @@ class Stream(Iterator[str]):
                     self._client.upload(self._call, endpoint, job)
                 if events:
                     yield events
-                    # A slow consumer is not the Space's silence.
-                    clock.listen()
+                # Only now: neither a slow consumer nor the upload, which stops
+                # this clock, is the Space's silence.
+                clock.listen()
             clock.rest()
             self._drain(body)
         finally:

@@ -68,6 +68,7 @@ MIDWAY: list[tuple[str, Sequence[Any], type[Qwen72BError]]] = [
     ("clean_end", [End()], StreamInterrupted),
     ("truncated_chunk", [Send(b"ff\r\ndata: {"), Close()], StreamInterrupted),
     ("bad_chunk_size", [Send(b"zz\r\nwhat?\r\n"), Close()], StreamInterrupted),
+    ("bad_chunk_with_an_event", [Send(b"zz\r\n\n\ndata: x\n\n"), Close()], StreamInterrupted),
     ("half_an_event", [Chunk(b'data: {"msg":"process_comp'), End()], StreamInterrupted),
     ("event_without_its_end", [Chunk(b'data: {"msg":"close_stream"}\n'), End()], StreamInterrupted),
     ("close_stream_too_early", [Message("close_stream", event_id=None)], StreamInterrupted),
