@@ -141,8 +141,13 @@ class CallConnection(HTTPConnection):
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         call = current_call()
-        if call is not None and self.sock is not None:
-            self._belong_to(call)
+        if call is not None:
+            if self.sock is None:
+                # http.client would connect with the head, and so the token, in
+                # its local variables, which some tracebacks show.
+                self.connect()
+            else:
+                self._belong_to(call)
         super().request(*args, **kwargs)
 
     def _belong_to(self, call: Call) -> None:

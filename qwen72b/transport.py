@@ -34,6 +34,13 @@ _MAX_REDIRECTS = 5
 _USER_AGENT = f"qwen72b/{__version__}"
 
 
+class _Unshown(str):
+    """Text that tracebacks with local variables do not show."""
+
+    def __repr__(self) -> str:
+        return "'...'"
+
+
 class Secret(AuthBase):
     """
     A Hugging Face token, as a header that never shows itself.
@@ -52,7 +59,7 @@ class Secret(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if origin_of(request.url or "") == self._origin:
-            request.headers["X-HF-Authorization"] = f"Bearer {self._token}"
+            request.headers["X-HF-Authorization"] = _Unshown(f"Bearer {self._token}")
         return request
 
     def __repr__(self) -> str:
