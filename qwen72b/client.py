@@ -149,8 +149,8 @@ class Client:
         self._settings: dict[str, Any] = {
             "secret": secret,
             "proxy": _checked_proxy(proxy),
-            "verify": verify,
-            "cert": cert,
+            "verify": _checked_files("verify", verify),
+            "cert": _checked_files("cert", cert),
             "headers": _checked_headers(headers),
         }
         self._begin(session)
@@ -653,6 +653,16 @@ def _checked_auth(auth: tuple[str, str] | None) -> tuple[str, str] | None:
     ):
         raise InvalidOption('auth must be ("user", "password").')
     return auth[0], auth[1]
+
+
+def _checked_files(name: str, value: Any) -> Any:
+    """Check paths here; requests says of a missing file that a connection failed."""
+    if value is None or (isinstance(value, bool) and name == "verify"):
+        return value
+    for path in value if isinstance(value, (tuple, list)) else (value,):
+        if not isinstance(path, (str, os.PathLike)) or not os.path.exists(path):
+            raise InvalidOption(f"{name}: there is no file {path!r}.")
+    return value
 
 
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")

@@ -1,0 +1,284 @@
+"""Through proxies, TLS and the caller's own session: the same answers, and the same limits."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import trustme
+from askers import ASKERS, ONCE, check_error
+
+from qwen72b import Client, ConnectFailed, InvalidOption, RequestTimeout, StreamInterrupted, Timeout
+from qwen72b.testing import Close, FakeProxy, FakeSocksProxy, FakeSpace, Reset, Respond, Send, Stall
+
+SHORT = 0.2
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Certificates, as files and as a server's settings."""
+
+    ca: str
+    client: tuple[str, str]
+    server: ssl.SSLContext
+    strict: ssl.SSLContext
+    wrong_name: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    folder: Path = tmp_path_factory.mktemp("certificates")
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    mine = ca.issue_cert("me@example.org")
+    mine.private_key_pem.write_to_path(str(folder / "key.pem"))
+    mine.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    contexts = []
+    for name in ("127.0.0.1", "127.0.0.1", "other.example"):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert(name).configure_cert(context)
+        contexts.append(context)
+    contexts[1].verify_mode = ssl.CERT_REQUIRED
+    ca.configure_trust(contexts[1])
+    return Authority(
+        str(folder / "ca.pem"), (str(folder / "cert.pem"), str(folder / "key.pem")), *contexts
+    )
+
+
+@pytest.fixture(params=["http", "https"])
+def space(request: pytest.FixtureRequest, authority: Authority) -> Iterator[FakeSpace]:
+    """A Space that speaks http, and one that speaks https."""
+    with FakeSpace(tls=authority.server if request.param == "https" else None) as space:
+        yield space
+
+
+@pytest.fixture(params=["http", "socks"])
+def proxy(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "socks":
+        pytest.importorskip("socks")
+    with FakeSocksProxy() if request.param == "socks" else FakeProxy() as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("way", ASKERS)
+def test_proxy_argument(way: str, space: FakeSpace, proxy: Any, authority: Authority) -> None:
+    """proxy= is used for every request, with CONNECT for https."""
+    answer = ASKERS[way](space.url, proxy=proxy.url, verify=authority.ca)
+    assert answer.error is None and answer.text
+    host = space.url.partition("//")[2]
+    assert set(proxy.targets) == {host}
+    if space.url.startswith("https") and isinstance(proxy, FakeProxy):
+        assert {request.method for request in proxy.requests} == {"CONNECT"}
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "https_proxy", "all_proxy", "ALL_PROXY"])
+def test_proxy_of_the_environment(
+    name: str, space: FakeSpace, proxy: Any, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment's proxies are used, for the schemes that they are for."""
+    monkeypatch.setenv(name, proxy.url)
+    assert ASKERS["sync"](space.url, verify=authority.ca).text
+    meant = name.lower() == "all_proxy" or space.url.startswith(name.partition("_")[0] + ":")
+    assert bool(proxy.targets) == meant
+
+
+def test_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """no_proxy is kept to."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with FakeSpace() as space:
+        assert ASKERS["sync"](space.url).text
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+def test_dead_proxy(scheme: str) -> None:
+    """A proxy that is not there is ConnectFailed, and the Space is not asked without it."""
+    if scheme != "http":
+        pytest.importorskip("socks")
+    with FakeSpace() as space:
+        error = ASKERS["sync"](space.url, proxy=f"{scheme}://127.0.0.1:1", retry=ONCE).error
+        check_error(error, ConnectFailed)
+        assert error.stage in ("proxy", "tcp")
+        assert not space.requests
+
+
+def test_proxy_with_a_password(authority: Authority) -> None:
+    """A proxy's user and password are sent to the proxy, and not to the Space."""
+    with FakeSpace(tls=authority.server) as space, FakeProxy(auth=("user", "pass")) as proxy:
+        url = proxy.url.replace("//", "//user:pass@")
+        assert ASKERS["sync"](space.url, proxy=url, verify=authority.ca).text
+        assert all("proxy-authorization" not in request.headers for request in space.requests)
+        error = ASKERS["sync"](space.url, proxy=proxy.url, verify=authority.ca, retry=ONCE).error
+        check_error(error, ConnectFailed)
+        assert error.stage == "proxy"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [[Reset()], [Close()], [Send(b"garbage\r\n\r\n"), Close()], [Respond(status=502)]],
+    ids=str,
+)
+def test_proxy_that_fails(steps: Any, authority: Authority) -> None:
+    """A proxy that does not open the tunnel is a typed error."""
+    with FakeSpace(tls=authority.server) as space, FakeProxy() as proxy:
+        proxy.fault(*steps)
+        error = ASKERS["sync"](space.url, proxy=proxy.url, verify=authority.ca, retry=ONCE).error
+        assert isinstance(error, (ConnectFailed, StreamInterrupted)), error
+        check_error(error, type(error))
+        assert error.__cause__ is not None
+
+
+def test_silent_space_behind_a_proxy(space: FakeSpace, proxy: Any, authority: Authority) -> None:
+    """The clocks hold behind proxies, too."""
+    space.answer("Hel", Stall())
+    answer = ASKERS["sync"](
+        space.url, proxy=proxy.url, verify=authority.ca, timeout=Timeout(total=SHORT * 4)
+    )
+    check_error(answer.error, RequestTimeout, "Hel")
+
+
+def test_silent_socks_proxy() -> None:
+    """The connect clock covers a SOCKS proxy that says nothing."""
+    pytest.importorskip("socks")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        proxy = "socks5h://{}:{}".format(*server.getsockname())
+        error = ASKERS["sync"](
+            "http://space.invalid", proxy=proxy, timeout=Timeout(connect=SHORT)
+        ).error
+        check_error(error, RequestTimeout)
+        assert error.phase == "connect"
+
+
+@pytest.mark.parametrize("proxy", ["", "nonsense://host", "http://", "http://h:99999", 7], ids=repr)
+def test_impossible_proxy(proxy: Any) -> None:
+    """A proxy that is none is refused before any I/O."""
+    with pytest.raises(InvalidOption):
+        Client("http://127.0.0.1:1", proxy=proxy)
+
+
+def test_proxy_without_a_scheme() -> None:
+    """host:port is an http proxy."""
+    with FakeSpace() as space, FakeProxy() as proxy:
+        assert ASKERS["sync"](space.url, proxy=proxy.url.partition("//")[2]).text
+        assert proxy.targets
+
+
+# TLS
+
+
+@pytest.mark.parametrize("way", ASKERS)
+def test_verify(way: str, authority: Authority) -> None:
+    """verify= names the authorities, or turns the check off."""
+    with FakeSpace(tls=authority.server) as space:
+        assert ASKERS[way](space.url, verify=authority.ca).text
+        error = ASKERS[way](space.url, retry=ONCE).error
+        check_error(error, ConnectFailed)
+        assert error.stage == "tls"
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_verify_off(authority: Authority) -> None:
+    """verify=False checks nothing, as in requests, which warns."""
+    with FakeSpace(tls=authority.wrong_name) as space:
+        assert ASKERS["sync"](space.url, verify=False).text
+
+
+def test_certificate_of_another_host(authority: Authority) -> None:
+    """A certificate for another name is ConnectFailed at stage tls, and nothing is sent."""
+    with FakeSpace(tls=authority.wrong_name) as space:
+        error = ASKERS["sync"](space.url, verify=authority.ca, retry=ONCE).error
+        check_error(error, ConnectFailed)
+        assert error.stage == "tls" and not space.requests
+
+
+def test_authorities_of_the_environment(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """REQUESTS_CA_BUNDLE is kept to, and verify= wins over it."""
+    with FakeSpace(tls=authority.server) as space:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", authority.ca)
+        assert ASKERS["sync"](space.url).text
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", __file__)
+        assert ASKERS["sync"](space.url, verify=authority.ca).text
+
+
+@pytest.mark.parametrize("way", ASKERS)
+def test_client_certificate(way: str, authority: Authority) -> None:
+    """cert= is shown to a Space that asks for it."""
+    with FakeSpace(tls=authority.strict) as space:
+        assert ASKERS[way](space.url, verify=authority.ca, cert=authority.client).text
+        error = ASKERS[way](space.url, verify=authority.ca, retry=ONCE).error
+        assert isinstance(error, (ConnectFailed, StreamInterrupted))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"verify": "/no/such"}, {"cert": "/no/such"}, {"cert": ("/no/such", "/no")}, {"verify": 7}],
+    ids=str,
+)
+def test_files_that_are_missing(options: Any) -> None:
+    """A file of certificates that is not there is refused before any I/O."""
+    with pytest.raises(InvalidOption):
+        Client("https://127.0.0.1:1", **options)
+
+
+def test_plain_http_where_tls_is_due(authority: Authority) -> None:
+    """TLS to a plain server, and plain http to a TLS server, are typed errors."""
+    with FakeSpace() as space:
+        space.fault("connect", Send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Close())
+        error = ASKERS["sync"](space.url.replace("http", "https"), retry=ONCE).error
+        check_error(error, ConnectFailed)
+        assert error.stage == "tls"
+    with FakeSpace(tls=authority.server) as space:
+        error = ASKERS["sync"](space.url.replace("https", "http"), retry=ONCE).error
+        assert isinstance(error, (ConnectFailed, StreamInterrupted))
+
+
+@pytest.mark.parametrize("end", ["close", "reset", "stall"])
+def test_tls_stream_that_is_cut(end: str, authority: Authority) -> None:
+    """A cut within TLS is StreamInterrupted with what had come; silence ends by the clock."""
+    step = {"close": Close(), "reset": Reset(), "stall": Stall()}[end]
+    with FakeSpace(tls=authority.server) as space:
+        space.answer("Hel", step)
+        error = ASKERS["sync"](space.url, verify=authority.ca, timeout=Timeout(total=1.0)).error
+        check_error(error, RequestTimeout if end == "stall" else StreamInterrupted, "Hel")
+
+
+# The caller's own session
+
+
+def test_session_settings_are_used(authority: Authority) -> None:
+    """A session's own verify, cert, proxies, headers, hooks and adapters are kept to."""
+    with FakeSpace(tls=authority.strict) as space, FakeProxy() as proxy, requests.Session() as own:
+        own.verify, own.cert = authority.ca, authority.client
+        own.proxies = {"https": proxy.url}
+        own.headers["X-Mine"] = "yes"
+        heard = []
+        own.hooks["response"].append(lambda response, **_: heard.append(response.status_code))
+        assert Client(space.url, session=own).ask("Hi")
+        assert proxy.targets and heard == [200, 200, 200]
+        assert all(request.headers["x-mine"] == "yes" for request in space.requests)
+
+
+def test_session_over_tls_is_closed_promptly(authority: Authority) -> None:
+    """Hanging up works on the caller's session over TLS, too."""
+    with FakeSpace(tls=authority.server) as space, requests.Session() as own:
+        own.verify = authority.ca
+        space.answer("Hel", Stall())
+        client = Client(space.url, session=own)
+        stream = client.stream("Hi")
+        assert next(stream) == "Hel"
+        stream.close()
+        space.wait_for_disconnect()
+
+
+def test_session_that_is_none() -> None:
+    """Anything but a requests.Session is refused before any I/O."""
+    with pytest.raises(InvalidOption):
+        Client("http://127.0.0.1:1", session=requests)
