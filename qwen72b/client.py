@@ -53,6 +53,9 @@ log = logging.getLogger("qwen72b")
 # Seconds between two looks at a Space that is coming up.
 _WAKE_LOOK = 5.0
 
+# Seconds to wait for the Hub, which only adds to what the Space's page said.
+_HUB_PATIENCE = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class SpaceStatus:
@@ -550,12 +553,17 @@ class Client:
         if not isinstance(error, SpaceUnavailable) or url is None:
             return error
         doing = "asking the Hub"
+        call.clock.start("hub", _HUB_PATIENCE)
         try:
             response = self._transport.send(call, "GET", url, doing=doing)
             text = self._transport.read(response, call, doing=doing)
         except Qwen72BError as exc:
             log.info("The Hub does not say how the Space is doing: %s", exc.reason)
             return error
+        finally:
+            call.clock.stop("hub")
+            # It runs on if no connection came about, and is the Space's.
+            call.clock.stop("connect")
         stage = read_stage(text) if response.status_code == 200 else None
         return error if stage is None else explain(error, stage)
 

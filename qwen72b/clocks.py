@@ -188,7 +188,12 @@ class Clock:
         # A hundredth of a second of grace: the system's own timer, which woke
         # the caller, may run ahead of this one.
         now = monotonic() + 0.01
-        passed = [(when, phase) for phase, when in self._deadlines.items() if when <= now]
+        passed = [
+            (when, phase)
+            for phase, when in self._deadlines.items()
+            # Others are no promise to the caller.
+            if when <= now and phase in _MEANINGS
+        ]
         if self._read <= now:
             passed.append((self._read, "read"))
         if not passed:
