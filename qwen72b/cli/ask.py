@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
-commands (qwen72b COMMAND --help tells more):
-  ask         what is meant where no command is named
-  chat        talk back and forth
-  batch       answer many prompts
-  status      tell how the Space is doing
-  doctor      find out why it does not work
-  serve       keep a local Space running
-  completion  print a completion script for bash, zsh or fish
-
 A prompt that is a command's name: qwen72b ask chat, or qwen72b -- chat.
 
 exit status:
@@ -65,6 +56,7 @@ def add_parser(commands: Commands) -> None:
     how.add_argument("--json", action="store_true", help="what happens as JSON, an event a line")
     how.add_argument("--no-stream", action="store_true", help="the whole answer at its end")
     how.add_argument("-x", "--extract", action="store_true", help="its first code block only")
+    how.add_argument("--markdown", action="store_true", help='drawn (pip install "qwen72b[rich]")')
     add_connection(parser)
     add_verbosity(parser)
 
@@ -92,6 +84,10 @@ def _choose_face(args: argparse.Namespace) -> Face:
 
     if args.json:
         return faces.JSONFace(args.console)
+    if args.markdown:
+        from .markdown import MarkdownFace
+
+        return MarkdownFace(args.console)
     if args.extract:
         return faces.CodeFace(args.console)
     # Nobody watches a file; what is written at the end is exact, even where

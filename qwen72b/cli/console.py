@@ -128,13 +128,17 @@ class Console:
 
     def complain(self, *lines: str) -> None:
         """Say something on standard error in any case; each argument is a line."""
+        for line in lines:
+            self.note("qwen72b: " + " ".join(line.split("\n")))
+
+    def note(self, text: str = "") -> None:
+        """Write a line to standard error as it is, but for control characters."""
         self.erase()
+        # There is nobody left to tell that standard error is closed.
         with suppress(OSError, ValueError):
-            for line in lines:
-                shown = escape(" ".join(line.split("\n")))
-                encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-                shown = shown.encode(encoding, "backslashreplace").decode(encoding)
-                sys.stderr.write(f"qwen72b: {shown}\n")
+            encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+            shown = escape(text).encode(encoding, "backslashreplace").decode(encoding)
+            sys.stderr.write(f"{shown}\n")
             sys.stderr.flush()
 
     def status(self, text: str) -> None:

@@ -11,7 +11,7 @@ from json import dumps
 from typing import TYPE_CHECKING
 
 from ..errors import GenerationFailed, Qwen72BError
-from ..events import Delta, Event, Finished, Logged, Progress, Queued, Revised, Started
+from ..events import Event, Finished, Logged, Progress, Queued, Started
 from .exits import describe, exit_status, hint_for
 from .fences import first_code_block
 
@@ -31,13 +31,15 @@ __all__ = [
 ]
 
 
-def follow(stream: Stream, console: Console) -> Iterator[Event]:
+def follow(stream: Stream, console: Console, *, counting: bool = False) -> Iterator[Event]:
     """
     Read an answer and keep the status line up to date.
 
     Args:
         stream: The answer.
         console: Where the status line is.
+        counting: Whether it also tells how the answer grows, for faces that
+            do not show it yet.
 
     Yields:
         Each event.
@@ -45,12 +47,14 @@ def follow(stream: Stream, console: Console) -> Iterator[Event]:
     console.status("Connecting...")
     while batch := stream.read_batch():
         for event in batch:
-            _tell(event, stream, console)
+            _tell(event, console)
+            if counting and stream.text:
+                console.status(f"Answering, {len(stream.text)} characters so far...")
             yield event
     console.erase()
 
 
-def _tell(event: Event, stream: Stream, console: Console) -> None:
+def _tell(event: Event, console: Console) -> None:
     if isinstance(event, Queued):
         console.status(_queue_line(event))
     elif isinstance(event, Started):
@@ -60,8 +64,6 @@ def _tell(event: Event, stream: Stream, console: Console) -> None:
     elif isinstance(event, Logged):
         title = f"{event.title}: " if event.title else ""
         console.say(f"the Space says: {title}{event.text}")
-    elif isinstance(event, (Delta, Revised)):
-        console.status(f"Answering, {len(stream.text)} characters so far...")
 
 
 def _queue_line(event: Queued) -> str:
@@ -131,7 +133,7 @@ class WholeFace(Face):
     def show(self, stream: Stream) -> None:
         """Show an answer to its end, or what came of it."""
         try:
-            for _ in follow(stream, self.console):
+            for _ in follow(stream, self.console, counting=True):
                 pass
         finally:
             self.console.write(stream.text)
@@ -143,7 +145,7 @@ class CodeFace(Face):
 
     def show(self, stream: Stream) -> None:
         """Show an answer's code."""
-        for _ in follow(stream, self.console):
+        for _ in follow(stream, self.console, counting=True):
             pass
         code = first_code_block(stream.text)
         if code is None:

@@ -23,7 +23,7 @@ __all__ = ["COMMANDS", "add_backend", "add_connection", "add_verbosity", "build_
 
 # Modules of this package with ``add_parser`` and ``run``, by the name of their
 # command, in the order of the help.
-COMMANDS = ("ask", "serve")
+COMMANDS = ("ask", "chat", "status", "doctor", "serve", "completion")
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,18 +38,24 @@ class Parser(argparse.ArgumentParser):
         raise InvalidOption(f"{message}.", hint=f"See {self.prog} --help.")
 
 
-def build_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
+def build_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser], dict[str, str]]:
     """
     Make the parser.
 
     Returns:
-        The parser, which wants a command's name first; and each command's own.
+        The parser, which wants a command's name first; each command's own
+        parser; and each command's help.
     """
     parser = Parser(prog="qwen72b", add_help=False)
     commands = parser.add_subparsers(dest="command", required=True)
     for name in COMMANDS:
         import_module(f".{name}", __package__).add_parser(commands)
-    return parser, dict(commands.choices)
+    # argparse has no public list of these.
+    helps = {action.dest: action.help or "" for action in commands._choices_actions}
+    ask = commands.choices["ask"]
+    lines = "".join(f"  {name:<12}{text}\n" for name, text in helps.items())
+    ask.epilog = f"commands (qwen72b COMMAND --help tells more):\n{lines}\n{ask.epilog}"
+    return parser, dict(commands.choices), helps
 
 
 def parse(argv: Sequence[str]) -> tuple[Run, argparse.Namespace]:
@@ -66,7 +72,7 @@ def parse(argv: Sequence[str]) -> tuple[Run, argparse.Namespace]:
         InvalidOption: If they make no sense.
         SystemExit: If they only asked for help or the version.
     """
-    parser, commands = build_parser()
+    parser, commands, _ = build_parser()
     words = list(argv)
     place = _find_command(words, commands)
     words = ["ask", *words] if place is None else [words.pop(place), *words]
@@ -130,7 +136,7 @@ def add_connection(parser: argparse.ArgumentParser, *, local: bool = True) -> No
         )
         add_backend(group)
     group.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="limit of a whole answer (default: none)"
+        "--timeout", type=float, metavar="SECONDS", help="limit of the whole call (default: none)"
     )
 
 
