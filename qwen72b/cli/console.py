@@ -107,8 +107,9 @@ class Console:
         """Forget what is still to be written: the reader has gone."""
         # The interpreter flushes once more at its end, and would complain.
         with suppress(OSError, ValueError):
+            output = sys.stdout.fileno()
             null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, sys.stdout.fileno())
+            os.dup2(null, output)
             os.close(null)
 
     def _put(self, text: str) -> None:

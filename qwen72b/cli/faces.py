@@ -11,7 +11,7 @@ from json import dumps
 from typing import TYPE_CHECKING
 
 from ..errors import GenerationFailed, Qwen72BError
-from ..events import Event, Finished, Logged, Progress, Queued, Started
+from ..events import Delta, Event, Finished, Logged, Progress, Queued, Revised, Started
 from .exits import describe, exit_status, hint_for
 from .fences import first_code_block
 
@@ -48,7 +48,7 @@ def follow(stream: Stream, console: Console, *, counting: bool = False) -> Itera
     while batch := stream.read_batch():
         for event in batch:
             _tell(event, console)
-            if counting and stream.text:
+            if counting and isinstance(event, (Delta, Revised)):
                 console.status(f"Answering, {len(stream.text)} characters so far...")
             yield event
     console.erase()
