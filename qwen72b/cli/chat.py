@@ -58,8 +58,14 @@ def run(args: argparse.Namespace) -> int:
         chat = _Chat(client, args)
         if chat.interactive:
             args.console.say(f"chatting with {client.base_url}; /help tells more, Ctrl-D leaves.")
-        while chat.turn():
-            pass
+        going_on = True
+        while going_on:
+            try:
+                going_on = chat.turn()
+            except KeyboardInterrupt:
+                if not chat.interactive:
+                    raise
+                args.console.note()
     return 0
 
 
@@ -86,13 +92,7 @@ class _Chat:
 
     def turn(self) -> bool:
         """Read and answer one turn; tell whether the chat goes on."""
-        try:
-            text = self._reader.read()
-        except KeyboardInterrupt:
-            if not self.interactive:
-                raise
-            self._console.note()
-            return True
+        text = self._reader.read()
         if text is None or text.strip() == "/exit":
             return False
         try:
@@ -115,10 +115,12 @@ class _Chat:
             except KeyboardInterrupt:
                 if not self.interactive:
                     raise
-                # Where nothing had come, nothing is remembered.
-                what = "stopped; what came is kept." if stream.text else "stopped."
-                self._console.note()
-                self._console.say(what)
+                if stream.text:
+                    self._console.say("stopped; what came is kept.")
+                else:
+                    # The conversation forgets the question, too.
+                    self._console.note()
+                    self._console.say("stopped.")
                 return
             if self._verbose:
                 self._console.say(timings_line(stream.timings))

@@ -44,8 +44,6 @@ def connected(args: argparse.Namespace) -> Iterator[Client]:
         with Client(args.url, space=args.space, timeout=args.timeout) as client:
             yield client
         return
-    # Checked before a model is fetched and started.
-    Client("http://127.0.0.1", token=False, timeout=args.timeout).close()
     from ..local import running
 
     backend = make_backend(args, args.console)

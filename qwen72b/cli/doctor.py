@@ -11,14 +11,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption, Qwen72BError, SpaceUnavailable
 from .connection import connected
-from .exits import describe, exit_status
+from .exits import WAIT_OR_LEAVE, describe, exit_status
 from .options import add_connection, add_verbosity
 
 if TYPE_CHECKING:
@@ -49,24 +49,25 @@ def run(args: argparse.Namespace) -> int:
     """Walk the steps up to the first that fails; its exit status is the command's."""
     console = args.console
     error: Qwen72BError | None = None
-    for name, step in _steps(args):
-        console.status(f"Checking: {name}...")
-        try:
-            console.line(f"ok    {name:<9} {step()}")
-        except Qwen72BError as exc:
-            error = exc
-            first, *more = describe(exc, verbose=args.verbose)
-            console.line(f"FAIL  {name:<9} {first}")
-            for line in more:
-                console.line(f"      {line}")
-            break
+    with closing(_steps(args)) as steps:
+        for name, step in steps:
+            console.status(f"Checking: {name}...")
+            try:
+                console.line(f"ok    {name:<9} {step()}")
+            except Qwen72BError as exc:
+                error = exc
+                first, *more = describe(exc, verbose=args.verbose)
+                console.line(f"FAIL  {name:<9} {first}")
+                for line in more:
+                    console.line(f"      {line}")
+                break
     if error is not None:
         return exit_status(error)
     console.line("All is well.")
     return 0
 
 
-def _steps(args: argparse.Namespace) -> Iterator[Step]:
+def _steps(args: argparse.Namespace) -> Generator[Step, None, None]:
     yield "software", _software
     yield "settings", lambda: _settings(args)
     with connected(args) as client:
@@ -111,7 +112,7 @@ def _token(client: Client) -> str:
 def _config(client: Client) -> str:
     status = client.status()
     if not status.ready:
-        raise SpaceUnavailable(status.reason, stage=status.stage)
+        raise SpaceUnavailable(status.reason, stage=status.stage, hint=WAIT_OR_LEAVE)
     return (
         f"Gradio {status.version or '(unknown)'}, protocol {status.protocol}, "
         f"endpoint {status.endpoint}, in {status.latency:.2f} s"

@@ -25,7 +25,7 @@ from ..errors import (
     StreamInterrupted,
 )
 
-__all__ = ["EXIT_UNAVAILABLE", "describe", "exit_status", "hint_for"]
+__all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "describe", "exit_status", "hint_for"]
 
 EXIT_OTHER = 1
 EXIT_UNAVAILABLE = 4
@@ -51,6 +51,7 @@ _STATUSES: tuple[tuple[type[BaseException], int], ...] = (
 _GATEWAY = (502, 503, 504)
 
 _ELSEWHERE = "Use --local for a small model on this machine, or --url for another Space."
+WAIT_OR_LEAVE = f"Wait for it with: qwen72b status --wait 300. {_ELSEWHERE}"
 
 
 def exit_status(error: BaseException) -> int:
@@ -105,9 +106,10 @@ def hint_for(error: Qwen72BError) -> str:
     retry_after = getattr(error, "retry_after", None)
     if isinstance(error, AuthenticationError):
         return "For a private Space put a Hugging Face token in the variable HF_TOKEN."
-    if isinstance(error, SpaceUnavailable):
+    if isinstance(error, SpaceUnavailable) and (error.stage or error.status_code):
         # The Hub's hint is about arguments; a page's is fine, but no way out.
-        return "Wait for it with: qwen72b status --wait 300. " + _ELSEWHERE
+        # A local Space has neither, and knows better.
+        return WAIT_OR_LEAVE
     if isinstance(error, (QueueFull, RateLimited, QuotaExceeded)) and retry_after is not None:
         return f"Ask again in {retry_after:.0f} s."
     if isinstance(error, ConnectFailed) and error.stage == "proxy":

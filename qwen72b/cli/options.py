@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     Run = Callable[[argparse.Namespace], int]
 
-__all__ = ["COMMANDS", "add_backend", "add_connection", "add_verbosity", "build_parser", "parse"]
+__all__ = [
+    "COMMANDS",
+    "add_backend",
+    "add_connection",
+    "add_verbosity",
+    "build_parser",
+    "parse",
+    "seconds",
+]
 
 # Modules of this package with ``add_parser`` and ``run``, by the name of their
 # command, in the order of the help.
@@ -103,6 +111,25 @@ def _find_command(words: Sequence[str], commands: dict[str, argparse.ArgumentPar
     return None
 
 
+def seconds(text: str) -> float:
+    """
+    Read a duration.
+
+    Args:
+        text: A positive number.
+
+    Raises:
+        ArgumentTypeError: If it is not one.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return number
+
+
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
     """
     Add what every command has.
@@ -136,7 +163,7 @@ def add_connection(parser: argparse.ArgumentParser, *, local: bool = True) -> No
         )
         add_backend(group)
     group.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="limit of the whole call (default: none)"
+        "--timeout", type=seconds, metavar="SECONDS", help="limit of the whole call (default: none)"
     )
 
 

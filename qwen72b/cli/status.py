@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from json import dumps
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import AuthenticationError, Qwen72BError, TransportError
 from .connection import connected
 from .exits import EXIT_UNAVAILABLE
-from .options import add_connection, add_verbosity
+from .options import add_connection, add_verbosity, seconds
 
 if TYPE_CHECKING:
     from ..client import Client, SpaceStatus
@@ -36,7 +35,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     parser.add_argument(
         "--wait",
-        type=float,
+        type=seconds,
         metavar="SECONDS",
         help="wait up to so long for a Space that is asleep, being built or starting",
     )
@@ -46,6 +45,9 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Report."""
+    # Slow to import; the other commands do not need it.
+    from dataclasses import asdict
+
     console: Console = args.console
     with connected(args) as client:
         try:

@@ -355,6 +355,8 @@ def test_interrupt_is_status_130(
         ([], "no prompt"),
         (["--bogus", "Hi"], "--bogus"),
         (["--timeout", "soon", "Hi"], "--timeout"),
+        (["--timeout", "nan", "Hi"], "positive number of seconds"),
+        (["status", "--wait", "inf"], "positive number of seconds"),
         (["--timeout", "-1", "Hi"], "positive number of seconds"),
         (["--url", "ftp://x", "Hi"], "ftp://x"),
         (["--space", "nonsense", "Hi"], "nonsense"),
