@@ -20,6 +20,9 @@ __all__ = ["add_parser", "run"]
 
 _SHELLS = ("bash", "zsh", "fish")
 
+# What files are called in the help of the commands.
+_FILES = ("FILE", "PROMPTS", "ANSWERS")
+
 
 def add_parser(commands: Commands) -> None:
     """Add this command to the parser."""
@@ -68,6 +71,11 @@ class _Command(NamedTuple):
         found += [word for a in self.arguments if not a.names for word in a.choices]
         return " ".join(found)
 
+    @property
+    def takes_file(self) -> bool:
+        """Whether a positional argument is a file."""
+        return any(argument.takes_file for argument in self.arguments if not argument.names)
+
 
 def _read_parser() -> list[_Command]:
     parsers, helps = build_parser()[1:]
@@ -81,7 +89,7 @@ def _read_parser() -> list[_Command]:
                     (action.help or "") % {**vars(action), "prog": parser.prog},
                     action.nargs is None,
                     tuple(map(str, action.choices or ())),
-                    action.metavar == "FILE",
+                    action.metavar in _FILES,
                 )
                 # argparse has no public list of a parser's arguments.
                 for action in parser._actions
@@ -103,11 +111,14 @@ def _bash(commands: list[_Command]) -> str:
                 else:
                     reply = 'COMPREPLY=($(compgen -f -- "$cur"))' if option.takes_file else ":"
                 values.append(f"        {pattern}) {reply}; return ;;\n")
-    words = [f'        {command.name}) words="{command.words}" ;;\n' for command in commands]
+    words = [
+        f'        {command.name}) words="{command.words}"{" files=1" * command.takes_file} ;;\n'
+        for command in commands
+    ]
     return f"""\
 _qwen72b() {{
     local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}}
-    local command=ask word words
+    local command=ask word words files=
     COMPREPLY=()
     for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
         case $word in {names}) command=$word; break ;; esac
@@ -120,6 +131,9 @@ _qwen72b() {{
         words="{names.replace("|", " ")} $words"
     fi
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
+    if [[ $files ]]; then
+        COMPREPLY+=($(compgen -f -- "$cur"))
+    fi
 }}
 complete -F _qwen72b qwen72b
 """
@@ -140,7 +154,7 @@ def _zsh(commands: list[_Command]) -> str:
                 action = ":value: " if argument.takes_value else ""
             text = argument.help.translate(_ZSH_SPECIALS)
             specs += [_quoted(f"*{name}[{text}]{action}") for name in argument.names]
-            if not argument.names and argument.choices:
+            if not argument.names and action:
                 specs.append(_quoted(f"1{action}"))
         cases.append(f"        {command.name}) _arguments -s {' '.join(specs)} ;;\n")
     return f"""\
@@ -191,7 +205,9 @@ def _fish(commands: list[_Command]) -> str:
                 line += f" -xa {_quoted(' '.join(argument.choices))}"
             elif argument.takes_value and argument.names:
                 line += " -rF" if argument.takes_file else " -x"
-            if argument.names or argument.choices:
+            elif argument.takes_file:
+                line += " -F"
+            if argument.names or argument.choices or argument.takes_file:
                 lines.append(f"{line} -d {_quoted(argument.help)}")
     return "\n".join(lines)
 
