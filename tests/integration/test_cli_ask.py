@@ -315,7 +315,7 @@ def test_unreachable_space_is_status_6(
 ) -> None:
     """Where no connection comes about, the ways out are named."""
     space.refuse()
-    status, err = status_of(space, capsys, "--timeout", "0.2")
+    status, err = status_of(space, capsys)
     assert status == 6
     assert "--local" in err and "--url" in err
 
