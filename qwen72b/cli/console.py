@@ -8,6 +8,7 @@ written there, the status line is gone.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -101,7 +102,8 @@ class Console:
 
     def flush(self) -> None:
         """Let a failing write fail now, where it can still be told."""
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
 
     def abandon(self) -> None:
         """Forget what is still to be written: the reader has gone."""
@@ -113,6 +115,9 @@ class Console:
             os.close(null)
 
     def _put(self, text: str) -> None:
+        if sys.stdout is None:
+            # Started with ``>&-``.
+            raise OSError(errno.EBADF, "standard output is closed")
         try:
             sys.stdout.write(text)
         except UnicodeEncodeError:
@@ -134,6 +139,8 @@ class Console:
 
     def note(self, text: str = "") -> None:
         """Write a line to standard error as it is, but for control characters."""
+        if sys.stderr is None:
+            return
         self.erase()
         # There is nobody left to tell that standard error is closed.
         with suppress(OSError, ValueError):

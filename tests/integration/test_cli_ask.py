@@ -32,9 +32,8 @@ TOKEN = "hf_not_to_be_seen"
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_TOKEN", "QWEN72B_BASE_URL", "QWEN72B_LOG", "http_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+def no_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is piped in."""
     monkeypatch.setattr(sys, "stdin", None)
 
 

@@ -155,6 +155,17 @@ def test_full_disk_is_status_1(
     assert "No space left on device" in capsys.readouterr().err
 
 
+def test_closed_streams_are_no_bugs(
+    space: FakeSpace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell may close either stream; the answer needs one, the exit status none."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["Hi"]) == 1
+    assert capsys.readouterr().err == "qwen72b: standard output is closed.\n"
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["--bogus"]) == 2
+
+
 def test_json_error_of_an_interrupt(
     space: FakeSpace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
