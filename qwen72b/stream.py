@@ -377,7 +377,7 @@ class Stream(Iterator[str]):
         endpoint, job, body = self._open(attempts)
         clock = self._call.clock
         shield = Shield()
-        skipped = 0
+        warned = False
         try:
             while not job.done:
                 data = body.read()
@@ -401,9 +401,9 @@ class Stream(Iterator[str]):
                     if events:
                         yield events
                     raise
-                if job.skipped > skipped:
-                    skipped = job.skipped
-                    log.warning("Skipped a message of the Space that is no JSON object.")
+                if job.skipped and not warned:
+                    warned = True
+                    log.warning("Skipped what is no JSON object among the Space's messages.")
                 if job.upload is not None:
                     self._client.upload(self._call, endpoint, job)
                 if events:
