@@ -154,25 +154,16 @@ class AsyncStream(AsyncIterator[str]):
         return bool(self.batch)
 
     async def _hop(self, step: Callable[[], T]) -> T:
-        _waiting.add(self._stream)
-        try:
-            return await self._threads.run(step)
-        except BaseException:
-            # Cancelled: the thread is still reading, and closing wakes it.
-            # Failed: then this frees what is left.
-            self._stream.close()
-            raise
-        finally:
-            _waiting.discard(self._stream)
+        return await self._threads.run(step, self._stream.close)
 
 
-# Streams that a thread is waiting for.
-_waiting: set[Stream] = set()
+# What ends the steps that threads are at.
+_waiting: set[Callable[[], None]] = set()
 
 
 def _hang_up_at_exit() -> None:
-    for stream in list(_waiting):
-        stream.close()
+    for hang_up in list(_waiting):
+        hang_up()
 
 
 # An event loop that is left with a task still waiting leaves a thread of anyio's,
@@ -244,17 +235,26 @@ class Threads:
         self.most = most
         self._limiter: tuple[object, CapacityLimiter] | None = None
 
-    async def run(self, step: Callable[[], T]) -> T:
+    async def run(self, step: Callable[[], T], hang_up: Callable[[], None]) -> T:
         """
-        Do a blocking step in a thread, which a cancelled task leaves behind.
+        Do a blocking step in a thread.
 
         Args:
             step: The step.
+            hang_up: Ends the step from outside, for a task that is cancelled
+                leaves the thread behind; also called when the step fails.
 
         Returns:
             What it returned.
         """
-        return await to_thread.run_sync(step, abandon_on_cancel=True, limiter=self._bound())
+        _waiting.add(hang_up)
+        try:
+            return await to_thread.run_sync(step, abandon_on_cancel=True, limiter=self._bound())
+        except BaseException:
+            hang_up()
+            raise
+        finally:
+            _waiting.discard(hang_up)
 
     def _bound(self) -> CapacityLimiter:
         # A limiter belongs to one event loop; a client may see several.
@@ -392,7 +392,8 @@ class AsyncClient:
         Raises:
             Qwen72BError: As in ``Client.status``.
         """
-        return await self._threads.run(lambda: self._client.status(timeout=timeout))
+        call = self._client.new_call(timeout)
+        return await self._threads.run(lambda: self._client.status_within(call), call.abort)
 
     async def close(self) -> None:
         """End the client's open streams, whose readers get an error, and close its connections."""

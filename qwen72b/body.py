@@ -14,6 +14,7 @@ from typing import Any
 import requests
 
 from .call import Call
+from .failures import IO_ERRORS
 from .sockets import BoundedSocket
 
 __all__ = ["Body"]
@@ -34,6 +35,7 @@ class Body:
         self.ended = False
         self._response = response
         self._call = call
+        self._failure: Exception | None = None
         original = getattr(response.raw, "_original_response", None)
         coded = response.headers.get("content-encoding", "identity").lower() != "identity"
         # urllib3 counts the bytes of a body of known length itself.
@@ -49,10 +51,18 @@ class Body:
             What has come; empty at the end of the body, which gives the
             connection back to its pool.
         """
-        if self._direct is None:
-            data: bytes = self._response.raw.read1(_READ_BYTES, decode_content=True)
-        else:
-            data = self._direct.read1(_READ_BYTES)
+        if self._failure is not None:
+            # http.client shows a good end after a malformed chunk; the
+            # connection would then be used again, with bytes left in it.
+            raise self._failure
+        try:
+            if self._direct is None:
+                data: bytes = self._response.raw.read1(_READ_BYTES, decode_content=True)
+            else:
+                data = self._direct.read1(_READ_BYTES)
+        except IO_ERRORS as exc:
+            self._failure = exc
+            raise
         if not data:
             self.ended = True
             if self._direct is not None:

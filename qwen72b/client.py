@@ -32,7 +32,7 @@ from .errors import (
     RateLimited,
     SpaceUnavailable,
 )
-from .failures import is_page, page_error, status_error
+from .failures import IO_ERRORS, is_page, page_error, status_error, translate
 from .hub import PUBLIC_SPACE, explain, is_passing_stage, read_stage, space_url, stage_url
 from .messages import Messages, to_prompt
 from .protocol import Job
@@ -277,12 +277,44 @@ class Client:
             TransportError: If the Space's server cannot be reached.
             ProtocolError: If it is no Space to chat with.
         """
+        return self.status_within(self.new_call(timeout))
+
+    def new_call(self, timeout: TimeoutLike) -> Call:
+        """
+        Begin a call that is no stream.
+
+        Args:
+            timeout: Limits in seconds.
+
+        Returns:
+            The call; aborting it ends it from any thread.
+
+        Raises:
+            InvalidRequest: If the client was closed.
+        """
         self._check_open()
         call = Call(Clock(to_timeout(timeout, self.timeout)))
         call.clock.start("total")
+        return call
+
+    def status_within(self, call: Call) -> SpaceStatus:
+        """
+        Ask how the Space is doing, within a call that someone else may end.
+
+        Args:
+            call: The call.
+
+        Returns:
+            What the Space and the Hub say.
+
+        Raises:
+            Qwen72BError: As in ``status``.
+        """
         begun = monotonic()
         try:
             found = self._read_endpoint(call)
+        except IO_ERRORS as exc:
+            raise translate(exc, call, "asking for the status", self.base_url) from exc
         except SpaceUnavailable as error:
             return SpaceStatus(
                 self.base_url,

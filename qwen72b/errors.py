@@ -197,6 +197,9 @@ class AuthenticationError(HTTPStatusError):
 class RateLimited(HTTPStatusError):
     """Too many requests (429); ``retry_after`` says how long to wait, if the server did."""
 
+    def __init__(self, reason: str, *, status_code: int = 429, **data: Any) -> None:
+        super().__init__(reason, status_code=status_code, **data)
+
 
 class ProtocolError(Qwen72BError):
     """The Space broke the protocol, or speaks one that is unknown here."""

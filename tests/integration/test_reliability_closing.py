@@ -304,6 +304,22 @@ async def test_cancelled_task(script: dict[str, Any]) -> None:
         await anyio.to_thread.run_sync(space.wait_until_idle)
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("ask", ["status", "ask"])
+async def test_cancelled_call(ask: str) -> None:
+    """Cancelling a call that is no stream of the caller's ends its thread and socket, too."""
+    with FakeSpace() as space:
+        space.fault("config", Stall())
+        client = AsyncClient(space.url)
+        call = client.status if ask == "status" else lambda: client.ask("Hi")
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await anyio.to_thread.run_sync(lambda: space.wait_for_request("config"))
+            group.cancel_scope.cancel()
+        with anyio.fail_after(PROMPT):
+            await anyio.to_thread.run_sync(space.wait_until_idle)
+
+
 async def read_all(client: AsyncClient) -> None:
     async for _ in client.stream("Hi"):
         pass
