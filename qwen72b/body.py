@@ -88,4 +88,6 @@ class Body:
     def close(self) -> None:
         """Hang up, unless the body was read to its end."""
         self._call.hang_up_with(None)
+        # Its traceback leads back here.
+        self._failure = None
         self._response.close()
