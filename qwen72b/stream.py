@@ -151,16 +151,27 @@ class Stream(Iterator[str]):
         finally:
             self.close()
 
-    def result(self) -> Reply:
+    def result(self, *, progress: bool = False) -> Reply:
         """
         Wait for the end.
+
+        Args:
+            progress: Whether to show a tqdm bar meanwhile: the place in the
+                queue, the Space's own progress, the characters that came.
 
         Returns:
             The whole answer.
 
         Raises:
             Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
+            InvalidOption: If a bar is wanted and tqdm is not installed.
         """
+        if progress:
+            from .progress import ProgressBar
+
+            with ProgressBar() as bar:
+                for event in self.events():
+                    bar.take(event)
         for _ in self.events():
             pass
         if "total" not in self._marks:
