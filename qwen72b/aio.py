@@ -125,6 +125,20 @@ class AsyncStream(AsyncIterator[str]):
         # Nothing is left to wait for.
         return self._stream.result()
 
+    async def display(self) -> Reply:
+        """
+        Draw the answer as it comes, as one Markdown output of a notebook: ``notebook.show``.
+
+        Returns:
+            The whole answer.
+
+        Raises:
+            Qwen72BError: If the answer fails or is cut; what came stays on the page.
+        """
+        from .notebook import show
+
+        return await show(self)
+
     async def close(self) -> None:
         """Hang up; a waiting reader raises. Again does nothing."""
         self._stream.close()

@@ -178,6 +178,20 @@ class Stream(Iterator[str]):
             raise self._closed_error()
         return Reply(self.text, self.timings, self._chat())
 
+    def display(self) -> Reply:
+        """
+        Draw the answer as it comes, as one Markdown output of a notebook: ``notebook.show``.
+
+        Returns:
+            The whole answer.
+
+        Raises:
+            Qwen72BError: If the answer fails or is cut; what came stays on the page.
+        """
+        from .notebook import show
+
+        return show(self)
+
     @property
     def timings(self) -> Timings:
         """How long the answer took, or has taken so far."""
