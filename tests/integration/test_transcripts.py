@@ -35,4 +35,4 @@ def test_replay_prints_figures(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(str(KEPT / "6.0.2")) == 0
 
     *_, last = capsys.readouterr().out.splitlines()
-    assert last.split()[:3] == ["all", "41", "41"]
+    assert last.split()[:3] == ["all", "42", "42"]

@@ -402,7 +402,7 @@ def test_json_at_the_edge_of_depth_is_survived() -> None:
         edits = f'[["delete",[{deep},0]],["delete",[{deep},1]]]'
         job = joined()
         generating(job, [["q", "a"]])
-        message = '{"msg":"process_generating","output":{"data":["",%s,""]}}' % edits
+        message = '{"msg":"process_generating","output":{"data":["",' + edits + ',""]}}'
         with suppress(InvalidDiff, InvalidServerMessage):
             job.receive_data(message)
 

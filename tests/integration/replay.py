@@ -3,127 +3,35 @@ Play recordings back to the client, and say what came of it.
 
 ::
 
-    python tests/replay.py FOLDER
+    python tests/integration/replay.py FOLDER
 
 runs every recording below FOLDER through ``Client.stream`` and prints a table
 per version. The exit status is 1 if any of them came out wrong. The server
-keeps status, headers and chunk borders as they were recorded.
+(``FakeSpace``) keeps status, headers and chunk borders as they were recorded.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlsplit
 
-from recordings import Headers, Outcome, Recording, find_recordings
+from recordings import Outcome, Recording, find_recordings
 
 from qwen72b import (
     Client,
     Delta,
     Finished,
-    Qwen72BError,
     Revised,
     SpaceError,
     Stream,
     StreamInterrupted,
 )
+from qwen72b.testing import FakeSpace
 
-__all__ = ["check", "play"]
-
-# Seconds to wait for what takes milliseconds.
-PATIENCE = 10
-
-
-class _Player(ThreadingHTTPServer):
-    """Serves one recording."""
-
-    daemon_threads = True
-
-    def __init__(self, recording: Recording) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        config = json.loads(recording.config)
-        prefix = config.get("api_prefix") or ""
-        # Gradio 4.0 opens the stream first and asks for the data on it.
-        self.stream_first = config.get("protocol") == "sse"
-        names = ("data", "join") if self.stream_first else ("join", "data")
-        self.join_path, self.stream_path = (f"{prefix}/queue/{name}" for name in names)
-        self.recording = recording
-        self.joins: list[dict[str, Any]] = []
-        self.joined = threading.Event()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Player
-
-    def do_GET(self) -> None:
-        recording, path = self.server.recording, urlsplit(self.path).path
-        if path == "/config":
-            length = ("content-length", str(len(recording.config)))
-            self._head(200, [("content-type", "application/json"), length])
-            self.wfile.write(recording.config)
-        elif path == self.server.stream_path:
-            self._head(recording.stream_status, recording.stream_headers)
-            self._stream(recording)
-        else:
-            self._head(404, [("content-length", "0")])
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        if self.path.rstrip("?") != self.server.join_path:
-            self._head(404, [("content-length", "0")])
-            return
-        self.server.joins.append(json.loads(body))
-        self._head(self.server.recording.join_status, self.server.recording.join_headers)
-        self.wfile.write(self.server.recording.join_body)
-        self.server.joined.set()
-
-    def _stream(self, recording: Recording) -> None:
-        for chunk in recording.chunks:
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            if self.server.stream_first and b'"send_data"' in chunk:
-                self.server.joined.wait(PATIENCE)
-        if recording.complete:
-            self.wfile.write(b"0\r\n\r\n")
-        else:
-            self.close_connection = True
-
-    def _head(self, status: int, headers: Headers) -> None:
-        self.send_response_only(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        self.end_headers()
-
-    def handle(self) -> None:
-        # A client that leaves early is not the server's fault.
-        try:
-            super().handle()
-        except ConnectionError:
-            self.close_connection = True
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing: the client's view is what counts."""
-
-
-@contextmanager
-def play(recording: Recording) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Serve a recording; yield the base URL and the list of joins that come in."""
-    with _Player(recording) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", server.joins
-        finally:
-            server.shutdown()
-            thread.join()
+__all__ = ["check", "main"]
 
 
 def check(recording: Recording) -> list[str]:
@@ -139,9 +47,12 @@ def check(recording: Recording) -> list[str]:
         messages.append({"role": "user", "content": user})
         messages.append({"role": "assistant", "content": assistant})
     messages.append({"role": "user", "content": question})
-    with play(recording) as (base_url, joins), Client(base_url) as client:
-        faults = _check_chunks(client.stream(messages, system=system), recording.outcome)
-        faults += _check_events(client.stream(messages, system=system), recording.outcome)
+    with TemporaryDirectory() as folder:
+        recording.write(Path(folder))
+        with FakeSpace.from_transcript(folder) as space, Client(space.url) as client:
+            faults = _check_chunks(client.stream(messages, system=system), recording.outcome)
+            faults += _check_events(client.stream(messages, system=system), recording.outcome)
+            joins = [request.json() for request in space.requests if request.method == "POST"]
     return faults + _check_join(recording, joins)
 
 
@@ -155,10 +66,10 @@ def _question(recording: Recording) -> tuple[str, str]:
 def _check_chunks(stream: Stream, outcome: Outcome) -> list[str]:
     """Iterate as most users do; the pieces joined are what they see."""
     chunks: list[str] = []
-    error: Qwen72BError | None = None
+    error: Exception | None = None
     try:
         chunks.extend(stream)
-    except Qwen72BError as exc:
+    except Exception as exc:  # noqa: BLE001 - one that is not ours is a finding too
         error = exc
     faults = _check_error(error, outcome)
     joined, wanted = "".join(chunks), _last(outcome)
@@ -179,7 +90,7 @@ def _check_events(stream: Stream, outcome: Outcome) -> list[str]:
     """Follow the events; what they add and take back must be the server's text."""
     text = ""
     finished: str | None = None
-    error: Qwen72BError | None = None
+    error: Exception | None = None
     try:
         for event in stream.events():
             if isinstance(event, Delta):
@@ -188,7 +99,7 @@ def _check_events(stream: Stream, outcome: Outcome) -> list[str]:
                 text = text[: event.offset] + event.text
             elif isinstance(event, Finished):
                 finished = event.text
-    except Qwen72BError as exc:
+    except Exception as exc:  # noqa: BLE001 - one that is not ours is a finding too
         error = exc
     faults = _check_error(error, outcome)
     if text != _last(outcome):
@@ -198,7 +109,7 @@ def _check_events(stream: Stream, outcome: Outcome) -> list[str]:
     return faults
 
 
-def _check_error(error: Qwen72BError | None, outcome: Outcome) -> list[str]:
+def _check_error(error: Exception | None, outcome: Outcome) -> list[str]:
     if outcome.end == "finished":
         return [] if error is None else [f"raised {error!r}, but the answer was complete"]
     kind = SpaceError if outcome.end == "failed" else StreamInterrupted
@@ -216,10 +127,10 @@ def _check_join(recording: Recording, joins: list[dict[str, Any]]) -> list[str]:
     if recording.request is None:
         return []
     wanted = {**recording.request, "session_hash": ...}
+    if recording.asked_id is not None:
+        wanted["event_id"] = recording.asked_id
     return [
-        f"posted {join}, not {recording.request}"
-        for join in joins
-        if {**join, "session_hash": ...} != wanted
+        f"posted {join}, not {wanted}" for join in joins if {**join, "session_hash": ...} != wanted
     ]
 
 

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 __all__ = ["KEPT", "Outcome", "Recording", "find_recordings"]
 
-KEPT = Path(__file__).with_name("data") / "transcripts"
+KEPT = Path(__file__).parent.parent / "data" / "transcripts"
 
 Headers = list[tuple[str, str]]
 
@@ -89,6 +89,48 @@ class Recording:
     chunks: list[bytes]
     complete: bool
 
+    def write(self, folder: Path) -> None:
+        """Write it as a recorder's folder, which is what ``FakeSpace`` plays."""
+        files: dict[str, Any] = {
+            "meta.json": {"gradio": json.loads(self.config)["version"]},
+            "join_response.json": json.loads(self.join_body),
+            "headers.json": {
+                "join": {
+                    "status_line": f"HTTP/1.1 {self.join_status} OK",
+                    "headers": self.join_headers,
+                    "chunked": False,
+                    "ended": "length",
+                },
+                "data": {
+                    "status_line": f"HTTP/1.1 {self.stream_status} OK",
+                    "headers": self.stream_headers,
+                    "chunked": True,
+                    "ended": "eof-chunk" if self.complete else "closed",
+                },
+            },
+        }
+        for name, content in files.items():
+            (folder / name).write_text(json.dumps(content))
+        (folder / "config.json").write_bytes(self.config)
+        (folder / "data.sse").write_bytes(b"".join(self.chunks))
+        offset, lines = 0, []
+        for chunk in self.chunks:
+            lines.append(json.dumps({"t": 0, "off": offset, "n": len(chunk)}))
+            offset += len(chunk)
+        (folder / "timing.jsonl").write_text("\n".join(lines))
+
+    @property
+    def asked_id(self) -> str | None:
+        """
+        The job for which Gradio 4.0 asks on the stream, as its data must name it.
+
+        The recorder sent the id but left it out of what it kept of the request.
+        """
+        for message in _messages(self.chunks):
+            if message["msg"] == "send_data":
+                return str(message["event_id"])
+        return None
+
     @property
     def outcome(self) -> Outcome:
         """What the server says in this recording."""
@@ -96,7 +138,7 @@ class Recording:
 
 
 def find_recordings(root: Path) -> Iterator[Recording]:
-    """Yield every recording below a folder, in either layout, by name."""
+    """Yield every recording below a folder, in either layout, in order."""
     for config in sorted(root.rglob("config.json")):
         folder = config.parent
         if (folder / "data.sse").exists():
@@ -168,14 +210,18 @@ def _bare(text: str) -> str:
     return "".join(text.split())
 
 
+def _messages(chunks: list[bytes]) -> Iterator[dict[str, Any]]:
+    for block in b"".join(chunks).split(b"\n\n")[:-1]:
+        yield json.loads(block.removeprefix(b"data: "))
+
+
 def _read_outcome(recording: Recording) -> Outcome:
     config = json.loads(recording.config)
     diffs = config.get("protocol", "ws") not in ("ws", "sse", "sse_v1")
     own_id = (json.loads(recording.join_body) or {}).get("event_id")
     chat: Any = None
     snapshots: list[str] = []
-    for block in b"".join(recording.chunks).split(b"\n\n")[:-1]:
-        message = json.loads(block.removeprefix(b"data: "))
+    for message in _messages(recording.chunks):
         if own_id and message.get("event_id") not in (None, own_id):
             continue
         if message["msg"] == "unexpected_error":
