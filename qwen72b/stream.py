@@ -25,6 +25,8 @@ from .call import Call
 from .chunks import Chunks
 from .clocks import Clock, Timeout
 from .config import Endpoint
+from .debuglog import begun as log_begin
+from .debuglog import traced
 from .errors import AuthenticationError, QueueFull, Qwen72BError, StreamInterrupted
 from .events import Delta, Event, Finished, Revised, Started
 from .failures import IO_ERRORS, translate
@@ -93,6 +95,7 @@ class Stream(Iterator[str]):
         self._steps = Stream._run(proxy(self))
         self._closed_by = ""
         self._over = False
+        self._told = False
         self._begun: float | None = None
         self._marks: dict[str, float] = {}
 
@@ -256,9 +259,18 @@ class Stream(Iterator[str]):
         self._tell_end(None)
 
     def _tell_end(self, error: BaseException | None) -> None:
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
-            on_end(self.text, error)
+        if self._told:
+            return
+        self._told = True
+        if self._begun is not None and log.isEnabledFor(logging.DEBUG):
+            if error is not None:
+                how = f"failed with {type(error).__name__}"
+            else:
+                how = "complete" if "total" in self._marks else "stopped"
+            size = len(self.text)
+            log.debug("%s: %s, %d characters, %s", self._call, how, size, self.timings)
+        if self._on_end is not None:
+            self._on_end(self.text, error)
 
     def _release(self) -> None:
         """Free what an ended call holds, unless a reader is at work, who then does it."""
@@ -330,6 +342,7 @@ class Stream(Iterator[str]):
     def _run(self) -> Generator[list[Event], None, None]:
         """Yield the events of each network read, joining anew where that is safe."""
         begun = self._begun = monotonic()
+        log_begin(self._call, self._client.base_url)
         self._call.clock.start("total")
         attempts = Attempts(self._client.retry, self._call)
         lost = False
@@ -392,6 +405,7 @@ class Stream(Iterator[str]):
     def _converse(self) -> Generator[list[Event], None, None]:
         """Ask once: join, then yield the events of each read until the body ends."""
         endpoint, job, body = self._open()
+        receive = traced(self._call, job.receive_data)
         clock = self._call.clock
         shield = Shield()
         skipped = 0
@@ -410,7 +424,7 @@ class Stream(Iterator[str]):
                 events: list[Event] = []
                 try:
                     for text in read_events(block):
-                        events += job.receive_data(text)
+                        events += receive(text)
                 except Qwen72BError:
                     # What came before the failure is handed out before it.
                     if events:
