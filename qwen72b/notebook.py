@@ -173,10 +173,8 @@ class _Drawing:
             self._pieces.append(item)
         else:
             self._note = _note(item)
-        now = monotonic()
-        if now >= self._due:
+        if monotonic() >= self._due:
             self._draw(close_fence(self.text) or self._note)
-            self._due = now + _PACE
 
     def finish(self) -> None:
         """Draw the last state."""
@@ -201,6 +199,7 @@ class _Drawing:
         else:
             self._output.update(data, raw=True)
         self._drawn = markdown
+        self._due = monotonic() + _PACE
 
 
 def _note(event: Event) -> str:
