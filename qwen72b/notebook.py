@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from time import monotonic
 from typing import Any, overload
+from uuid import uuid4
 
 from .events import Event, Queued
 from .reply import Reply
@@ -158,7 +159,7 @@ class _Drawing:
         self.items: Any = stream.events() if events else stream
         self._pieces: list[str] = []
         self._note = ""
-        self._output: Any = None
+        self._output: str | None = None
         self._drawn = ""
         self._due = 0.0
 
@@ -193,11 +194,11 @@ class _Drawing:
         if markdown == self._drawn:
             return
         data = {"text/markdown": markdown, "text/plain": markdown}
-        if self._output is None:
-            display = import_module("IPython.display").display
-            self._output = display(data, raw=True, display_id=True)
-        else:
-            self._output.update(data, raw=True)
+        # The output is named before it is there: were its drawing interrupted,
+        # the last drawing would make a second one.
+        name, self._output = self._output, self._output or uuid4().hex
+        display = import_module("IPython.display").display
+        display(data, raw=True, display_id=self._output, update=name is not None)
         self._drawn = markdown
         self._due = monotonic() + _PACE
 
