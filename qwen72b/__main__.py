@@ -1,0 +1,3 @@
+from qwen72b.cli import main
+
+raise SystemExit(main())

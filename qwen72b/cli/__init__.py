@@ -1,0 +1,59 @@
+"""
+The command line.
+
+Strategy: standard output carries the answer and nothing else; everything said
+about it goes to standard error. A command is a module with ``add_parser``
+and ``run``; it raises, and ``main`` alone turns what was raised into one line
+and an exit status (``exits``). Nothing that speaks HTTP is imported before a
+command needs it: ``qwen72b --help`` is there at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from .console import Console
+from .exits import describe, exit_status
+from .logs import logging_to
+from .options import parse
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the command line.
+
+    Args:
+        argv: The arguments without the program's name; by default those of
+            the process.
+
+    Returns:
+        The exit status: 0 success; 1 other failures; 2 bad usage or input;
+        3 login or token; 4 the Space is not up; 5 it is busy; 6 network or
+        timeout; 130 Ctrl-C; 141 the reader of standard output has gone.
+    """
+    console = Console()
+    verbose = False
+    try:
+        run, args = parse(sys.argv[1:] if argv is None else argv)
+        verbose = args.verbose
+        console.quiet = args.quiet
+        args.console = console
+        with logging_to(console, verbose=verbose):
+            status = run(args)
+            console.flush()
+        return status
+    except SystemExit as exc:
+        # --help and --version, which argparse answers itself.
+        return exc.code if isinstance(exc.code, int) else 0
+    except KeyboardInterrupt as exc:
+        console.erase()
+        return exit_status(exc)
+    except BrokenPipeError as exc:
+        console.abandon()
+        return exit_status(exc)
+    except Exception as exc:  # noqa: BLE001 - no traceback reaches a user of the command
+        console.complain(*describe(exc, verbose=verbose))
+        return exit_status(exc)

@@ -1,0 +1,97 @@
+"""
+``qwen72b "prompt"``: one question, one answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from .connection import connected
+from .options import add_connection, add_verbosity
+from .question import read_question
+
+if TYPE_CHECKING:
+    from .faces import Face
+    from .options import Commands
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """\
+A prompt that is a command's name: qwen72b ask chat, or qwen72b -- chat.
+
+exit status:
+  0 success   1 other failures   2 usage or input   3 login or token
+  4 the Space is not up   5 it is busy: queue, rate limit, quota
+  6 network or timeout   130 Ctrl-C   141 the reader of stdout has gone
+
+environment:
+  QWEN72B_BASE_URL (address)   HF_TOKEN (private Spaces)   NO_COLOR
+  QWEN72B_LOG=debug (log on stderr)   HTTPS_PROXY and its like
+"""
+
+
+def add_parser(commands: Commands) -> None:
+    """Add this command to the parser."""
+    parser = commands.add_parser(
+        "ask",
+        prog="qwen72b",
+        help="ask one question (what is meant where no command is named)",
+        usage='qwen72b [options] "prompt"\n       qwen72b COMMAND ...',
+        description="Ask Qwen2-72B-Instruct; the answer, and nothing else, goes to standard output.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("prompt", nargs="*", help="the question; what is piped in goes below it")
+    parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt")
+    parser.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="put this file below the prompt; - is standard input; may be repeated",
+    )
+    how = parser.add_argument_group("how to show the answer").add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="what happens as JSON, an event a line")
+    how.add_argument("--no-stream", action="store_true", help="the whole answer at its end")
+    how.add_argument("-x", "--extract", action="store_true", help="its first code block only")
+    how.add_argument("--markdown", action="store_true", help='drawn (pip install "qwen72b[rich]")')
+    add_connection(parser)
+    add_verbosity(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask once."""
+    from . import faces
+
+    face = _choose_face(args)
+    try:
+        question = read_question(args.prompt, args.file)
+        with connected(args) as client, closing(client.stream(question, system=args.system)) as it:
+            face.show(it)
+            timings = it.timings
+    except BaseException as exc:
+        face.fail(exc)
+        raise
+    if args.verbose:
+        args.console.say(faces.timings_line(timings))
+    return 0
+
+
+def _choose_face(args: argparse.Namespace) -> Face:
+    from . import faces
+
+    if args.json:
+        return faces.JSONFace(args.console)
+    if args.markdown:
+        from .markdown import MarkdownFace
+
+        return MarkdownFace(args.console)
+    if args.extract:
+        return faces.CodeFace(args.console)
+    # Nobody watches a file; what is written at the end is exact, even where
+    # the Space takes text back.
+    if args.no_stream or args.console.output_is_file:
+        return faces.WholeFace(args.console)
+    return faces.StreamFace(args.console)

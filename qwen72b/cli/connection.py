@@ -1,0 +1,110 @@
+"""
+Whom does a command talk to? The client that the shared options describe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidOption
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..local import Backend
+    from .console import Console
+
+__all__ = ["connected", "make_backend"]
+
+
+@contextmanager
+def connected(args: argparse.Namespace) -> Iterator[Client]:
+    """
+    Open the client, and the local Space if one is asked for.
+
+    Args:
+        args: With the options of ``add_connection``.
+
+    Yields:
+        The client.
+
+    Raises:
+        InvalidOption: If the options contradict each other.
+    """
+    choices = [f"--{name}" for name in ("url", "space") if getattr(args, name)]
+    choices += _local_choices(args)[:1]
+    if len(choices) > 1:
+        raise InvalidOption(f"{choices[0]} and {choices[1]} name two different Spaces.")
+    from ..client import Client
+
+    if not _local_choices(args):
+        with Client(args.url, space=args.space, timeout=args.timeout) as client:
+            yield client
+        return
+    from ..local import running
+
+    backend = make_backend(args, args.console)
+    args.console.status("Starting the local Space...")
+    with running(backend) as url, _no_proxy_for("127.0.0.1"):
+        args.console.erase()
+        with Client(url, token=False, timeout=args.timeout) as client:
+            yield client
+
+
+def make_backend(args: argparse.Namespace, console: Console) -> Backend:
+    """
+    Make the model of a local Space, and say what it is.
+
+    Args:
+        args: With the options of ``add_backend``.
+        console: Where to say it.
+
+    Returns:
+        The model.
+
+    Raises:
+        InvalidOption: If the options contradict each other.
+    """
+    import sys
+
+    from ..local import backend
+
+    chosen = [name for name in ("backend", "gguf", "upstream") if getattr(args, name)]
+    if len(chosen) > 1:
+        raise InvalidOption(f"--{chosen[0]} and --{chosen[1]} choose two different models.")
+    if args.model and not args.upstream:
+        raise InvalidOption("--model names a model of an --upstream.", hint="Give both.")
+    progress = None if console.quiet else sys.stderr
+    if args.gguf:
+        made = backend("gguf", gguf=args.gguf)
+    elif args.upstream:
+        made = backend("upstream", upstream=args.upstream, model=args.model)
+    else:
+        made = backend(args.backend or "smollm2", progress=progress)
+    if made.stand_in:
+        console.say(f"{made.label}.")
+    return made
+
+
+def _local_choices(args: argparse.Namespace) -> list[str]:
+    names = ("local", "backend", "gguf", "upstream", "model")
+    return [f"--{name}" for name in names if getattr(args, name, None)]
+
+
+@contextmanager
+def _no_proxy_for(host: str) -> Iterator[None]:
+    """Keep a proxy of the environment out of the way to this machine."""
+    # requests reads the lower-case name first.
+    before = os.environ.get("no_proxy")
+    present = before if before is not None else os.environ.get("NO_PROXY", "")
+    os.environ["no_proxy"] = f"{present},{host}".lstrip(",")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["no_proxy"]
+        else:
+            os.environ["no_proxy"] = before

@@ -1,0 +1,194 @@
+"""
+What may be written where? The answer to standard output, the rest to standard error.
+
+Strategy: whoever writes goes through one ``Console``, because the status line,
+the answer and the complaints may share one terminal: before anything else is
+written there, the status line is gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import stat
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+__all__ = ["Console", "escape"]
+
+# C0 but tab and line feed, DEL, C1; and the marks that turn the direction of
+# text around, which can make a command look like another one (CVE-2021-42574).
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+# Columns to assume where a terminal does not tell.
+_COLUMNS = 80
+
+
+def escape(text: str) -> str:
+    r"""
+    Make control characters visible, so that text cannot command the terminal.
+
+    Args:
+        text: Text from elsewhere.
+
+    Returns:
+        The text with ``\x1b`` and the like in place of control characters;
+        tabs and line feeds stay.
+    """
+    return _CONTROLS.sub(_visible, text)
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+class Console:
+    """
+    The two streams of a command.
+
+    Attributes:
+        quiet: Whether to say nothing but errors.
+        output_is_terminal: Whether a person reads the answer as it comes.
+        output_is_file: Whether the answer goes to a file on a disk.
+    """
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.output_is_terminal = _is_terminal(sys.stdout)
+        self.output_is_file = _is_file(sys.stdout)
+        self._errors_are_terminal = _is_terminal(sys.stderr)
+        self._status = ""
+        # Line ends that are held back: the answer ends with exactly one.
+        self._line_ends = ""
+        self._wrote = False
+
+    # The answer
+
+    def write(self, text: str) -> None:
+        """
+        Write a piece of the answer at once.
+
+        Args:
+            text: The piece, perhaps empty; escaped if standard output is a terminal.
+        """
+        if not text:
+            return
+        self.erase()
+        body = text.rstrip("\n")
+        line_ends = text[len(body) :]
+        if not body:
+            self._line_ends += line_ends if self._wrote else ""
+            return
+        shown = self._line_ends + (escape(body) if self.output_is_terminal else body)
+        # First noted, then done: a Ctrl-C may come while it is written.
+        self._wrote, self._line_ends = True, line_ends
+        self._put(shown)
+
+    def end(self) -> None:
+        """End the answer's last line; without an answer, do nothing."""
+        self.erase()
+        wrote, self._wrote, self._line_ends = self._wrote, False, ""
+        if wrote:
+            self._put("\n")
+
+    def line(self, text: str) -> None:
+        """Write a line of a report."""
+        self.erase()
+        self._put((escape(text) if self.output_is_terminal else text) + "\n")
+
+    def flush(self) -> None:
+        """Let a failing write fail now, where it can still be told."""
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+    def abandon(self) -> None:
+        """Forget what is still to be written: the reader has gone."""
+        # The interpreter flushes once more at its end, and would complain.
+        with suppress(OSError, ValueError):
+            output = sys.stdout.fileno()
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, output)
+            os.close(null)
+
+    def _put(self, text: str) -> None:
+        if sys.stdout is None:
+            # Started with ``>&-``.
+            raise OSError(errno.EBADF, "standard output is closed")
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:
+            encoding = sys.stdout.encoding
+            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+
+    # What is said about it
+
+    def say(self, text: str) -> None:
+        """Say something on standard error, unless it shall be quiet."""
+        if not self.quiet:
+            self.complain(text)
+
+    def complain(self, *lines: str) -> None:
+        """Say something on standard error in any case; each argument is a line."""
+        for line in lines:
+            self.note("qwen72b: " + " ".join(line.split("\n")))
+
+    def note(self, text: str = "") -> None:
+        """Write a line to standard error as it is, but for control characters."""
+        if sys.stderr is None:
+            return
+        self.erase()
+        # There is nobody left to tell that standard error is closed.
+        with suppress(OSError, ValueError):
+            encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+            shown = escape(text).encode(encoding, "backslashreplace").decode(encoding)
+            sys.stderr.write(f"{shown}\n")
+            sys.stderr.flush()
+
+    def status(self, text: str) -> None:
+        """
+        Show what is going on, on the terminal's present line, until something else is written.
+
+        Args:
+            text: A few words; without a terminal, nobody sees them.
+        """
+        if self.quiet or not self._errors_are_terminal or os.environ.get("TERM") == "dumb":
+            return
+        # A line that wraps could not be erased.
+        shown = escape(text)[: _columns(sys.stderr) - 1]
+        if shown == self._status:
+            return
+        self.erase()
+        dim, plain = ("", "") if os.environ.get("NO_COLOR") else ("\x1b[2m", "\x1b[22m")
+        sys.stderr.write(f"{dim}{shown}{plain}")
+        sys.stderr.flush()
+        self._status = shown
+
+    def erase(self) -> None:
+        """Take the status line away."""
+        if self._status:
+            self._status = ""
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
+
+def _is_terminal(file: TextIO | None) -> bool:
+    return file is not None and file.isatty()
+
+
+def _is_file(file: TextIO | None) -> bool:
+    try:
+        return file is not None and stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _columns(file: TextIO) -> int:
+    try:
+        return os.get_terminal_size(file.fileno()).columns or _COLUMNS
+    except (OSError, io.UnsupportedOperation):
+        return _COLUMNS

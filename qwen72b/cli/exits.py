@@ -1,0 +1,145 @@
+"""
+How does a command end? Exit statuses, and the line that explains a failure.
+
+The table is part of the interface: scripts branch on it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+from ..errors import (
+    AuthenticationError,
+    ConnectFailed,
+    GenerationFailed,
+    HTTPStatusError,
+    InvalidRequest,
+    QueueFull,
+    QuotaExceeded,
+    Qwen72BError,
+    RateLimited,
+    RequestTimeout,
+    SpaceUnavailable,
+    StreamInterrupted,
+)
+
+__all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "describe", "exit_status", "hint_for"]
+
+EXIT_OTHER = 1
+EXIT_UNAVAILABLE = 4
+
+# The first that fits counts. The first two are 128 + SIGINT and 128 + SIGPIPE,
+# as shells report them.
+_STATUSES: tuple[tuple[type[BaseException], int], ...] = (
+    (KeyboardInterrupt, 130),
+    (BrokenPipeError, 141),
+    (InvalidRequest, 2),
+    (AuthenticationError, 3),
+    (SpaceUnavailable, EXIT_UNAVAILABLE),
+    (QueueFull, 5),
+    (RateLimited, 5),
+    (QuotaExceeded, 5),
+    (HTTPStatusError, EXIT_OTHER),
+    (ConnectFailed, 6),
+    (RequestTimeout, 6),
+    (StreamInterrupted, 6),
+)
+
+# Statuses of gateways whose server behind is down.
+_GATEWAY = (502, 503, 504)
+
+_ELSEWHERE = "Use --local for a small model on this machine, or --url for another Space."
+WAIT_OR_LEAVE = f"Wait for it with: qwen72b status --wait 300. {_ELSEWHERE}"
+
+
+def exit_status(error: BaseException) -> int:
+    """
+    Tell the exit status that an error stands for.
+
+    Args:
+        error: What a command raised.
+    """
+    if isinstance(error, HTTPStatusError) and error.status_code in _GATEWAY:
+        return EXIT_UNAVAILABLE
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), EXIT_OTHER)
+
+
+def describe(error: BaseException, *, verbose: bool = False) -> list[str]:
+    """
+    Explain an error to the user of the command line.
+
+    Args:
+        error: What a command raised.
+        verbose: Whether to say what it came of, too.
+
+    Returns:
+        Lines; one, unless verbose. No secret is in them.
+    """
+    if isinstance(error, Qwen72BError):
+        lines = [f"{error.reason} {hint_for(error)}".rstrip()]
+        if verbose:
+            lines += [f"  because of {type(link).__name__}: {link}" for link in _causes(error)]
+    elif isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        lines = [f"{name}{error.strerror or error}."]
+    else:
+        lines = [
+            f"internal error: {type(error).__name__}: {error}. Please report it; -v tells more."
+        ]
+        if verbose:
+            # Slow to import, and hardly ever needed.
+            import traceback
+
+            lines += "".join(traceback.format_exception(error)).splitlines()
+    return [_redacted(line) for line in lines]
+
+
+def hint_for(error: Qwen72BError) -> str:
+    """
+    Say what to do about an error in the command line's own terms.
+
+    Args:
+        error: The error; its hint speaks of Python arguments.
+    """
+    retry_after = getattr(error, "retry_after", None)
+    if isinstance(error, AuthenticationError):
+        return "For a private Space put a Hugging Face token in the variable HF_TOKEN."
+    if isinstance(error, SpaceUnavailable) and (error.stage or error.status_code):
+        # The Hub's hint is about arguments; a page's is fine, but no way out.
+        # A local Space has neither, and knows better.
+        return WAIT_OR_LEAVE
+    if isinstance(error, (QueueFull, RateLimited, QuotaExceeded)) and retry_after is not None:
+        return f"Ask again in {retry_after:.0f} s."
+    if isinstance(error, ConnectFailed) and error.stage == "proxy":
+        return "Check the proxy variables of the environment; qwen72b doctor helps."
+    if isinstance(error, ConnectFailed) and error.stage == "tls":
+        return "REQUESTS_CA_BUNDLE names further authorities; qwen72b doctor helps."
+    if isinstance(error, ConnectFailed):
+        return _ELSEWHERE
+    if isinstance(error, RequestTimeout):
+        return {
+            "connect": _ELSEWHERE,
+            "read": "Is the Space alive? Ask qwen72b status.",
+            "total": "Give it longer with --timeout.",
+        }.get(error.phase, "Ask again later.")
+    if isinstance(error, StreamInterrupted):
+        return "Ask again."
+    if isinstance(error, GenerationFailed):
+        return error.hint or "Ask again, or more briefly."
+    return error.hint
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    link = error.__cause__
+    while link is not None:
+        yield link
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+
+
+def _redacted(line: str) -> str:
+    """Blot out the token, and the passwords of URLs."""
+    line = re.sub(r"//[^/@\s]*@", "//...@", line)
+    token = os.environ.get("HF_TOKEN", "").strip()
+    return line.replace(token, "...") if token else line

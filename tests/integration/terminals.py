@@ -1,0 +1,119 @@
+"""The command line as a process of its own, on pipes or on a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Seconds to wait for something that is sure to come.
+PATIENCE = 20.0
+
+# Makes the terminal the process's own, so that Ctrl-C reaches it.
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def command(*argv: str) -> list[str]:
+    return [sys.executable, "-m", "qwen72b", *argv]
+
+
+def start(*argv: str, **options: Any) -> subprocess.Popen[str]:
+    """Start the command on pipes, with nothing to read on standard input."""
+    return subprocess.Popen(
+        command(*argv),
+        **{
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            **options,
+        },
+    )
+
+
+class Terminal:
+    """
+    The command on a terminal of its own.
+
+    Args:
+        argv: Its arguments.
+        piped: Whether its standard output is a pipe all the same.
+        typed: Whether its standard input is the terminal, too.
+        env: Further variables.
+    """
+
+    def __init__(
+        self,
+        *argv: str,
+        piped: bool = False,
+        typed: bool = False,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self._ours, theirs = pty.openpty()
+        self._seen = ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _TAKE_TERMINAL, *command(*argv)[1:]],
+            stdin=theirs if typed else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else theirs,
+            stderr=theirs,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm", **(env or {})},
+        )
+        os.close(theirs)
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._ours, text.encode())
+
+    def read_until(self, text: str) -> str:
+        """Wait for words on the screen; give what was written up to them."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in self._seen:
+            ready, _, _ = select.select([self._ours], [], [], deadline - time.monotonic())
+            more = self._read() if ready else ""
+            assert more, f"{text!r} did not come; there was {self._seen!r}"
+            self._seen += more
+        before, found, self._seen = self._seen.partition(text)
+        return before + found
+
+    def finish(self) -> tuple[int, str]:
+        """Wait for the end; give the exit status and what was written since the last look."""
+        while more := self._read():
+            self._seen += more
+        return self.process.wait(PATIENCE), self._seen
+
+    def _read(self) -> str:
+        try:
+            return os.read(self._ours, 65536).decode()
+        except OSError:
+            # How Linux says that the other end was closed.
+            return ""
+
+    def close(self) -> None:
+        """End the process, if need be, and give the terminal back."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        os.close(self._ours)
+
+
+@contextmanager
+def terminal(*argv: str, **options: Any) -> Iterator[Terminal]:
+    """Run the command on a terminal for the length of a ``with`` block; takes what `Terminal` does."""
+    running = Terminal(*argv, **options)
+    try:
+        yield running
+    finally:
+        running.close()

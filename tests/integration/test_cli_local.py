@@ -1,0 +1,130 @@
+"""``--local`` and ``serve``: which model is chosen, and what is said about it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import qwen72b.local
+from qwen72b.cli import main
+from qwen72b.testing import FakeSpace
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Have a FakeSpace run in place of Gradio; give what was chosen to answer."""
+    choices: list[Any] = []
+    make = qwen72b.local.backend
+
+    def backend(kind: Any = "smollm2", **options: Any) -> Any:
+        choices.append((kind, options))
+        return make("echo")
+
+    @contextmanager
+    def running(backend: Any, **_: Any) -> Iterator[str]:
+        with closing(backend), FakeSpace() as space:
+            space.answer(lambda job: [f"<{job.query}>"])
+            yield space.url
+
+    def serve(backend: Any, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+        with closing(backend):
+            ready(f"http://{host}:{port}")
+
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(qwen72b.local, "backend", backend)
+    monkeypatch.setattr(qwen72b.local, "running", running)
+    monkeypatch.setattr(qwen72b.local, "serve", serve)
+    yield choices
+
+
+def test_local_answers_with_the_small_model(chosen: list[Any], capsys: Capture) -> None:
+    """``--local`` takes the small model, shows its fetch, and says whom it stands in for."""
+    assert main(["--local", "Hi"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "<Hi>\n"
+    assert err == "qwen72b: An echo, standing in for Qwen2-72B-Instruct.\n"
+    [(kind, options)] = chosen
+    assert kind == "smollm2"
+    assert options["progress"] is not None
+
+
+def test_quiet_local_says_nothing(chosen: list[Any], capsys: Capture) -> None:
+    """``-q`` drops the progress of the fetch and the words about the model."""
+    assert main(["-q", "--local", "Hi"]) == 0
+    assert capsys.readouterr() == ("<Hi>\n", "")
+    assert chosen == [("smollm2", {"progress": None})]
+
+
+@pytest.mark.parametrize(
+    ("argv", "choice"),
+    [
+        (["--gguf", "a.gguf"], ("gguf", {"gguf": "a.gguf"})),
+        (
+            ["--upstream", "http://a", "--model", "b"],
+            ("upstream", {"upstream": "http://a", "model": "b"}),
+        ),
+        (["-q", "--backend", "echo"], ("echo", {"progress": None})),
+    ],
+)
+def test_model_is_chosen_by_options(
+    chosen: list[Any], argv: list[str], choice: tuple[str, Any]
+) -> None:
+    """Each choice of a model means a local Space, for a question and for ``serve``."""
+    assert main([*argv, "Hi"]) == 0
+    assert main(["serve", *argv]) == 0
+    assert chosen == [choice, choice]
+
+
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_proxy_is_passed_by(chosen: list[Any], monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A proxy of the environment is not asked for this machine, and the environment restored."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv(name, "example.org")
+    before = dict(os.environ)
+    assert main(["--local", "Hi"]) == 0
+    assert dict(os.environ) == before
+
+
+def test_bad_timeout_is_told_before_a_model_is_fetched(chosen: list[Any], capsys: Capture) -> None:
+    """What cannot work is refused before the slow part."""
+    assert main(["--local", "--timeout", "-1", "Hi"]) == 2
+    assert "timeout" in capsys.readouterr().err
+    assert chosen == []
+
+
+def test_missing_extra_is_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra ``local`` the way to install it is told."""
+    monkeypatch.setattr(sys, "stdin", None)
+    for module in ("gradio", "xllamacpp", "platformdirs"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert main(["--backend", "echo", "Hi"]) == 2
+    err = capsys.readouterr().err
+    assert 'pip install "qwen72b[local]"' in err
+
+
+def test_served_address_is_on_stdout(chosen: list[Any], capsys: Capture) -> None:
+    """``serve`` prints its address, and words for people on standard error."""
+    assert main(["serve", "--host", "127.0.0.2", "--port", "8000"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "http://127.0.0.2:8000\n"
+    assert "standing in for" in err
+    assert "Ctrl-C stops it" in err
+
+
+def test_trouble_with_the_model_is_told(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file that is no model is refused with its name."""
+    monkeypatch.setattr(sys, "stdin", None)
+    name = tmp_path / "x.gguf"
+    name.write_text("nonsense")
+    assert main(["--gguf", str(name), "Hi"]) == 2
+    assert "is no GGUF model" in capsys.readouterr().err

@@ -1,0 +1,234 @@
+"""The command as a process: pipes, a terminal, signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from terminals import PATIENCE, start, terminal
+
+from qwen72b.testing import Estimation, FakeSpace, Gate, Snapshot
+
+ERASE = "\r\x1b[2K"
+
+
+@pytest.fixture
+def space(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpace]:
+    with FakeSpace() as space:
+        monkeypatch.setenv("QWEN72B_BASE_URL", space.url)
+        yield space
+
+
+def test_answer_is_on_stdout(space: FakeSpace) -> None:
+    """``python -m qwen72b`` answers, and says nothing else."""
+    space.answer("Hel", "lo \x1b[31mred")
+    with start("Hi") as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (0, "Hello \x1b[31mred\n", "")
+
+
+def test_answer_is_piped_on_while_it_comes(space: FakeSpace) -> None:
+    """A pipe gets the first piece before the second exists."""
+    gate = Gate()
+    space.answer("Hel", gate, "lo")
+    with start("Hi") as process:
+        assert process.stdout is not None
+        assert process.stdout.read(3) == "Hel"
+        gate.open()
+        assert process.communicate(timeout=PATIENCE) == ("lo\n", "")
+    assert process.returncode == 0
+
+
+def test_answer_in_a_file_is_exact(space: FakeSpace, tmp_path: Path) -> None:
+    """A redirection to a file gets the final text only, though the Space took text back."""
+    answer = tmp_path / "answer"
+    space.answer("Thinking...", Snapshot("Four."))
+    with answer.open("w") as file:
+        assert start("2 + 2?", stdout=file, stderr=None).wait(PATIENCE) == 0
+    assert answer.read_text() == "Four.\n"
+
+
+def test_closed_pipe_is_quiet(space: FakeSpace) -> None:
+    """A reader that leaves ends the command with status 141 and without a word."""
+    gate = Gate()
+    space.answer("Hel", gate, "lo")
+    with start("Hi") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(3) == "Hel"
+        process.stdout.close()
+        gate.open()
+        assert process.stderr.read() == ""
+        assert process.wait(PATIENCE) == 141
+
+
+def test_interrupt_keeps_what_came(space: FakeSpace) -> None:
+    """SIGINT ends the command with status 130, the text so far, and the Space's job."""
+    space.answer("Hel", Gate())
+    with start("Hi") as process:
+        assert process.stdout is not None
+        assert process.stdout.read(3) == "Hel"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE) == ("\n", "")
+    assert process.returncode == 130
+    space.wait_for_disconnect()
+
+
+def test_answer_that_cannot_be_encoded_is_escaped(space: FakeSpace) -> None:
+    """An ASCII standard output gets escapes in place of an error."""
+    space.answer("Ä")
+    code = "from qwen72b.cli import main; main()"
+    argv = [sys.executable, "-X", "utf8=0", "-c", code, "Hi"]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, env=env, timeout=PATIENCE, check=True
+    )
+    assert done.stdout == b"\\xc4\n"
+
+
+def test_help_loads_no_network_library() -> None:
+    """Help and mistakes are told without importing what only a question needs."""
+    code = (
+        "import sys; from qwen72b.cli import main; main(['--help']); main(['--bogus']);"
+        "sys.exit(', '.join({'requests', 'anyio', 'urllib3', 'logging', 'dataclasses'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.stderr.splitlines()[1:] == [""]
+
+
+def test_queue_is_shown_and_erased(space: FakeSpace) -> None:
+    """On a terminal the place in the queue is told, and gone before the answer."""
+    gate = Gate()
+    space.answer(Estimation(3, 4, 12.4), gate, "Hello")
+    with terminal("Hi") as screen:
+        screen.read_until("3 before you in the queue, about 12 s...")
+        gate.open()
+        status, rest = screen.finish()
+    assert status == 0
+    last_line = rest.rpartition(ERASE)[2]
+    assert last_line == "Hello\r\n"
+
+
+def test_status_line_keeps_out_of_a_pipe(space: FakeSpace) -> None:
+    """With standard output in a pipe the status line is on the terminal only."""
+    space.answer(Estimation(3, 4), "Hello")
+    with terminal("Hi", piped=True) as screen:
+        status, seen = screen.finish()
+        assert screen.process.stdout is not None
+        assert screen.process.stdout.read() == b"Hello\n"
+    assert status == 0
+    assert "3 before you in the queue" in seen
+    assert seen.endswith(ERASE)
+
+
+@pytest.mark.parametrize(
+    ("argv", "env"), [(["-q", "Hi"], {}), (["Hi"], {"TERM": "dumb"})], ids=["quiet", "dumb"]
+)
+def test_status_line_can_be_absent(space: FakeSpace, argv: list[str], env: dict[str, str]) -> None:
+    """Neither ``-q`` nor a terminal without control codes gets a status line."""
+    space.answer(Estimation(3, 4), "Hello")
+    with terminal(*argv, env=env) as screen:
+        assert screen.finish() == (0, "Hello\r\n")
+
+
+@pytest.mark.parametrize(("env", "colours"), [({"NO_COLOR": "1"}, False), ({}, True)])
+def test_colours_can_be_turned_off(space: FakeSpace, env: dict[str, str], colours: bool) -> None:
+    """``NO_COLOR`` leaves the status line without attributes."""
+    space.answer(Estimation(3, 4), "Hello")
+    with terminal("Hi", env=env) as screen:
+        seen = screen.finish()[1]
+    assert "3 before you" in seen
+    assert ("\x1b[2m" in seen) is colours
+
+
+def test_control_characters_are_escaped_on_a_terminal(space: FakeSpace) -> None:
+    """A model's text cannot command the terminal."""
+    space.answer("\x1b]0;owned\x07 \u202egnp.exe\r\x9b2J\ttab ä")
+    with terminal("-q", "Hi") as screen:
+        status, seen = screen.finish()
+    assert status == 0
+    assert seen.replace("\t", " ").split() == [
+        "\\x1b]0;owned\\x07",
+        "\\u202egnp.exe\\x0d\\x9b2J",
+        "tab",
+        "ä",
+    ]
+
+
+def test_interrupt_key_is_status_130(space: FakeSpace) -> None:
+    """Ctrl-C on a terminal ends the answer on a line of its own."""
+    space.answer("Hello", Gate())
+    with terminal("Hi", typed=True) as screen:
+        screen.read_until("Hello")
+        screen.type("\x03")
+        status, rest = screen.finish()
+    assert status == 130
+    assert rest == "^C\r\n"
+    space.wait_for_disconnect()
+
+
+def test_prompt_is_not_awaited_on_a_terminal() -> None:
+    """Without a prompt a terminal is not read; the usage error says what to do."""
+    with terminal(typed=True) as screen:
+        status, seen = screen.finish()
+    assert status == 2
+    assert "there is no prompt" in seen
+
+
+# Chat
+
+
+def test_chat_edits_lines_and_remembers_turns(space: FakeSpace) -> None:
+    """Backspace edits, the up key brings the last line back, Ctrl-D leaves."""
+    space.answer(lambda job: [f"<{job.query}, {len(job.history)}>"])
+    with terminal("chat", typed=True) as screen:
+        screen.read_until("> ")
+        screen.type("Hx\x7fi\r")
+        screen.read_until("<Hi, 0>\r\n")
+        screen.read_until("> ")
+        screen.type("\x1b[A there\r")
+        screen.read_until("<Hi there, 1>\r\n")
+        screen.read_until("> ")
+        screen.type("\x04")
+        assert screen.finish()[0] == 0
+    assert space.jobs[1].history == [["Hi", "<Hi, 0>"]]
+
+
+def test_chat_outlives_an_interrupted_answer(space: FakeSpace) -> None:
+    """Ctrl-C stops the answer, whose beginning is kept; the chat goes on."""
+    space.answer("One, two", Gate(), times=1)
+    space.answer("Done.")
+    with terminal("chat", typed=True) as screen:
+        screen.read_until("> ")
+        screen.type("Count\r")
+        screen.read_until("One, two")
+        screen.type("\x03")
+        screen.read_until("stopped; what came is kept.")
+        screen.read_until("> ")
+        screen.type("Go on\r")
+        screen.read_until("Done.\r\n")
+        screen.read_until("> ")
+        screen.type("/exit\r")
+        assert screen.finish()[0] == 0
+    assert [job.query for job in space.jobs] == ["Count", "Go on"]
+    assert space.jobs[1].history == [["Count", "One, two"]]
+
+
+def test_chat_prompts_on_the_terminal_alone(space: FakeSpace) -> None:
+    """With standard output in a pipe the prompt is on the terminal, the answer in the pipe."""
+    space.answer("Hello")
+    with terminal("chat", typed=True, piped=True) as screen:
+        screen.read_until("> ")
+        screen.type("Hi\r")
+        screen.read_until("> ")
+        screen.type("\x04")
+        assert screen.finish()[0] == 0
+        assert screen.process.stdout is not None
+        assert screen.process.stdout.read() == b"Hello\n"
