@@ -102,20 +102,44 @@ class AsyncStream(AsyncIterator[str]):
         """
         return EventIteration(self)
 
-    async def result(self) -> Reply:
+    async def result(self, *, progress: bool = False) -> Reply:
         """
         Wait for the end.
+
+        Args:
+            progress: As in ``Stream.result``.
 
         Returns:
             The whole answer.
 
         Raises:
             Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
+            InvalidOption: If a bar is wanted and tqdm is not installed.
         """
+        if progress:
+            from .progress import ProgressBar
+
+            with ProgressBar() as bar:
+                async for event in self.events():
+                    bar.take(event)
         async for _ in self.events():
             pass
         # Nothing is left to wait for.
         return self._stream.result()
+
+    async def display(self) -> Reply:
+        """
+        Draw the answer as it comes, as one Markdown output of a notebook: ``notebook.show``.
+
+        Returns:
+            The whole answer.
+
+        Raises:
+            Qwen72BError: If the answer fails or is cut; what came stays on the page.
+        """
+        from .notebook import show
+
+        return await show(self)
 
     async def close(self) -> None:
         """Hang up; a waiting reader raises. Again does nothing."""

@@ -537,7 +537,17 @@ class Client:
                 if self._auth is not None:
                     self._login(call, *self._auth)
                 text = self._fetch_again(call, "/config", "reading the Space's configuration")
-                return read_config(text)
+                found = read_config(text)
+                log.debug(
+                    "%s: Gradio %s, %s, function %d (%s), chat in %s",
+                    call,
+                    found.version,
+                    found.protocol.value,
+                    found.fn_index,
+                    found.api_name,
+                    found.chat_format.value,
+                )
+                return found
             except SpaceUnavailable as error:
                 left = give_up - monotonic()
                 coming = error.stage is None or is_passing_stage(error.stage)
