@@ -79,6 +79,8 @@ class Stream(Iterator[str]):
         self._client = client
         self._prompt = prompt
         self._fallback = fallback
+        # Until it begins, its owner may be more or less stubborn than the client.
+        self.retry = client.retry
         # Told the text once the stream is over, and the error if it failed; none
         # if it was stopped. Perhaps from two threads, if both end it.
         self._on_end = on_end
@@ -306,7 +308,7 @@ class Stream(Iterator[str]):
         """Yield the events of each network read, joining anew where that is safe."""
         begun = self._begun = monotonic()
         self._call.clock.start("total")
-        attempts = Attempts(self._client.retry, self._call)
+        attempts = Attempts(self.retry, self._call)
         lost = False
         while True:
             error: Qwen72BError
@@ -408,7 +410,7 @@ class Stream(Iterator[str]):
     def _open(self) -> tuple[Endpoint, Job, Body]:
         """Join the queue and open the stream; in ``sse`` the stream comes first."""
         client, call = self._client, self._call
-        attempts = Attempts(client.retry, call)
+        attempts = Attempts(self.retry, call)
         endpoint, fresh = client.endpoint(call, self._fallback)
         while True:
             job = self._job = Job(endpoint, self._prompt, session_hash=self._session_hash)
@@ -427,7 +429,7 @@ class Stream(Iterator[str]):
                 if found == endpoint and not isinstance(error, AuthenticationError):
                     raise
                 endpoint = found
-        attempts = Attempts(client.retry, call)
+        attempts = Attempts(self.retry, call)
         while True:
             try:
                 return endpoint, job, client.open_stream(call, endpoint, job)
