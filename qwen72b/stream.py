@@ -82,6 +82,8 @@ class Stream(Iterator[str]):
         self._client = client
         self._prompt = prompt
         self._fallback = fallback
+        # Until it begins, its owner may be more or less stubborn than the client.
+        self.retry = client.retry
         # Told the text once the stream is over, and the error if it failed; none
         # if it was stopped. Perhaps from two threads, if both end it.
         self._on_end = on_end
@@ -353,7 +355,7 @@ class Stream(Iterator[str]):
         begun = self._begun = monotonic()
         log_begin(self._call, self._client.base_url)
         self._call.clock.start("total")
-        attempts = Attempts(self._client.retry, self._call)
+        attempts = Attempts(self.retry, self._call)
         lost = False
         while True:
             error: Qwen72BError
@@ -476,7 +478,7 @@ class Stream(Iterator[str]):
                 if found == endpoint and not isinstance(error, AuthenticationError):
                     raise
                 endpoint = found
-        attempts = Attempts(client.retry, call)
+        attempts = Attempts(self.retry, call)
         while True:
             try:
                 return endpoint, job, client.open_stream(call, endpoint, job)
