@@ -66,13 +66,18 @@ def translate(error: BaseException, call: Call, doing: str, url: str) -> Qwen72B
     Returns:
         The error to raise from it.
     """
+    chain = list(_chain(error))
+    for link in chain:
+        if isinstance(link, requests.RequestException):
+            # It carries the token and the prompt, to wherever the error is
+            # sent: dask.distributed, for one, has causes pickled too.
+            link.request = link.response = None
     if call.aborted:
         return StreamInterrupted(f"the call was closed while {doing}.")
     expired = call.clock.expired()
     if expired is not None:
         return expired
     host = urlsplit(url).netloc.rpartition("@")[2]
-    chain = list(_chain(error))
 
     def has(*kinds: type[BaseException]) -> bool:
         return any(isinstance(link, kinds) for link in chain)

@@ -105,7 +105,7 @@ class CallConnection(HTTPConnection):
             sock.call = call
             return sock
         if isinstance(failure, TimeoutError):
-            raise ConnectTimeoutError(self, f"Connecting to {self.host} timed out") from failure
+            raise ConnectTimeoutError(f"Connecting to {self.host} timed out") from failure
         raise NewConnectionError(
             self, f"Failed to establish a new connection: {failure}"
         ) from failure

@@ -5,7 +5,7 @@ Who keeps a batch off the event loop? One hop to a thread for all results that t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -56,7 +56,9 @@ class AsyncBatch(AsyncIterator[Result]):
 
     async def __anext__(self) -> Result:
         if not self._results:
-            self._results.extend(await self._hop(self._batch.read_batch))
+            # A task that is cancelled leaves the thread at work; closing wakes it,
+            # and it then tidies up, so that the event loop is not blocked.
+            self._results.extend(await self._threads.run(self._batch.read_batch, self._batch.close))
         if not self._results:
             raise StopAsyncIteration
         return self._results.popleft()
@@ -65,7 +67,7 @@ class AsyncBatch(AsyncIterator[Result]):
         """Stop; a waiting reader gets an error. Again does nothing."""
         self._results.clear()
         with CancelScope(shield=True):
-            await self._threads.run(self._batch.close)
+            await self._threads.run(self._batch.close, self._batch.close)
 
     async def close(self) -> None:
         """Stop: the same as ``aclose``."""
@@ -89,15 +91,6 @@ class AsyncBatch(AsyncIterator[Result]):
         """Stop where nothing can be awaited, as in a destructor."""
         self._results.clear()
         self._batch.close()
-
-    async def _hop(self, step: Callable[[], T]) -> T:
-        try:
-            return await self._threads.run(step)
-        except BaseException:
-            # Cancelled: the thread is still at work, and closing wakes it. It
-            # then tidies up, so this does not block the event loop.
-            self._batch.close()
-            raise
 
 
 class _Loop(AsyncIterator[Result]):
