@@ -50,6 +50,26 @@ def echo(job: Job) -> Iterator[Any]:
     yield f"re: {job.query}"
 
 
+class Held:
+    """Answers the question ``0`` and holds all others back, and knows how many it holds."""
+
+    def __init__(self) -> None:
+        self._gate = Gate()
+        self._held = threading.Semaphore(0)
+
+    def __call__(self, job: Job) -> Iterator[Any]:
+        if job.query != "0":
+            yield "half"
+            self._held.release()
+            yield self._gate
+        yield "."
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many streams are open and held."""
+        for _ in range(count):
+            assert self._held.acquire(timeout=10)
+
+
 def batch_threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("qwen72b")]
 
@@ -311,23 +331,15 @@ def test_progress_line_is_for_logs_too(client: Client, capsys: pytest.CaptureFix
 
 def test_leaving_the_loop_hangs_up(space: FakeSpace, client: Client) -> None:
     """An early break ends the jobs in the Space and the batch's threads."""
-    gate = Gate()
-
-    def script(job: Job) -> Iterator[Any]:
-        if job.query != "0":
-            yield "half"
-            yield gate
-        yield "."
-
-    space.answer(script)
+    held = Held()
+    space.answer(held)
     for result in client.map(map(str, range(50)), max_in_flight=4):
         assert result.reply == "."
+        held.wait_for(4)
         break
     assert batch_threads() == []
-    running = [job for job in space.jobs if job.query != "0" and job.connection]
-    if running:
-        space.wait_for_disconnect(len(running))
-    assert len(space.jobs) <= 5
+    space.wait_for_disconnect(4)
+    assert len(space.jobs) == 5
 
 
 def test_error_in_the_loop_hangs_up(client: Client) -> None:
@@ -340,27 +352,27 @@ def test_error_in_the_loop_hangs_up(client: Client) -> None:
 
 def test_dropping_the_batch_hangs_up(space: FakeSpace, client: Client) -> None:
     """The last reference gone, the jobs and threads are gone."""
-    gate = Gate()
-
-    def script(job: Job) -> Iterator[Any]:
-        if job.query != "0":
-            yield gate
-        yield "."
-
-    space.answer(script)
+    held = Held()
+    space.answer(held)
     batch = client.map(map(str, range(50)), max_in_flight=3)
     assert next(batch).reply == "."
-    space.wait_for_job("running", 2)
+    held.wait_for(3)
     del batch
     assert batch_threads() == []
-    space.wait_for_disconnect(2)
+    space.wait_for_disconnect(3)
 
 
 def test_close_wakes_a_waiting_reader(space: FakeSpace, client: Client) -> None:
     """Closed from another thread, a batch ends with an error, and does so ever after."""
-    space.answer("half", Gate())
+    held = Held()
+    space.answer(held)
     batch = client.map(["a", "b", "c"], max_in_flight=2)
-    closing = threading.Thread(target=lambda: (space.wait_for_job("running", 2), batch.close()))
+
+    def close() -> None:
+        held.wait_for(2)
+        batch.close()
+
+    closing = threading.Thread(target=close)
     closing.start()
     with pytest.raises(StreamInterrupted, match="closed"):
         next(batch)
