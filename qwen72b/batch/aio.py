@@ -5,9 +5,9 @@ Who keeps a batch off the event loop? One hop to a thread for all results that t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from anyio import CancelScope, from_thread
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ..aio import Threads
 
 __all__ = ["AsyncBatch", "blocking"]
-
-T = TypeVar("T")
 
 
 class AsyncBatch(AsyncIterator[Result]):
@@ -56,7 +54,10 @@ class AsyncBatch(AsyncIterator[Result]):
 
     async def __anext__(self) -> Result:
         if not self._results:
-            self._results.extend(await self._hop(self._batch.read_batch))
+            # Closing wakes the thread that a cancelled task leaves behind, which
+            # then tidies up, so it does not block the event loop.
+            batch = self._batch
+            self._results.extend(await self._threads.run(batch.read_batch, batch.close))
         if not self._results:
             raise StopAsyncIteration
         return self._results.popleft()
@@ -65,7 +66,7 @@ class AsyncBatch(AsyncIterator[Result]):
         """Stop; a waiting reader gets an error. Again does nothing."""
         self._results.clear()
         with CancelScope(shield=True):
-            await self._threads.run(self._batch.close)
+            await self._threads.run(self._batch.close, self._batch.close)
 
     async def close(self) -> None:
         """Stop: the same as ``aclose``."""
@@ -89,15 +90,6 @@ class AsyncBatch(AsyncIterator[Result]):
         """Stop where nothing can be awaited, as in a destructor."""
         self._results.clear()
         self._batch.close()
-
-    async def _hop(self, step: Callable[[], T]) -> T:
-        try:
-            return await self._threads.run(step)
-        except BaseException:
-            # Cancelled: the thread is still at work, and closing wakes it. It
-            # then tidies up, so this does not block the event loop.
-            self._batch.close()
-            raise
 
 
 class _Loop(AsyncIterator[Result]):
