@@ -8,12 +8,14 @@ thread, which then tidies up; if none is at work, the closing one does.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import Executor
 from types import TracebackType
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from ..clocks import TimeoutLike, to_timeout
 from ..errors import InvalidOption
@@ -32,6 +34,19 @@ if TYPE_CHECKING:
     from ..client import Client
 
 __all__ = ["Batch"]
+
+_open: WeakSet[Batch] = WeakSet()
+
+
+def _close_all() -> None:
+    for batch in list(_open):
+        batch.close()
+
+
+# The interpreter joins the threads of pools at its exit, before it calls what
+# atexit knows: it would wait for answers that nobody reads. This is how
+# concurrent.futures ends its own, and what was registered last is called first.
+getattr(threading, "_register_atexit", atexit.register)(_close_all)
 
 
 class Batch(Iterator[Result]):
@@ -88,6 +103,7 @@ class Batch(Iterator[Result]):
             # A length of 0 may be a reader's way to say that it does not know.
             total=(len(items) or None) if isinstance(items, Sized) else None,
         )
+        _open.add(self)
 
     @property
     def tally(self) -> Tally:

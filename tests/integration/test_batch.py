@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -382,6 +384,27 @@ def test_close_wakes_a_waiting_reader(space: FakeSpace, client: Client) -> None:
     batch.close()
     space.wait_for_disconnect(2)
     assert batch_threads() == []
+
+
+def test_interpreter_ends_with_a_batch_left_open(space: FakeSpace) -> None:
+    """A program that ends in the middle of a batch does not wait for answers."""
+    held = Held()
+    space.answer(held)
+    program = (
+        "import sys; from qwen72b import Client\n"
+        "batch = Client(sys.argv[1]).map(map(str, range(50)), max_in_flight=2)\n"
+        "print(next(batch).reply, flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, space.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    held.wait_for(2)
+    out, _ = process.communicate(timeout=20)
+    assert (out, process.returncode) == (".\n", 0)
+    space.wait_for_disconnect(2)
 
 
 def test_closed_client_ends_the_batch(space: FakeSpace, client: Client) -> None:
