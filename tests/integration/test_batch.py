@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import pickle
 import subprocess
@@ -329,6 +330,27 @@ def test_progress_line_is_for_logs_too(client: Client, capsys: pytest.CaptureFix
     """A short batch writes nothing to a stderr that is no terminal."""
     list(client.map(["a"], progress=True))
     assert capsys.readouterr().err == ""
+
+
+def test_progress_line_moves_on_a_terminal(
+    space: FakeSpace, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal one line is drawn over and over, and stays at the end."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    space.fault("join", Respond(status=429, headers={"Retry-After": "1.2"}))
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    list(client.map(["a", "b"], progress=True, max_in_flight=2))
+    drawn = terminal.getvalue()
+    assert drawn.startswith("\r0/2 (0%)")
+    assert "slowed to 1 of 2 at once, waiting 1 s: HTTP 429" in drawn
+    assert "2/2 (100%)" in drawn.rpartition("\r")[2]
+    assert drawn.endswith("\x1b[K\n")
+    assert drawn.count("\n") == 1
 
 
 def test_leaving_the_loop_hangs_up(space: FakeSpace, client: Client) -> None:
