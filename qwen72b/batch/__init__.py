@@ -9,8 +9,8 @@ two results but what the executor does.
 
 ``items`` reads what callers pass, ``worker`` is what runs elsewhere, ``pace``
 says when the next one may go, ``journal`` remembers what is done, ``progress``
-shows it, ``driver`` brings them together and ``aio`` keeps that off an event
-loop. Made by ``Client.map`` and ``AsyncClient.map``.
+shows it, ``engine`` brings them together, ``driver`` has it run and ``aio``
+keeps that off an event loop. Made by ``Client.map`` and ``AsyncClient.map``.
 """
 
 from __future__ import annotations

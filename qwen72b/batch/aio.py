@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from anyio import CancelScope, from_thread
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ..aio import Threads
 
 __all__ = ["AsyncBatch", "blocking"]
-
-T = TypeVar("T")
 
 
 class AsyncBatch(AsyncIterator[Result]):
@@ -56,9 +54,10 @@ class AsyncBatch(AsyncIterator[Result]):
 
     async def __anext__(self) -> Result:
         if not self._results:
-            # A task that is cancelled leaves the thread at work; closing wakes it,
-            # and it then tidies up, so that the event loop is not blocked.
-            self._results.extend(await self._threads.run(self._batch.read_batch, self._batch.close))
+            # Closing wakes the thread that a cancelled task leaves behind, which
+            # then tidies up, so it does not block the event loop.
+            batch = self._batch
+            self._results.extend(await self._threads.run(batch.read_batch, batch.close))
         if not self._results:
             raise StopAsyncIteration
         return self._results.popleft()

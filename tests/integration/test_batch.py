@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -48,6 +51,26 @@ def client(space: FakeSpace) -> Iterator[Client]:
 def echo(job: Job) -> Iterator[Any]:
     """Answer with the question."""
     yield f"re: {job.query}"
+
+
+class Held:
+    """Answers the question ``0`` and holds all others back, and knows how many it holds."""
+
+    def __init__(self) -> None:
+        self._gate = Gate()
+        self._held = threading.Semaphore(0)
+
+    def __call__(self, job: Job) -> Iterator[Any]:
+        if job.query != "0":
+            yield "half"
+            self._held.release()
+            yield self._gate
+        yield "."
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many streams are open and held."""
+        for _ in range(count):
+            assert self._held.acquire(timeout=10)
 
 
 def batch_threads() -> list[str]:
@@ -309,25 +332,38 @@ def test_progress_line_is_for_logs_too(client: Client, capsys: pytest.CaptureFix
     assert capsys.readouterr().err == ""
 
 
+def test_progress_line_moves_on_a_terminal(
+    space: FakeSpace, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal one line is drawn over and over, and stays at the end."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    space.fault("join", Respond(status=429, headers={"Retry-After": "1.2"}))
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    list(client.map(["a", "b"], progress=True, max_in_flight=2))
+    drawn = terminal.getvalue()
+    assert drawn.startswith("\r0/2 (0%)")
+    assert "slowed to 1 of 2 at once, waiting 1 s: HTTP 429" in drawn
+    assert "2/2 (100%)" in drawn.rpartition("\r")[2]
+    assert drawn.endswith("\x1b[K\n")
+    assert drawn.count("\n") == 1
+
+
 def test_leaving_the_loop_hangs_up(space: FakeSpace, client: Client) -> None:
     """An early break ends the jobs in the Space and the batch's threads."""
-    gate = Gate()
-
-    def script(job: Job) -> Iterator[Any]:
-        if job.query != "0":
-            yield "half"
-            yield gate
-        yield "."
-
-    space.answer(script)
+    held = Held()
+    space.answer(held)
     for result in client.map(map(str, range(50)), max_in_flight=4):
         assert result.reply == "."
+        held.wait_for(4)
         break
     assert batch_threads() == []
-    running = [job for job in space.jobs if job.query != "0" and job.connection]
-    if running:
-        space.wait_for_disconnect(len(running))
-    assert len(space.jobs) <= 5
+    space.wait_for_disconnect(4)
+    assert len(space.jobs) == 5
 
 
 def test_error_in_the_loop_hangs_up(client: Client) -> None:
@@ -340,27 +376,27 @@ def test_error_in_the_loop_hangs_up(client: Client) -> None:
 
 def test_dropping_the_batch_hangs_up(space: FakeSpace, client: Client) -> None:
     """The last reference gone, the jobs and threads are gone."""
-    gate = Gate()
-
-    def script(job: Job) -> Iterator[Any]:
-        if job.query != "0":
-            yield gate
-        yield "."
-
-    space.answer(script)
+    held = Held()
+    space.answer(held)
     batch = client.map(map(str, range(50)), max_in_flight=3)
     assert next(batch).reply == "."
-    space.wait_for_job("running", 2)
+    held.wait_for(3)
     del batch
     assert batch_threads() == []
-    space.wait_for_disconnect(2)
+    space.wait_for_disconnect(3)
 
 
 def test_close_wakes_a_waiting_reader(space: FakeSpace, client: Client) -> None:
     """Closed from another thread, a batch ends with an error, and does so ever after."""
-    space.answer("half", Gate())
+    held = Held()
+    space.answer(held)
     batch = client.map(["a", "b", "c"], max_in_flight=2)
-    closing = threading.Thread(target=lambda: (space.wait_for_job("running", 2), batch.close()))
+
+    def close() -> None:
+        held.wait_for(2)
+        batch.close()
+
+    closing = threading.Thread(target=close)
     closing.start()
     with pytest.raises(StreamInterrupted, match="closed"):
         next(batch)
@@ -370,6 +406,27 @@ def test_close_wakes_a_waiting_reader(space: FakeSpace, client: Client) -> None:
     batch.close()
     space.wait_for_disconnect(2)
     assert batch_threads() == []
+
+
+def test_interpreter_ends_with_a_batch_left_open(space: FakeSpace) -> None:
+    """A program that ends in the middle of a batch does not wait for answers."""
+    held = Held()
+    space.answer(held)
+    program = (
+        "import sys; from qwen72b import Client\n"
+        "batch = Client(sys.argv[1]).map(map(str, range(50)), max_in_flight=2)\n"
+        "print(next(batch).reply, flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, space.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    held.wait_for(2)
+    out, _ = process.communicate(timeout=20)
+    assert (out, process.returncode) == (".\n", 0)
+    space.wait_for_disconnect(2)
 
 
 def test_closed_client_ends_the_batch(space: FakeSpace, client: Client) -> None:

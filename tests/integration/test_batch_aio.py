@@ -68,7 +68,19 @@ async def test_journal_is_that_of_the_blocking_client(space: FakeSpace, tmp_path
 
 async def test_cancelling_hangs_up(space: FakeSpace) -> None:
     """A cancelled task stops its batch, and the Space's jobs with it."""
-    space.answer("half", Gate())
+    gate = Gate()
+    held = threading.Semaphore(0)
+
+    def script(job: Job) -> Iterator[Any]:
+        yield "half"
+        held.release()
+        yield gate
+
+    def wait_for_three() -> None:
+        for _ in range(3):
+            assert held.acquire(timeout=10)
+
+    space.answer(script)
     async with AsyncClient(space.url) as client, anyio.create_task_group() as group:
 
         async def consume() -> None:
@@ -76,10 +88,10 @@ async def test_cancelling_hangs_up(space: FakeSpace) -> None:
                 pass
 
         group.start_soon(consume)
-        await anyio.to_thread.run_sync(space.wait_for_job, "running", 3)
+        await anyio.to_thread.run_sync(wait_for_three)
         group.cancel_scope.cancel()
-    space.wait_for_disconnect(3)
     # The thread that was driving ends by itself; the suite waits for it.
+    space.wait_for_disconnect(3)
     assert len(space.jobs) == 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -170,6 +171,40 @@ def test_stopping_keeps_what_is_done(space: FakeSpace, client: Client, path: Pat
     assert kept >= {f"re: {n}" for n in range(10)}
     results = list(client.map(map(str, range(50)), journal=path))
     assert sum(result.resumed for result in results) == len(kept)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forked_child_does_not_keep_the_journal(client: Client, path: Path) -> None:
+    """A worker that was forked and outlives its killed driver holds no lock on the file."""
+    here, there = os.pipe()
+    with client.map(map(str, range(9)), journal=path) as batch:
+        next(batch)
+        child = os.fork()
+        if child == 0:
+            os.close(there)
+            os.read(here, 1)
+            os._exit(0)
+    try:
+        assert all(result.ok for result in client.map(["a"], journal=path))
+    finally:
+        os.close(there)
+        os.close(here)
+        os.waitpid(child, 0)
+
+
+def test_full_disk_leaves_whole_lines(space: FakeSpace, path: Path) -> None:
+    """What cannot be written whole is taken back, and the error is the system's own."""
+    program = (
+        "import resource, sys; from qwen72b import Client\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: list(Client(sys.argv[1]).map(map(str, range(50)), journal=sys.argv[2]))\n"
+        "except OSError as error: print(error.strerror)"
+    )
+    command = [sys.executable, "-c", program, space.url, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "File too large\n", done.stderr
+    assert 0 < len(lines(path)) < 50
+    assert path.read_bytes().endswith(b"\n")
 
 
 # Asks all items and dies when told, as a process does that is killed.
