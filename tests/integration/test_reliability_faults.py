@@ -326,6 +326,12 @@ ANSWERS: list[tuple[str, Sequence[Step], type[Qwen72BError]]] = [
         [Respond(body="{}", length=100), Close()],
         StreamInterrupted,
     ),
+    (
+        [Send(HEAD + b"Content-Length: 9, 8\r\n\r\n{}"), Close()],
+        StreamInterrupted,
+    ),
+    ("status_99", [Send(b"HTTP/1.1 99 Early\r\n\r\n"), Close()], StreamInterrupted),
+    ("status_999", [Respond(status=999, reason="What")], HTTPStatusError),
     ("status_204", [Respond(status=204)], HTTPStatusError),
     ("status_206", [Respond(status=206, body="{}")], HTTPStatusError),
     ("status_302", [redirect("http://127.0.0.1:1/there", 302)], HTTPStatusError),
@@ -396,6 +402,19 @@ def test_body_that_makes_no_sense(phase: str, body: Any) -> None:
             assert isinstance(error, Qwen72BError)
         else:
             check_error(error, InvalidServerMessage)
+
+
+def test_http_1_0() -> None:
+    """A server of HTTP/1.0, with headers in no charset, is read like any other."""
+    with FakeSpace("4.12.0") as space:
+        chat = (
+            '{"msg":"process_completed","success":true,"output":{"data":["",[["Hi","Hello"]],""]}}'
+        )
+        head = b"HTTP/1.0 200\r\nContent-Type: text/event-stream\r\nX-\xe9: \xff\xfe\r\n\r\n"
+        space.fault("stream", Send(head + b"data: " + chat.encode() + b"\n\n"), Close())
+        error = ASKERS["sync"](space.url).error
+        # The job's name is not known here, so this answer is nobody's.
+        assert error is None
 
 
 @pytest.mark.parametrize("way", ASKERS)
