@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import atexit
 import math
+import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,8 +31,11 @@ from .reply import Reply, Timings
 from .stream import Stream
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from typing_extensions import Self
 
+    from .batch import AsyncBatch, Item, Journal, Tally
     from .conversation import AsyncConversation
 
 __all__ = ["AsyncClient", "AsyncStream"]
@@ -102,20 +106,44 @@ class AsyncStream(AsyncIterator[str]):
         """
         return EventIteration(self)
 
-    async def result(self) -> Reply:
+    async def result(self, *, progress: bool = False) -> Reply:
         """
         Wait for the end.
+
+        Args:
+            progress: As in ``Stream.result``.
 
         Returns:
             The whole answer.
 
         Raises:
             Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
+            InvalidOption: If a bar is wanted and tqdm is not installed.
         """
+        if progress:
+            from .progress import ProgressBar
+
+            with ProgressBar() as bar:
+                async for event in self.events():
+                    bar.take(event)
         async for _ in self.events():
             pass
         # Nothing is left to wait for.
         return self._stream.result()
+
+    async def display(self) -> Reply:
+        """
+        Draw the answer as it comes, as one Markdown output of a notebook: ``notebook.show``.
+
+        Returns:
+            The whole answer.
+
+        Raises:
+            Qwen72BError: If the answer fails or is cut; what came stays on the page.
+        """
+        from .notebook import show
+
+        return await show(self)
 
     async def close(self) -> None:
         """Hang up; a waiting reader raises. Again does nothing."""
@@ -358,6 +386,62 @@ class AsyncClient:
         """
         async with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
             return await stream.result()
+
+    def map(
+        self,
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        executor: Executor | None = None,
+        max_in_flight: int = 8,
+        rate: float | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        progress: bool | Callable[[Tally], object] | None = None,
+        ordered: bool = True,
+        stop_on_error: bool = False,
+        system: str | None = None,
+        timeout: TimeoutLike = None,
+    ) -> AsyncBatch:
+        """
+        Ask many questions, several at once.
+
+        The same window, executors and journal as those of ``Client.map``; one
+        thread drives.
+
+        Args:
+            items: As in ``Client.map``; may be an async iterable. Plain ones
+                are drawn in the driving thread.
+            executor: As in ``Client.map``.
+            max_in_flight: As in ``Client.map``.
+            rate: As in ``Client.map``.
+            journal: As in ``Client.map``.
+            progress: As in ``Client.map``; called in the driving thread.
+            ordered: As in ``Client.map``.
+            stop_on_error: As in ``Client.map``.
+            system: As in ``Client.map``.
+            timeout: As in ``Client.map``.
+
+        Returns:
+            The results as they come; nothing is sent before the first is
+            asked for.
+
+        Raises:
+            InvalidRequest: If an argument is refused or the client was closed.
+        """
+        from .batch.aio import AsyncBatch, blocking
+
+        batch = self._client.map(
+            blocking(items),
+            executor=executor,
+            max_in_flight=max_in_flight,
+            rate=rate,
+            journal=journal,
+            progress=progress,
+            ordered=ordered,
+            stop_on_error=stop_on_error,
+            system=system,
+            timeout=timeout,
+        )
+        return AsyncBatch(batch, self._threads)
 
     def conversation(
         self, *, system: str | None = None, messages: Messages | None = None

@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from typing import Generic, TypeVar
 
 from .clocks import Clock
@@ -22,6 +23,9 @@ __all__ = ["Call", "Hangup", "current_call", "shut_down"]
 T = TypeVar("T")
 
 _local = threading.local()
+
+# Calls of this process, told apart in the log.
+_numbers = count(1)
 
 # Seconds between two looks at the deadlines, where a thread has to look.
 _LOOK = 0.25
@@ -48,12 +52,17 @@ class Call:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.aborted = False
+        self._number = next(_numbers)
         # A signal handler or a destructor may end the call in the very thread
         # that holds the lock.
         self._lock = threading.RLock()
         self._hang_up: Callable[[], None] | None = None
         self._waiting: threading.Event | None = None
         self._watched: threading.Event | None = None
+
+    def __str__(self) -> str:
+        """Name the call in the log."""
+        return f"call {self._number}"
 
     @contextmanager
     def current(self) -> Iterator[None]:

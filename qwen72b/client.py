@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
@@ -42,8 +42,11 @@ from .stream import Stream
 from .transport import Secret, Transport, origin_of
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from typing_extensions import Self
 
+    from .batch import Batch, Item, Journal, Tally
     from .conversation import Conversation
 
 __all__ = ["Client", "SpaceStatus"]
@@ -241,6 +244,68 @@ class Client:
         """
         with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
             return stream.result()
+
+    def map(
+        self,
+        items: Iterable[Item],
+        *,
+        executor: Executor | None = None,
+        max_in_flight: int = 8,
+        rate: float | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        progress: bool | Callable[[Tally], object] | None = None,
+        ordered: bool = True,
+        stop_on_error: bool = False,
+        system: str | None = None,
+        timeout: TimeoutLike = None,
+    ) -> Batch:
+        """
+        Ask many questions, several at once.
+
+        Args:
+            items: Texts, lists of messages, or dicts with ``messages`` or
+                ``prompt`` and, if you like, ``id`` and ``system``; also the
+                lines of an OpenAI batch file. Drawn one by one, as needed.
+            executor: Any ``concurrent.futures.Executor``, which stays open; by
+                default threads of the batch's own.
+            max_in_flight: How many items may be under way at once, over all
+                workers. While the Space refuses, it is fewer.
+            rate: Items sent per second at most, those sent again included.
+            journal: A file of JSON Lines that gets every outcome. Items that
+                it has an answer for are not asked again; their results come
+                from it, ``resumed``. Items that failed are asked again.
+            progress: ``True`` for a line on stderr; or called with a ``Tally``
+                after each outcome.
+            ordered: Whether results come in the order of the items, or as
+                they are there.
+            stop_on_error: Whether the first failure ends the batch: after its
+                result, the error is raised.
+            system: System text of items that have none of their own.
+            timeout: Limits in seconds for each item.
+
+        Returns:
+            The results as they come; nothing is sent before the first is
+            asked for. A failed item's result holds its error.
+
+        Raises:
+            InvalidRequest: If an argument is refused or the client was closed.
+        """
+        from .batch.driver import Batch
+
+        self._check_open()
+        return Batch(
+            self,
+            items,
+            executor=executor,
+            max_in_flight=max_in_flight,
+            rate=rate,
+            journal=journal,
+            progress=progress,
+            ordered=ordered,
+            stop_on_error=stop_on_error,
+            system=system,
+            timeout=timeout,
+        )
 
     def conversation(
         self, *, system: str | None = None, messages: Messages | None = None
@@ -537,7 +602,17 @@ class Client:
                 if self._auth is not None:
                     self._login(call, *self._auth)
                 text = self._fetch_again(call, "/config", "reading the Space's configuration")
-                return read_config(text)
+                found = read_config(text)
+                log.debug(
+                    "%s: Gradio %s, %s, function %d (%s), chat in %s",
+                    call,
+                    found.version,
+                    found.protocol.value,
+                    found.fn_index,
+                    found.api_name,
+                    found.chat_format.value,
+                )
+                return found
             except SpaceUnavailable as error:
                 left = give_up - monotonic()
                 coming = error.stage is None or is_passing_stage(error.stage)

@@ -8,6 +8,7 @@ after that, or is the caller's own fault, is raised at once.
 
 from __future__ import annotations
 
+import logging
 import random
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from .errors import (
 )
 
 __all__ = ["Attempts", "Retry", "is_passing"]
+
+log = logging.getLogger("qwen72b")
 
 # Refused for now: nothing was done (RFC 9110, 15.5 and 15.6).
 _PASSING = frozenset({429, 502, 503, 504})
@@ -100,6 +103,7 @@ class Attempts:
         self._call.clock.rest()
         if self._call.clock.would_exceed(delay):
             raise error
+        log.debug("%s: %s; next try in %.2f s", self._call, type(error).__name__, delay)
         self._call.sleep(delay)
 
 

@@ -26,6 +26,8 @@ from .call import Call
 from .chunks import Chunks
 from .clocks import Clock, Timeout
 from .config import Endpoint
+from .debuglog import begun as log_begin
+from .debuglog import traced
 from .errors import AuthenticationError, QueueFull, Qwen72BError, StreamInterrupted
 from .events import Delta, Event, Finished, Revised, Started
 from .failures import IO_ERRORS, translate
@@ -80,6 +82,8 @@ class Stream(Iterator[str]):
         self._client = client
         self._prompt = prompt
         self._fallback = fallback
+        # Until it begins, its owner may be more or less stubborn than the client.
+        self.retry = client.retry
         # Told the text once the stream is over, and the error if it failed; none
         # if it was stopped. Perhaps from two threads, if both end it.
         self._on_end = on_end
@@ -94,6 +98,7 @@ class Stream(Iterator[str]):
         self._steps = Stream._run(proxy(self))
         self._closed_by = ""
         self._over = False
+        self._told = False
         self._begun: float | None = None
         self._marks: dict[str, float] = {}
 
@@ -152,21 +157,46 @@ class Stream(Iterator[str]):
         finally:
             self.close()
 
-    def result(self) -> Reply:
+    def result(self, *, progress: bool = False) -> Reply:
         """
         Wait for the end.
+
+        Args:
+            progress: Whether to show a tqdm bar meanwhile: the place in the
+                queue, the Space's own progress, the characters that came.
 
         Returns:
             The whole answer.
 
         Raises:
             Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
+            InvalidOption: If a bar is wanted and tqdm is not installed.
         """
+        if progress:
+            from .progress import ProgressBar
+
+            with ProgressBar() as bar:
+                for event in self.events():
+                    bar.take(event)
         for _ in self.events():
             pass
         if "total" not in self._marks:
             raise self._closed_error()
         return Reply(self.text, self.timings, self._chat())
+
+    def display(self) -> Reply:
+        """
+        Draw the answer as it comes, as one Markdown output of a notebook: ``notebook.show``.
+
+        Returns:
+            The whole answer.
+
+        Raises:
+            Qwen72BError: If the answer fails or is cut; what came stays on the page.
+        """
+        from .notebook import show
+
+        return show(self)
 
     @property
     def timings(self) -> Timings:
@@ -240,9 +270,18 @@ class Stream(Iterator[str]):
         self._tell_end(None)
 
     def _tell_end(self, error: BaseException | None) -> None:
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
-            on_end(self.text, error)
+        if self._told:
+            return
+        self._told = True
+        if self._begun is not None and log.isEnabledFor(logging.DEBUG):
+            if error is not None:
+                how = f"failed with {type(error).__name__}"
+            else:
+                how = "complete" if "total" in self._marks else "stopped"
+            size = len(self.text)
+            log.debug("%s: %s, %d characters, %s", self._call, how, size, self.timings)
+        if self._on_end is not None:
+            self._on_end(self.text, error)
 
     def _release(self) -> None:
         """Free what an ended call holds, unless a reader is at work, who then does it."""
@@ -314,8 +353,9 @@ class Stream(Iterator[str]):
     def _run(self) -> Generator[list[Event], None, None]:
         """Yield the events of each network read, joining anew where that is safe."""
         begun = self._begun = monotonic()
+        log_begin(self._call, self._client.base_url)
         self._call.clock.start("total")
-        attempts = Attempts(self._client.retry, self._call)
+        attempts = Attempts(self.retry, self._call)
         lost = False
         while True:
             error: Qwen72BError
@@ -375,6 +415,7 @@ class Stream(Iterator[str]):
     def _converse(self, attempts: Attempts) -> Generator[list[Event], None, None]:
         """Ask once: join, then yield the events of each read until the body ends."""
         endpoint, job, body = self._open(attempts)
+        receive = traced(self._call, job.receive_data)
         clock = self._call.clock
         shield = Shield()
         warned = False
@@ -395,7 +436,7 @@ class Stream(Iterator[str]):
                 events: list[Event] = []
                 try:
                     for text in read_events(block):
-                        events += job.receive_data(text)
+                        events += receive(text)
                 except Qwen72BError:
                     # What came before the failure is handed out before it.
                     if events:
@@ -437,7 +478,7 @@ class Stream(Iterator[str]):
                 if found == endpoint and not isinstance(error, AuthenticationError):
                     raise
                 endpoint = found
-        attempts = Attempts(client.retry, call)
+        attempts = Attempts(self.retry, call)
         while True:
             try:
                 return endpoint, job, client.open_stream(call, endpoint, job)

@@ -9,8 +9,10 @@ are followed within one origin only, and the token travels in a header that no
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -20,11 +22,14 @@ from requests.auth import AuthBase
 from . import __version__
 from .body import Body
 from .call import Call
+from .debuglog import received, shown
 from .errors import InvalidServerMessage, Qwen72BError
 from .failures import IO_ERRORS, translate
 from .sockets import Adapter
 
 __all__ = ["Secret", "Transport", "origin_of"]
+
+log = logging.getLogger("qwen72b")
 
 # Real configurations are below 1 MB; a hostile server must not fill memory.
 _MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -150,11 +155,24 @@ class Transport:
         if payload is not None:
             headers["Content-Type"] = "application/json"
             body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("%s: sends %s", call, shown(payload))
         call.clock.listen()
+        begun = monotonic()
         try:
             for _ in range(_MAX_REDIRECTS):
                 response = self._request(
                     call, method, url, params=query, data=body, headers=headers
+                )
+                log.debug(
+                    "%s: %s %s %s -> %d %s after %.3f s",
+                    call,
+                    method,
+                    url.partition("?")[0],
+                    query or "",
+                    response.status_code,
+                    response.headers.get("content-type", ""),
+                    monotonic() - begun,
                 )
                 target = urljoin(response.url or url, response.headers.get("location", ""))
                 if response.status_code not in (307, 308) or origin_of(target) != origin_of(url):
@@ -162,7 +180,16 @@ class Transport:
                 response.close()
                 url, query = target, None
         except IO_ERRORS as exc:
-            raise translate(exc, call, doing, url) from exc
+            error = translate(exc, call, doing, url)
+            log.debug(
+                "%s: %s %s -> %s after %.3f s",
+                call,
+                method,
+                url,
+                type(error).__name__,
+                monotonic() - begun,
+            )
+            raise error from exc
         return response
 
     def read(self, response: requests.Response, call: Call, *, doing: str) -> str:
@@ -199,7 +226,9 @@ class Transport:
         finally:
             body.close()
             call.clock.rest()
-        return b"".join(chunks).decode("utf-8", "replace")
+        text = b"".join(chunks).decode("utf-8", "replace")
+        received(call, text)
+        return text
 
     def close(self) -> None:
         """Close the connections of our own session."""

@@ -15,6 +15,7 @@ GROUND = {"errors", "events"}
 CORE = {"messages", "history", "diff", "chunks", "jsontext", "config", "protocol"}
 SHELLS = {
     "call",
+    "debuglog",
     "clocks",
     "retry",
     "sockets",

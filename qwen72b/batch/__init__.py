@@ -1,0 +1,25 @@
+"""
+How do many prompts run? On any ``concurrent.futures.Executor``, and again after a kill.
+
+Ours is only the client and the bookkeeping; the engine (threads, processes, a
+Dask cluster) is the caller's. One thread drives: it reads items, hands at most
+a window of them to the executor, and writes each outcome to the journal before
+it hands it out. There is no thread in the background: nothing happens between
+two results but what the executor does.
+
+``items`` reads what callers pass, ``worker`` is what runs elsewhere, ``pace``
+says when the next one may go, ``journal`` remembers what is done, ``progress``
+shows it, ``driver`` brings them together and ``aio`` keeps that off an event
+loop. Made by ``Client.map`` and ``AsyncClient.map``.
+"""
+
+from __future__ import annotations
+
+from .aio import AsyncBatch
+from .driver import Batch
+from .items import Item
+from .journal import Journal
+from .progress import Tally
+from .result import Result
+
+__all__ = ["AsyncBatch", "Batch", "Item", "Journal", "Result", "Tally"]

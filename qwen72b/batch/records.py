@@ -1,0 +1,155 @@
+"""
+What does a line of the journal look like?
+
+One JSON object per line, in a shape of our own or in that of OpenAI's batch
+output. Both begin with the key ``id``, both are read back.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ..config import MODEL
+from ..reply import Timings
+from .result import Result
+
+__all__ = ["OPENING", "Record", "read_record", "write_record"]
+
+# How every line begins; what a torn one is known by.
+OPENING = b'{"id": '
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    What a line says.
+
+    Args:
+        id: The item's id.
+        answer: Its answer; ``None`` if it failed.
+        timings: How long that took; ``None`` if the line does not say.
+    """
+
+    id: str
+    answer: str | None
+    timings: Timings | None = None
+
+
+def write_record(result: Result, *, openai: bool) -> bytes:
+    """
+    Write a line.
+
+    Args:
+        result: What became of the item.
+        openai: Whether to use the shape of OpenAI's batch output.
+
+    Returns:
+        The line, with its end.
+    """
+    record = _openai_record(result) if openai else _own_record(result)
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def read_record(line: bytes) -> Record | None:
+    """
+    Read a line of either shape.
+
+    Args:
+        line: The line.
+
+    Returns:
+        What it says; ``None`` if it is no line of ours.
+    """
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict):
+        return None
+    if "custom_id" in record:
+        answer = _openai_answer(record)
+        name, timings = record["custom_id"], None
+    else:
+        if "answer" not in record or "error" not in record:
+            return None
+        answer = record["answer"]
+        name, timings = record.get("id"), _timings(record.get("seconds"))
+    if not isinstance(name, str) or not isinstance(answer, str | None):
+        return None
+    return Record(name, answer, timings)
+
+
+def _own_record(result: Result) -> dict[str, Any]:
+    record: dict[str, Any] = {"id": result.id, "answer": None, "error": None}
+    if result.reply is not None:
+        record["answer"] = str(result.reply)
+        timings = result.reply.timings
+        if timings is not None:
+            record["seconds"] = {
+                "queue": _rounded(timings.queue),
+                "first_token": _rounded(timings.first_token),
+                "total": _rounded(timings.total),
+            }
+    else:
+        error = result.error
+        record["error"] = {
+            "type": type(error).__name__,
+            "message": str(error),
+            "partial": getattr(error, "partial", ""),
+        }
+    record["tries"] = result.tries
+    return record
+
+
+def _openai_record(result: Result) -> dict[str, Any]:
+    # The fields of https://platform.openai.com/docs/api-reference/batch/request-output
+    # and of a chat completion. The Space counts no tokens, so there is no usage.
+    record: dict[str, Any] = {
+        "id": f"batch_req_{result.id}",
+        "custom_id": result.id,
+        "response": None,
+        "error": None,
+    }
+    if result.reply is not None:
+        message = {"role": "assistant", "content": str(result.reply)}
+        record["response"] = {
+            "status_code": 200,
+            "request_id": f"req_{result.id}",
+            "body": {
+                "id": f"chatcmpl-{result.id}",
+                "object": "chat.completion",
+                "created": int(time.time()),
+                "model": MODEL,
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            },
+        }
+    else:
+        record["error"] = {"code": type(result.error).__name__, "message": str(result.error)}
+    return record
+
+
+def _openai_answer(record: dict[str, Any]) -> Any:
+    try:
+        return record["response"]["body"]["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _timings(seconds: Any) -> Timings | None:
+    if not isinstance(seconds, dict):
+        return None
+    total = _number(seconds.get("total"))
+    if total is None:
+        return None
+    return Timings(_number(seconds.get("queue")), _number(seconds.get("first_token")), total)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) else None
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)

@@ -1,0 +1,467 @@
+"""Many questions: the window, the order, failures, refusals, and closing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import resource_tracker
+from typing import Any
+
+import pytest
+
+from qwen72b import (
+    Client,
+    GenerationFailed,
+    InvalidMessages,
+    InvalidOption,
+    InvalidRequest,
+    QueueFull,
+    Retry,
+    StreamInterrupted,
+)
+from qwen72b.batch import Tally
+from qwen72b.testing import Fail, FakeSpace, Gate, Job, Respond
+
+# The standard library starts it with the first process, and keeps it.
+resource_tracker.ensure_running()
+
+# Waits between tries that do not slow the tests down.
+QUICK = Retry(base=0.01, cap=0.02)
+
+
+@pytest.fixture
+def space() -> Iterator[FakeSpace]:
+    with FakeSpace() as space:
+        space.answer(echo)
+        yield space
+
+
+@pytest.fixture
+def client(space: FakeSpace) -> Iterator[Client]:
+    with Client(space.url, retry=QUICK, token=False) as client:
+        yield client
+
+
+def echo(job: Job) -> Iterator[Any]:
+    """Answer with the question."""
+    yield f"re: {job.query}"
+
+
+def batch_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("qwen72b")]
+
+
+def test_map_answers_in_order(client: Client) -> None:
+    """Results come in the order of their items, whatever their form."""
+    items = ["one", [{"role": "user", "content": "two"}], {"id": "3rd", "prompt": "three"}]
+    results = list(client.map(items))
+    assert [result.reply for result in results] == ["re: one", "re: two", "re: three"]
+    assert [result.item for result in results] == items
+    assert results[2].id == "3rd"
+    assert all(result.ok and result.tries == 1 and not result.resumed for result in results)
+    assert results[1].reply is not None
+    assert results[1].reply.timings is not None
+    assert results[1].reply.messages == [
+        {"role": "user", "content": "two"},
+        {"role": "assistant", "content": "re: two"},
+    ]
+
+
+def test_map_unordered_hands_out_what_is_there(space: FakeSpace, client: Client) -> None:
+    """Without an order a slow item holds nobody up; with one it is waited for."""
+    gate = Gate()
+
+    def script(job: Job) -> Iterator[Any]:
+        if job.query == "slow":
+            yield gate
+        yield job.query
+
+    space.answer(script)
+    with client.map(["slow", "a", "b"], ordered=False) as batch:
+        assert {next(batch).reply, next(batch).reply} == {"a", "b"}
+        gate.open()
+        assert next(batch).reply == "slow"
+
+
+def test_window_bounds_items_under_way(space: FakeSpace, client: Client) -> None:
+    """The Space sees as many items at once as max_in_flight allows, and never more."""
+    running: list[int] = []
+    gate = Gate()
+
+    def script(job: Job) -> Iterator[Any]:
+        running.append(sum(other.state == "running" for other in space.jobs))
+        yield gate
+        yield job.query
+
+    def let_through() -> None:
+        space.wait_for_job("running", 3)
+        gate.open()
+
+    space.answer(script)
+    opening = threading.Thread(target=let_through)
+    opening.start()
+    with ThreadPoolExecutor(16) as pool:
+        results = list(client.map(map(str, range(60)), executor=pool, max_in_flight=3))
+    opening.join()
+    assert len(results) == 60
+    # That there were three, the wait for them has shown.
+    assert max(running) <= 3
+
+
+def test_items_are_drawn_as_needed(client: Client) -> None:
+    """An endless input is fine: no more is drawn than the window and its lead need."""
+    drawn = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield f"question {drawn}"
+
+    with client.map(endless(), max_in_flight=2) as batch:
+        for _ in range(10):
+            next(batch)
+    assert 10 <= drawn <= 14
+
+
+def test_slow_item_bounds_the_lead_of_others(space: FakeSpace, client: Client) -> None:
+    """In order, results that wait for a slow one are bounded in number."""
+    gate = Gate()
+
+    def script(job: Job) -> Iterator[Any]:
+        if job.query == "0":
+            yield gate
+        yield job.query
+
+    space.answer(script)
+    drawn: list[int] = []
+
+    def items() -> Iterator[str]:
+        for number in range(200):
+            drawn.append(number)
+            yield str(number)
+
+    tallies: list[Tally] = []
+
+    def watch(tally: Tally) -> None:
+        tallies.append(tally)
+        if tally.done == 31:
+            # All that may be ahead of the first: 16 windows of two, and it.
+            gate.open()
+
+    results = list(client.map(items(), max_in_flight=2, progress=watch))
+    assert [result.reply for result in results] == [str(n) for n in range(200)]
+    assert [t.done for t in tallies][-1] == 200
+
+
+def test_failure_is_a_value(space: FakeSpace, client: Client) -> None:
+    """A failed item's error is its result, and the rest is answered."""
+
+    def script(job: Job) -> Iterator[Any]:
+        if job.query == "bad":
+            yield "half"
+            yield Fail("out of memory")
+        yield "fine"
+
+    space.answer(script)
+    one, two, three = client.map(["a", "bad", "b"])
+    assert (one.reply, two.reply, three.reply) == ("fine", None, "fine")
+    assert isinstance(two.error, GenerationFailed)
+    assert two.error.partial == "half"
+    assert two.error.__traceback__ is None
+    assert not two.ok
+
+
+def test_stop_on_error_ends_with_the_error(space: FakeSpace, client: Client) -> None:
+    """On request the first failure is handed out and then raised."""
+
+    def script(job: Job) -> Iterator[Any]:
+        yield Fail("no") if job.query == "3" else "yes"
+
+    space.answer(script)
+    batch = client.map(map(str, range(1000)), max_in_flight=2, stop_on_error=True)
+    assert [next(batch).ok for _ in range(4)] == [True, True, True, False]
+    with pytest.raises(GenerationFailed):
+        list(batch)
+    assert len(space.jobs) < 10
+    assert batch_threads() == []
+
+
+@pytest.mark.parametrize(
+    ("item", "error"),
+    [
+        (42, InvalidMessages),
+        ([], InvalidMessages),
+        ({"id": "x"}, InvalidMessages),
+        ({"id": "x", "prompt": "a", "messages": []}, InvalidMessages),
+        ({"id": ["x"], "prompt": "a"}, InvalidRequest),
+        (InvalidRequest("line 7 is not JSON."), InvalidRequest),
+    ],
+)
+def test_malformed_item_fails_alone(client: Client, item: Any, error: type[Exception]) -> None:
+    """An item that cannot be asked fails without being sent; the rest is answered."""
+    good, bad, fine = client.map(["a", item, "b"])
+    assert good.ok and fine.ok
+    assert isinstance(bad.error, error)
+    assert bad.tries == 0
+
+
+def test_repeated_id_fails(client: Client) -> None:
+    """A given id may be given once; the same text twice has two derived ids."""
+    results = list(client.map([{"id": 1, "prompt": "a"}, {"id": "1", "prompt": "b"}, "c", "c"]))
+    assert [result.ok for result in results] == [True, False, True, True]
+    assert results[3].id == f"{results[2].id}-2"
+
+
+def test_derived_ids_depend_on_the_question_alone(client: Client) -> None:
+    """The same question has the same id in every run and place; another system text another."""
+    first = [result.id for result in client.map(["a", "b"])]
+    again = [result.id for result in client.map(["b", [{"role": "user", "content": "a"}]])]
+    assert first == again[::-1]
+    assert [result.id for result in client.map(["a"], system="Be brief.")] != first[:1]
+
+
+def test_openai_lines_are_items(space: FakeSpace, client: Client) -> None:
+    """A line of an OpenAI batch file is asked as it stands."""
+    body = {
+        "model": "gpt-4o",
+        "max_tokens": 5,
+        "messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}],
+    }
+    line = {"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    (result,) = client.map([line])
+    assert (result.id, result.reply) == ("r-1", "re: Q")
+    assert space.jobs[0].system == "S"
+
+
+def test_system_is_for_items_without_one(space: FakeSpace, client: Client) -> None:
+    """An item's own system text wins over that of the batch."""
+    list(client.map([{"prompt": "a"}, {"prompt": "b", "system": "own"}], system="all"))
+    assert {job.query: job.system for job in space.jobs} == {"a": "all", "b": "own"}
+
+
+def test_refusals_slow_the_window_down(space: FakeSpace, client: Client) -> None:
+    """A full queue costs tries and width, and no item."""
+    space.max_size = 2
+    tallies: list[Tally] = []
+    results = list(client.map(map(str, range(40)), progress=tallies.append))
+    assert all(result.ok for result in results)
+    assert any(result.tries > 1 for result in results)
+    assert min(tally.window for tally in tallies) < 8
+    slow = next(tally for tally in tallies if tally.window < 8)
+    assert "slowed to" in str(slow)
+    assert slow.reason
+    assert tallies[-1].refused == sum(result.tries - 1 for result in results)
+
+
+def test_retry_after_pauses_all(space: FakeSpace, client: Client) -> None:
+    """One refusal with Retry-After holds back the items that were not refused too."""
+    space.fault("join", Respond(status=429, headers={"Retry-After": "0.3"}))
+    paused: list[float] = []
+    results = list(
+        client.map(["a", "b", "c"], max_in_flight=1, progress=lambda t: paused.append(t.paused))
+    )
+    assert [result.tries for result in results] == [2, 1, 1]
+    assert 0 < max(paused) <= 0.3
+    # All of them came after the pause, none in it.
+    assert [request.phase for request in space.requests[:3]] == ["config", "join", "join"]
+
+
+def test_item_that_is_always_refused_fails(space: FakeSpace, client: Client) -> None:
+    """An item is sent to a busy Space eight times, then it fails."""
+    space.fault("join", Respond(status=503, body="Queue is full."), times=None)
+    (result,) = client.map(["a"])
+    assert isinstance(result.error, QueueFull)
+    assert result.tries == 8
+
+
+def test_patience_of_none_is_kept(space: FakeSpace) -> None:
+    """A client that never tries again does not in a batch."""
+    space.fault("join", Respond(status=429), times=None)
+    with Client(space.url, retry=Retry(attempts=1), token=False) as client:
+        (result,) = client.map(["a"])
+    assert result.tries == 1
+
+
+def test_rate_is_told_the_executor_in_time(client: Client) -> None:
+    """With a rate all items are answered."""
+    with client.map(map(str, range(10)), rate=200) as batch:
+        assert len(list(batch)) == 10
+        assert batch.tally.elapsed >= 0.9 * 9 / 200 - 0.1
+
+
+def test_progress_counts(client: Client) -> None:
+    """The tally grows by one with each outcome, and ends full."""
+    tallies: list[Tally] = []
+    list(client.map(["a", "b", 3], progress=tallies.append))  # type: ignore[list-item]
+    last = tallies[-1]
+    assert [tally.done for tally in tallies] == [1, 2, 3]
+    assert (last.total, last.answered, last.failed, last.in_flight) == (3, 2, 1, 0)
+    assert last.eta == 0
+
+
+def test_progress_line_is_for_logs_too(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    """A short batch writes nothing to a stderr that is no terminal."""
+    list(client.map(["a"], progress=True))
+    assert capsys.readouterr().err == ""
+
+
+def test_leaving_the_loop_hangs_up(space: FakeSpace, client: Client) -> None:
+    """An early break ends the jobs in the Space and the batch's threads."""
+    gate = Gate()
+
+    def script(job: Job) -> Iterator[Any]:
+        if job.query != "0":
+            yield "half"
+            yield gate
+        yield "."
+
+    space.answer(script)
+    for result in client.map(map(str, range(50)), max_in_flight=4):
+        assert result.reply == "."
+        break
+    assert batch_threads() == []
+    running = [job for job in space.jobs if job.query != "0" and job.connection]
+    if running:
+        space.wait_for_disconnect(len(running))
+    assert len(space.jobs) <= 5
+
+
+def test_error_in_the_loop_hangs_up(client: Client) -> None:
+    """An exception of the caller's own leaves no thread, even while it is looked at."""
+    with pytest.raises(KeyboardInterrupt):
+        for _ in client.map(map(str, range(50))):
+            raise KeyboardInterrupt
+    assert batch_threads() == []
+
+
+def test_dropping_the_batch_hangs_up(space: FakeSpace, client: Client) -> None:
+    """The last reference gone, the jobs and threads are gone."""
+    gate = Gate()
+
+    def script(job: Job) -> Iterator[Any]:
+        if job.query != "0":
+            yield gate
+        yield "."
+
+    space.answer(script)
+    batch = client.map(map(str, range(50)), max_in_flight=3)
+    assert next(batch).reply == "."
+    space.wait_for_job("running", 2)
+    del batch
+    assert batch_threads() == []
+    space.wait_for_disconnect(2)
+
+
+def test_close_wakes_a_waiting_reader(space: FakeSpace, client: Client) -> None:
+    """Closed from another thread, a batch ends with an error, and does so ever after."""
+    space.answer("half", Gate())
+    batch = client.map(["a", "b", "c"], max_in_flight=2)
+    closing = threading.Thread(target=lambda: (space.wait_for_job("running", 2), batch.close()))
+    closing.start()
+    with pytest.raises(StreamInterrupted, match="closed"):
+        next(batch)
+    closing.join()
+    with pytest.raises(StreamInterrupted, match="closed"):
+        next(batch)
+    batch.close()
+    space.wait_for_disconnect(2)
+    assert batch_threads() == []
+
+
+def test_closed_client_ends_the_batch(space: FakeSpace, client: Client) -> None:
+    """A client that is closed meanwhile ends it, instead of failing every item."""
+    with pytest.raises(InvalidRequest, match="closed"):
+        for result in client.map(map(str, range(1000))):
+            if result.reply == "re: 3":
+                client.close()
+    assert len(space.jobs) < 50
+
+
+def test_callers_executor_stays_open(client: Client) -> None:
+    """An executor that was passed is the caller's to shut down."""
+    with ThreadPoolExecutor(2) as pool:
+        assert len(list(client.map(["a", "b"], executor=pool))) == 2
+        for _ in client.map(map(str, range(20)), executor=pool):
+            break
+        assert pool.submit(int, "3").result() == 3
+
+
+def test_processes_answer(space: FakeSpace) -> None:
+    """Worker processes make one client each, and answer as threads do."""
+    context = multiprocessing.get_context("spawn")
+    with (
+        Client(space.url, token="hf_worker") as client,
+        ProcessPoolExecutor(2, mp_context=context) as pool,
+    ):
+        results = list(client.map(map(str, range(40)), executor=pool, max_in_flight=4))
+    assert [result.reply for result in results] == [f"re: {n}" for n in range(40)]
+    configs = [request for request in space.requests if request.phase == "config"]
+    assert 1 <= len(configs) <= 2
+    assert {r.headers["x-hf-authorization"] for r in space.requests} == {"Bearer hf_worker"}
+
+
+def test_what_is_shipped_is_small_and_silent(space: FakeSpace) -> None:
+    """A task's arguments are a few hundred bytes, and their repr shows no token."""
+    shipped: list[tuple[Any, ...]] = []
+
+    class Spy(ThreadPoolExecutor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            shipped.append(args)
+            return super().submit(fn, *args, **kwargs)
+
+    with Client(space.url, token="hf_verysecret") as client, Spy(1) as pool:
+        list(client.map(["a", "b"], executor=pool))
+    assert len(pickle.dumps(shipped[0])) < 1500
+    assert "hf_verysecret" not in repr(shipped)
+    # Dask knows tasks by their arguments.
+    assert shipped[0] != shipped[1]
+
+
+def test_dropped_future_is_a_failure(client: Client) -> None:
+    """An executor that cancels a task by itself fails that item alone."""
+
+    class Lossy(ThreadPoolExecutor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            if args[1] == (1, 1):
+                future: Future[Any] = Future()
+                future.cancel()
+                future.set_running_or_notify_cancel()
+                return future
+            return super().submit(fn, *args, **kwargs)
+
+    with Lossy(2) as pool:
+        results = list(client.map(["a", "b", "c"], executor=pool))
+    assert [result.ok for result in results] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_in_flight": 0},
+        {"rate": -1},
+        {"executor": 3},
+        {"timeout": -1},
+    ],
+)
+def test_options_are_checked_at_once(client: Client, options: dict[str, Any]) -> None:
+    """An option without a usable value is refused when ``map`` is called."""
+    with pytest.raises(InvalidOption):
+        client.map(["a"], **options)
+
+
+def test_items_must_be_many(client: Client) -> None:
+    """One text is not a list of texts."""
+    with pytest.raises(InvalidOption, match="ask"):
+        client.map("why?")
+
+
+def test_closed_client_is_refused(space: FakeSpace) -> None:
+    """A closed client maps nothing."""
+    client = Client(space.url)
+    client.close()
+    with pytest.raises(InvalidRequest):
+        client.map(["a"])

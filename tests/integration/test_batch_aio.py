@@ -1,0 +1,105 @@
+"""Many questions from an event loop: the same batch, kept off it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from qwen72b import AsyncClient, StreamInterrupted
+from qwen72b.testing import FakeSpace, Gate, Job
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def space() -> Iterator[FakeSpace]:
+    def echo(job: Job) -> Iterator[Any]:
+        yield f"re: {job.query}"
+
+    with FakeSpace() as space:
+        space.answer(echo)
+        yield space
+
+
+def batch_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("qwen72b")]
+
+
+async def test_map_answers_in_order(space: FakeSpace) -> None:
+    """Results come in order, and the tally counts them."""
+    async with AsyncClient(space.url) as client:
+        batch = client.map(["a", "b", "c"])
+        assert [result.reply async for result in batch] == ["re: a", "re: b", "re: c"]
+        assert batch.tally.answered == 3
+    assert batch_threads() == []
+
+
+async def test_items_may_come_asynchronously(space: FakeSpace) -> None:
+    """An async iterable of items is drawn on the event loop."""
+    home = threading.get_ident()
+
+    async def items() -> AsyncIterator[str]:
+        for number in range(20):
+            await anyio.lowlevel.checkpoint()
+            assert threading.get_ident() == home
+            yield str(number)
+
+    async with AsyncClient(space.url) as client:
+        replies = [result.reply async for result in client.map(items(), max_in_flight=3)]
+    assert replies == [f"re: {n}" for n in range(20)]
+
+
+async def test_journal_is_that_of_the_blocking_client(space: FakeSpace, tmp_path: Path) -> None:
+    """What an async batch has done, a blocking one need not do again."""
+    path = tmp_path / "answers.jsonl"
+    async with AsyncClient(space.url) as client:
+        async for _ in client.map(["a", "b"], journal=path):
+            pass
+        results = list(client.blocking.map(["b", "c"], journal=path))
+    assert [result.resumed for result in results] == [True, False]
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 3
+
+
+async def test_cancelling_hangs_up(space: FakeSpace) -> None:
+    """A cancelled task stops its batch, and the Space's jobs with it."""
+    space.answer("half", Gate())
+    async with AsyncClient(space.url) as client, anyio.create_task_group() as group:
+
+        async def consume() -> None:
+            async for _ in client.map(map(str, range(50)), max_in_flight=3):
+                pass
+
+        group.start_soon(consume)
+        await anyio.to_thread.run_sync(space.wait_for_job, "running", 3)
+        group.cancel_scope.cancel()
+    space.wait_for_disconnect(3)
+    # The thread that was driving ends by itself; the suite waits for it.
+    assert len(space.jobs) == 3
+
+
+async def test_closing_early_leaves_nothing(space: FakeSpace) -> None:
+    """After aclose no thread of the batch is left, nor does it go on."""
+    async with AsyncClient(space.url) as client:
+        async with client.map(map(str, range(500)), max_in_flight=3) as batch:
+            assert (await batch.__anext__()).reply == "re: 0"
+        assert batch_threads() == []
+    assert len(space.jobs) < 50
+
+
+async def test_leaving_the_loop_hangs_up(space: FakeSpace) -> None:
+    """An early break ends the batch, although it still has a name."""
+    async with AsyncClient(space.url) as client:
+        batch = client.map(map(str, range(500)), max_in_flight=3)
+        async for result in batch:
+            assert result.reply == "re: 0"
+            break
+        assert batch_threads() == []
+        with pytest.raises(StreamInterrupted):
+            await batch.__anext__()
+    assert len(space.jobs) < 50

@@ -1,0 +1,207 @@
+"""``qwen72b batch``: a file of prompts becomes a file of answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clusters import cluster
+
+from qwen72b.cli import main
+from qwen72b.testing import Fail, FakeSpace, Gate, Job
+
+
+@pytest.fixture
+def space() -> Iterator[FakeSpace]:
+    def echo(job: Job) -> Iterator[Any]:
+        yield f"re: {job.query}"
+
+    with FakeSpace() as space:
+        space.answer(echo)
+        yield space
+
+
+class Files:
+    """A file of prompts and one of answers."""
+
+    def __init__(self, folder: Path, space: FakeSpace) -> None:
+        self.prompts = folder / "prompts.jsonl"
+        self.answers = folder / "answers.jsonl"
+        self.command = ["batch", str(self.prompts), "-o", str(self.answers), "--url", space.url]
+
+    def write(self, *prompts: object) -> None:
+        self.prompts.write_text("".join(json.dumps(p) + "\n" for p in prompts), encoding="utf-8")
+
+    def read(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.answers.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def files(tmp_path: Path, space: FakeSpace) -> Files:
+    return Files(tmp_path, space)
+
+
+def test_batch_answers_a_file(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every line is answered, stdout stays empty, the summary is on stderr, status 0."""
+    files.write("a", [{"role": "user", "content": "b"}], {"id": "c", "prompt": "see"})
+    assert main(files.command) == 0
+    assert sorted(line["answer"] for line in files.read()) == ["re: a", "re: b", "re: see"]
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "3 prompts: 3 answered, 0 failed" in err
+
+
+def test_batch_goes_on_where_it_stopped(
+    files: Files, space: FakeSpace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same command again asks only what has no answer yet."""
+    files.write("a", "b", "c")
+    assert main([*files.command, "--limit", "2"]) == 0
+    assert len(space.jobs) == 2
+    assert main(files.command) == 0
+    assert len(space.jobs) == 3
+    assert "3 answered (2 of them before)" in capsys.readouterr().err
+
+
+def test_bad_lines_are_told_by_number(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines that are no prompts fail with their number; the rest runs; status 1."""
+    files.prompts.write_bytes(b'"a"\n{oops\n\n42\n{"id": "x"}\n"\xff"\n"b"\n')
+    assert main(files.command) == 1
+    assert sorted(line["answer"] for line in files.read()) == ["re: a", "re: b"]
+    err = capsys.readouterr().err
+    assert "prompts.jsonl: line 2 is not JSON" in err
+    assert "line 4 is neither" in err
+    assert "line 5: x: " in err
+    assert "line 6 is no UTF-8" in err
+    assert "6 prompts: 2 answered, 4 failed" in err
+
+
+def test_failures_are_told_and_tried_again(
+    files: Files, space: FakeSpace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A failed prompt is told, status 1; the next run asks it again, status 0."""
+    space.answer(Fail("out of memory"), times=1)
+    files.write({"id": "x", "prompt": "a"})
+    assert main(files.command) == 1
+    assert "line 1: x: " in capsys.readouterr().err
+    assert main(files.command) == 0
+    assert [line["answer"] for line in files.read()] == [None, "re: a"]
+
+
+def test_openai_in_and_out(files: Files) -> None:
+    """An OpenAI batch file gives, on request, OpenAI's output."""
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+    files.write({"custom_id": "r1", "method": "POST", "url": "/v1/chat/completions", "body": body})
+    assert main([*files.command, "--openai"]) == 0
+    (line,) = files.read()
+    assert line["custom_id"] == "r1"
+    assert line["response"]["body"]["choices"][0]["message"]["content"] == "re: hi"
+
+
+def test_system_is_for_all(files: Files, space: FakeSpace) -> None:
+    """The system prompt goes with every line that has none."""
+    files.write("a")
+    assert main([*files.command, "-s", "Be brief."]) == 0
+    assert space.jobs[0].system == "Be brief."
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--workers", "0"], ["--rate", "-1"], ["--limit", "x"], ["--space", "a/b"]],
+)
+def test_bad_usage_is_status_2(files: Files, words: list[str]) -> None:
+    """Options without sense are refused before anything is asked or made."""
+    files.write("a")
+    assert main([*files.command, *words]) == 2
+    assert not files.answers.exists()
+
+
+def test_missing_file_is_status_2(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of prompts that is not there is named."""
+    assert main(files.command) == 2
+    assert "prompts.jsonl cannot be read" in capsys.readouterr().err
+
+
+def test_answers_never_go_into_other_files(files: Files) -> None:
+    """A file that holds something else is refused and stays as it is, the prompts' own too."""
+    files.write("a")
+    files.answers.write_text("notes\n", encoding="utf-8")
+    assert main(files.command) == 2
+    assert files.answers.read_text(encoding="utf-8") == "notes\n"
+    before = files.prompts.read_bytes()
+    files.command[3] = str(files.prompts)
+    assert main(files.command) == 2
+    assert files.prompts.read_bytes() == before
+
+
+def test_ctrl_c_keeps_what_is_done(files: Files, space: FakeSpace) -> None:
+    """Ctrl-C ends the command with 130, at once; what is answered is kept."""
+    gate = Gate()
+
+    def script(job: Job) -> Iterator[Any]:
+        if job.query != "a":
+            yield gate
+        yield "fine"
+
+    space.answer(script)
+    files.write("a", "b", "c")
+    command = [sys.executable, "-m", "qwen72b", *files.command, "--workers", "1"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "HF_TOKEN": "hf_secret"}
+    )
+    gate.wait_reached(20)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "goes on" in err
+    assert "Traceback" not in err
+    assert "hf_secret" not in err
+    assert [line["answer"] for line in files.read()] == ["fine"]
+    space.wait_for_disconnect()
+
+
+def test_prompts_may_be_piped(files: Files) -> None:
+    """A dash reads the prompts from standard input."""
+    files.command[1] = "-"
+    command = [sys.executable, "-m", "qwen72b", *files.command]
+    done = subprocess.run(command, input='"a"\n"b"\n', capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(line["answer"] for line in files.read()) == ["re: a", "re: b"]
+
+
+def test_dask_cluster_answers(
+    files: Files, space: FakeSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster's workers ask with the driver's token, which is in no log of theirs."""
+    pytest.importorskip("distributed", reason="needs the extra dask")
+    monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
+    space.answer(Fail("out of memory"), times=1)
+    files.write(*(f"q{number}" for number in range(40)))
+    with cluster(tmp_path) as address:
+        # In a process of its own: Dask's client leaves threads behind.
+        command = [sys.executable, "-m", "qwen72b", *files.command, "--dask", address]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "40 prompts: 39 answered, 1 failed" in done.stderr
+    tokens = {request.headers.get("x-hf-authorization") for request in space.requests}
+    assert tokens == {"Bearer hf_verysecret"}
+    logs = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("*.log"))
+    assert "Starting" in logs or "start" in logs.lower()
+    assert "hf_verysecret" not in logs + done.stderr
+
+
+def test_missing_dask_is_told(
+    files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Dask, what to install is said."""
+    files.write("a")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main([*files.command, "--dask", "tcp://127.0.0.1:1"]) == 2
+    assert "qwen72b[dask]" in capsys.readouterr().err

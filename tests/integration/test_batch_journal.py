@@ -1,0 +1,267 @@
+"""What a batch remembers, whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clusters import cluster
+
+from qwen72b import Client, InvalidOption, Retry
+from qwen72b.batch import Journal
+from qwen72b.testing import Fail, FakeSpace, Job
+
+KILLED_ITEMS = 1200
+KILLED_AT_ONCE = 8
+
+
+@pytest.fixture
+def space() -> Iterator[FakeSpace]:
+    with FakeSpace() as space:
+        space.answer(echo)
+        yield space
+
+
+@pytest.fixture
+def client(space: FakeSpace) -> Iterator[Client]:
+    with Client(space.url, retry=Retry(base=0.01), token=False) as client:
+        yield client
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "answers.jsonl"
+
+
+def echo(job: Job) -> Iterator[Any]:
+    """Answer with the question."""
+    yield f"re: {job.query}"
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_finished_items_are_not_asked_again(space: FakeSpace, client: Client, path: Path) -> None:
+    """The next run yields what is finished from the journal, and asks the rest."""
+    first = list(client.map(["a", "b"], journal=path))
+    results = list(client.map(["a", "new", "b"], journal=path))
+    assert [(result.reply, result.resumed) for result in results] == [
+        ("re: a", True),
+        ("re: new", False),
+        ("re: b", True),
+    ]
+    assert len(space.jobs) == 3
+    earlier, again = first[0].reply, results[0].reply
+    assert earlier is not None and again is not None
+    assert again.messages == earlier.messages
+    assert earlier.timings is not None and again.timings is not None
+    assert again.timings.total == pytest.approx(earlier.timings.total, abs=1e-3)
+
+
+def test_failed_items_are_tried_again(space: FakeSpace, client: Client, path: Path) -> None:
+    """A failure is written down, and asked again by the next run; the last line counts."""
+    space.answer("half", Fail("out of memory"), times=1)
+    (failed,) = client.map([{"id": "x", "prompt": "a"}], journal=path)
+    assert not failed.ok
+    (line,) = lines(path)
+    assert (line["id"], line["answer"], line["error"]["type"]) == ("x", None, "GenerationFailed")
+    assert line["error"]["partial"] == "half"
+    (result,) = client.map([{"id": "x", "prompt": "a"}], journal=path)
+    assert (result.reply, result.resumed) == ("re: a", False)
+    assert [line["answer"] for line in lines(path)] == [None, "re: a"]
+
+
+def test_malformed_items_are_not_written(client: Client, path: Path) -> None:
+    """What was never asked is not in the journal."""
+    list(client.map([[], "a"], journal=path))
+    assert len(lines(path)) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20, 60])
+def test_torn_last_line_is_cut_off(space: FakeSpace, client: Client, path: Path, cut: int) -> None:
+    """A line that a kill tore is asked again; those before it are not."""
+    list(client.map(["a", "b"], journal=path, max_in_flight=1))
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    path.write_bytes(whole[: first + cut])
+    results = list(client.map(["a", "b"], journal=path))
+    assert [result.resumed for result in results] == [True, False]
+    assert [line["answer"] for line in lines(path)] == ["re: a", "re: b"]
+
+
+def test_line_that_lacks_only_its_end_is_kept(space: FakeSpace, client: Client, path: Path) -> None:
+    """A whole last line without a line feed counts, and gets it."""
+    list(client.map(["a"], journal=path))
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    assert [result.resumed for result in client.map(["a", "b"], journal=path)] == [True, False]
+    assert len(lines(path)) == 2
+
+
+def test_zeros_of_a_power_cut_are_cut_off(client: Client, path: Path) -> None:
+    """Zeros where the last line was to be are no harm."""
+    list(client.map(["a"], journal=path))
+    with path.open("ab") as file:
+        file.write(b"\0" * 100)
+    assert [result.resumed for result in client.map(["a", "b"], journal=path)] == [True, False]
+    assert len(lines(path)) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "notes of mine",
+        "notes of mine\n",
+        '{"id": "a"}\n',
+        '{"id": 3, "answer": "", "error": 1}\n',
+        "[]\n",
+    ],
+)
+def test_other_files_are_not_touched(client: Client, path: Path, content: str) -> None:
+    """A file that is no journal is refused, and stays as it is."""
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InvalidOption, match="journal"):
+        list(client.map(["a"], journal=path))
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_journal_is_for_one_batch_at_a_time(client: Client, path: Path) -> None:
+    """A second batch on the same file is refused while the first runs."""
+    with client.map(map(str, range(9)), journal=path) as batch:
+        next(batch)
+        with pytest.raises(InvalidOption, match="another batch"):
+            next(client.map(["a"], journal=path))
+    assert [result.ok for result in client.map(["a"], journal=path)] == [True]
+
+
+def test_journal_that_cannot_be_opened_raises(client: Client, tmp_path: Path) -> None:
+    """A missing folder is the system's own error."""
+    with pytest.raises(FileNotFoundError):
+        next(client.map(["a"], journal=tmp_path / "none" / "a.jsonl"))
+
+
+def test_openai_lines_are_written_and_read(client: Client, path: Path) -> None:
+    """In the shape of OpenAI's output the journal is as good."""
+    items = [{"custom_id": "r-1", "body": {"messages": [{"role": "user", "content": "a"}]}}]
+    list(client.map(items, journal=Journal(path, openai=True)))
+    (line,) = lines(path)
+    assert line["custom_id"] == "r-1"
+    assert line["error"] is None
+    body = line["response"]["body"]
+    assert body["choices"][0]["message"] == {"role": "assistant", "content": "re: a"}
+    (result,) = client.map(items, journal=path)
+    assert (result.reply, result.resumed) == ("re: a", True)
+
+
+def test_stopping_keeps_what_is_done(space: FakeSpace, client: Client, path: Path) -> None:
+    """What was handed out before an early break is in the journal."""
+    for number, result in enumerate(client.map(map(str, range(50)), journal=path)):
+        if number == 9:
+            break
+    kept = {line["answer"] for line in lines(path)}
+    assert kept >= {f"re: {n}" for n in range(10)}
+    results = list(client.map(map(str, range(50)), journal=path))
+    assert sum(result.resumed for result in results) == len(kept)
+
+
+# Asks all items and dies when told, as a process does that is killed.
+DRIVER = textwrap.dedent(
+    """
+    import contextlib, sys
+    from qwen72b import Client, Retry
+    url, path, count, most, dask = sys.argv[1:]
+    def main():
+        with contextlib.ExitStack() as stack:
+            executor = None
+            if dask:
+                from distributed import Client as Cluster
+                cluster = stack.enter_context(Cluster(dask))
+                executor = cluster.get_executor(pure=False)
+            client = stack.enter_context(Client(url, token=False))
+            items = ({"id": f"i{n}", "prompt": f"q{n}"} for n in range(int(count)))
+            for result in client.map(
+                items, executor=executor, max_in_flight=int(most), journal=path, ordered=False
+            ):
+                print(result.id, flush=True)
+    main()
+    """
+)
+
+
+class Peak:
+    """How many jobs a Space worked on at once, at most."""
+
+    def __init__(self, space: FakeSpace) -> None:
+        self._seen = [0]
+        self._space = space
+
+    def __call__(self, job: Job) -> Iterator[Any]:
+        self._seen.append(sum(other.state == "running" for other in self._space.jobs[-200:]))
+        yield f"re: {job.query}"
+
+    @property
+    def most(self) -> int:
+        return max(self._seen)
+
+
+def run_and_kill(space: FakeSpace, path: Path, kills: list[int], dask: str = "") -> list[set[str]]:
+    """Run the driver, kill it after so many results, again and again; then to the end."""
+    reported = []
+    for kill_after in [*kills, None]:
+        command = [sys.executable, "-c", DRIVER, space.url, str(path)]
+        command += [str(KILLED_ITEMS), str(KILLED_AT_ONCE), dask]
+        driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        seen = set()
+        assert driver.stdout is not None
+        for line in driver.stdout:
+            seen.add(line.strip())
+            if kill_after is not None and len(seen) == kill_after:
+                driver.send_signal(signal.SIGKILL)
+                break
+        driver.stdout.close()
+        assert driver.wait() == (0 if kill_after is None else -signal.SIGKILL)
+        reported.append(seen)
+    return reported
+
+
+def check_killed(space: FakeSpace, path: Path, peak: Peak, reported: list[set[str]]) -> None:
+    """Nothing is lost, and only what was in flight was asked twice."""
+    finished = lines(path)
+    names = [line["id"] for line in finished if line["answer"] is not None]
+    assert len(names) == len(set(names)) == KILLED_ITEMS
+    assert all(line["answer"] == f"re: q{line['id'][1:]}" for line in finished)
+    assert set().union(*reported) <= set(names)
+    assert len(reported[-1]) == KILLED_ITEMS
+    asked = Counter(job.query for job in space.jobs)
+    twice = sum(count - 1 for count in asked.values())
+    assert twice <= 2 * KILLED_AT_ONCE
+    assert 2 <= peak.most <= KILLED_AT_ONCE
+
+
+def test_killed_twice_loses_nothing(space: FakeSpace, path: Path) -> None:
+    """Killed twice and run again, 1,200 items end with 1,200 answers."""
+    peak = Peak(space)
+    space.answer(peak)
+    reported = run_and_kill(space, path, [200, 900])
+    check_killed(space, path, peak, reported)
+
+
+def test_killed_twice_on_dask_loses_nothing(space: FakeSpace, path: Path, tmp_path: Path) -> None:
+    """The same with a cluster of two worker processes, which outlives the driver."""
+    pytest.importorskip("distributed", reason="needs the extra dask")
+    peak = Peak(space)
+    space.answer(peak)
+    with cluster(tmp_path) as address:
+        reported = run_and_kill(space, path, [200, 900], address)
+    check_killed(space, path, peak, reported)
+    # Each worker process made one client, and kept it.
+    configs = [request for request in space.requests if request.phase == "config"]
+    assert len(configs) <= 2 * 3

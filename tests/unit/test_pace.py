@@ -1,0 +1,103 @@
+"""The pace of a batch: window, pause and rate, told the time."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwen72b import InvalidOption
+from qwen72b.batch.pace import LONGEST_PAUSE, Pace
+
+
+def test_window_full_waits_for_an_end() -> None:
+    """As many items as the window holds may be under way, and no more."""
+    pace = Pace(2, None)
+    assert pace.delay(0, 0.0) == 0
+    assert pace.delay(1, 0.0) == 0
+    assert pace.delay(2, 0.0) is None
+
+
+def test_refusal_halves_the_window_once_for_all_that_went_before() -> None:
+    """Items that went together and are refused together are one sign."""
+    pace = Pace(8, None)
+    for _ in range(3):
+        pace.refused(0.0, sent=1.0, now=2.0)
+    assert pace.window == 4
+    pace.refused(0.0, sent=2.5, now=3.0)
+    assert pace.window == 2
+
+
+def test_refusals_leave_a_window_of_one() -> None:
+    """However often the Space refuses, one item may be under way."""
+    pace = Pace(3, None)
+    for now in range(1, 9):
+        pace.refused(0.0, sent=float(now), now=float(now))
+    assert pace.window == 1
+
+
+def test_answers_widen_the_window_by_one_per_windowful() -> None:
+    """A windowful of answers adds one, up to the largest window."""
+    pace = Pace(4, None)
+    pace.refused(0.0, sent=1.0, now=1.0)
+    assert pace.window == 2
+    for _ in range(3):
+        pace.answered()
+    assert pace.window == 3
+    for _ in range(100):
+        pace.answered()
+    assert pace.window == 4
+
+
+def test_pause_holds_everything_back() -> None:
+    """Nothing goes before the pause that the Space asked for is over."""
+    pace = Pace(4, None)
+    pace.refused(3.0, sent=1.0, now=10.0)
+    assert pace.delay(0, 10.0) == 3.0
+    assert pace.paused(11.0) == 2.0
+    assert pace.delay(0, 13.0) == 0
+
+
+def test_pause_has_an_end() -> None:
+    """A Space that asks for a day is asked again sooner."""
+    pace = Pace(4, None)
+    pace.refused(86400.0, sent=1.0, now=0.0)
+    assert pace.paused(0.0) == LONGEST_PAUSE
+
+
+def test_shorter_pause_does_not_end_a_longer_one() -> None:
+    """The longest pause that was asked for holds."""
+    pace = Pace(4, None)
+    pace.refused(9.0, sent=1.0, now=0.0)
+    pace.refused(1.0, sent=1.0, now=0.0)
+    assert pace.paused(0.0) == 9.0
+
+
+@pytest.mark.parametrize("rate", [0.5, 3, 40, 2000])
+def test_rate_is_never_exceeded(rate: float) -> None:
+    """In any time no more items go than the rate gives, and about as many."""
+    pace = Pace(1000, rate)
+    now = 100.0
+    count = 0
+    while count < 200:
+        delay = pace.delay(0, now)
+        assert delay is not None
+        if delay == 0:
+            pace.sent()
+            count += 1
+        now += delay
+    burst = max(1.0, rate * 0.1)
+    assert count - burst == pytest.approx((now - 100.0) * rate, abs=burst + 1e-6)
+    assert count <= (now - 100.0) * rate + burst + 1e-6
+
+
+@pytest.mark.parametrize("most", [0, -1, 1.5, True, "8", None])
+def test_window_is_a_count(most: object) -> None:
+    """A window that is no count of at least 1 is refused."""
+    with pytest.raises(InvalidOption, match="max_in_flight"):
+        Pace(most, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rate", [0, -1.0, float("inf"), float("nan"), "3", True])
+def test_rate_is_positive(rate: object) -> None:
+    """A rate that is no positive number is refused."""
+    with pytest.raises(InvalidOption, match="rate"):
+        Pace(8, rate)  # type: ignore[arg-type]
