@@ -65,7 +65,7 @@ class AsyncBatch(AsyncIterator[Result]):
         """Stop; a waiting reader gets an error. Again does nothing."""
         self._results.clear()
         with CancelScope(shield=True):
-            await self._threads.run(self._batch.close)
+            await self._threads.run(self._batch.close, self._batch.close)
 
     async def close(self) -> None:
         """Stop: the same as ``aclose``."""
@@ -91,13 +91,9 @@ class AsyncBatch(AsyncIterator[Result]):
         self._batch.close()
 
     async def _hop(self, step: Callable[[], T]) -> T:
-        try:
-            return await self._threads.run(step)
-        except BaseException:
-            # Cancelled: the thread is still at work, and closing wakes it. It
-            # then tidies up, so this does not block the event loop.
-            self._batch.close()
-            raise
+        # Closing wakes a thread that a cancelled task leaves behind. It then
+        # tidies up, so this does not block the event loop.
+        return await self._threads.run(step, self._batch.close)
 
 
 class _Loop(AsyncIterator[Result]):
