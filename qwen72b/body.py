@@ -9,6 +9,7 @@ below it about 2; the latter is used where no content coding is to be undone.
 
 from __future__ import annotations
 
+from http.client import HTTPResponse
 from typing import Any
 
 import requests
@@ -32,7 +33,6 @@ class Body:
     """
 
     def __init__(self, response: requests.Response, call: Call) -> None:
-        self.ended = False
         self._response = response
         self._call = call
         self._failure: Exception | None = None
@@ -40,7 +40,8 @@ class Body:
         coded = response.headers.get("content-encoding", "identity").lower() != "identity"
         # urllib3 counts the bytes of a body of known length itself.
         counted = getattr(response.raw, "length_remaining", None) is not None
-        plain = hasattr(original, "read1") and not coded and not counted
+        # Mocks of requests put something else there.
+        plain = isinstance(original, HTTPResponse) and not coded and not counted
         self._direct: Any = original if plain else None
 
     def read(self) -> bytes:
@@ -63,11 +64,9 @@ class Body:
         except IO_ERRORS as exc:
             self._failure = exc
             raise
-        if not data:
-            self.ended = True
-            if self._direct is not None:
-                # Lets urllib3 see the end, and keep the connection.
-                self._response.raw.read1(1)
+        if not data and self._direct is not None:
+            # Lets urllib3 see the end, and keep the connection.
+            self._response.raw.read1(1)
         return data
 
     def has_event(self) -> bool:

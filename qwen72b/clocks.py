@@ -103,6 +103,10 @@ _HINTS = {
 }
 
 
+# Seconds. The system counts the milliseconds of a socket's timeout in 31 bits.
+_LONGEST = 1e6
+
+
 class Clock:
     """
     The deadlines of one running call.
@@ -156,7 +160,7 @@ class Clock:
         Tell how long the call may still wait.
 
         Returns:
-            Seconds, at least a millisecond; ``None`` without a limit.
+            Seconds, from a millisecond to eleven days; ``None`` without a limit.
 
         Raises:
             TimeoutError: If a deadline has passed.
@@ -167,7 +171,7 @@ class Clock:
         left = deadline - monotonic()
         if left <= 0:
             raise TimeoutError("a deadline of the call has passed")
-        return max(left, 0.001)
+        return min(max(left, 0.001), _LONGEST)
 
     def would_exceed(self, delay: float) -> bool:
         """

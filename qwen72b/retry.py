@@ -91,7 +91,9 @@ class Attempts:
             raise error
         asked = getattr(error, "retry_after", None)
         if asked is None:
-            ceiling = min(self._retry.cap, self._retry.base * 2.0 ** (self._failed - 1))
+            # 2 to the 1024th is no float any more.
+            doublings = min(self._failed - 1, 1000)
+            ceiling = min(self._retry.cap, self._retry.base * 2.0**doublings)
             delay = random.uniform(0, ceiling)
         elif asked > self._retry.cap:
             raise error

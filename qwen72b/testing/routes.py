@@ -239,18 +239,18 @@ class Exchange:
         if job is None:
             self._refuse_stream(session_hash)
             return
-        stream = self._open_stream(job)
+        stream: JobStream | None = None
         while job is not None:
             try:
+                # The head is part of it: a client may hang up before that, too.
+                stream = self._open_stream(job) if stream is None else self._job_stream(job)
                 self._tell(stream, self._record.next_answer())
             except StreamEnded:
                 return
             finally:
                 self._record.leave_job(job, hung_up=self.connection.hung_up)
             job = self._start(session_hash)
-            if job is not None:
-                stream = self._job_stream(job)
-        if not stream.closed and not stream.raw:
+        if stream is not None and not stream.closed and not stream.raw:
             stream.close_stream()
         self._body.end()
 

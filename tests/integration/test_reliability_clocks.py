@@ -291,6 +291,14 @@ def test_status_is_limited() -> None:
         assert caught.value.phase == "total"
 
 
+@pytest.mark.parametrize("value", [float("inf"), 1e300, 10**12, None])
+def test_limit_that_is_as_good_as_none(value: Any) -> None:
+    """No limit is too long."""
+    with FakeSpace() as space:
+        limits = Timeout(**dict.fromkeys(NO_LIMITS, value))
+        assert ASKERS["sync"](space.url, timeout=limits).text
+
+
 @pytest.mark.parametrize("value", [0, -1, float("nan"), "5", True, (1, 2), [3]])
 def test_impossible_limit(value: Any) -> None:
     """A limit that is no positive number of seconds is refused before any I/O."""

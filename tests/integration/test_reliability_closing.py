@@ -446,7 +446,8 @@ def test_interrupt(backend: str, steps: Sequence[Any]) -> None:
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=PROMPT)
             assert process.returncode != 0
-            assert errors.rstrip().endswith("KeyboardInterrupt")
+            # The latter is what anyio's run makes of Ctrl-C on Python 3.10.
+            assert errors.rstrip().endswith(("KeyboardInterrupt", "CancelledError"))
         space.wait_for_disconnect()
 
 

@@ -19,6 +19,7 @@ from qwen72b import (
     QueueFull,
     QuotaExceeded,
     Qwen72BError,
+    Qwen_Qwen_2_72B,
     RateLimited,
     SpaceUnavailable,
     StreamInterrupted,
@@ -102,7 +103,7 @@ MIDWAY: list[tuple[str, Sequence[Any], type[Qwen72BError]]] = [
     ("generating_data_null", [Edits(None)], InvalidServerMessage),
     (
         "deep_chat",
-        [Event('{"msg":"process_completed","success":true,"output":' + deep(5000) + "}"), End()],
+        [Event('{"msg":"process_completed","success":true,"output":' + deep(100_000) + "}"), End()],
         StreamInterrupted,
     ),
     ("completion_of_another_job", [Complete(event_id="another"), End()], StreamInterrupted),
@@ -147,6 +148,25 @@ def test_fault_before_any_text(
         lost = kind is StreamInterrupted
         assert len(space.jobs) == (2 if lost else 1)
         assert len({job.session_hash for job in space.jobs}) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("steps", "kind"), [fault[1:] for fault in MIDWAY], ids=[fault[0] for fault in MIDWAY]
+)
+async def test_fault_under_the_provider(steps: Sequence[Any], kind: type[Qwen72BError]) -> None:
+    """The class-level provider raises the same errors."""
+    with FakeSpace() as space:
+        space.answer("Hel", *steps, times=None)
+        messages = [{"role": "user", "content": "Hi"}]
+        chunks = []
+        with pytest.raises(Qwen72BError) as caught:
+            async for chunk in Qwen_Qwen_2_72B.create_async_generator(
+                "qwen-2-72b", messages, base_url=space.url
+            ):
+                chunks.append(chunk)  # what came before the error counts
+        check_error(caught.value, kind, "Hel")
+        assert chunks == ["Hel"]
 
 
 # Edits that fit nothing; only where edits are spoken.
@@ -326,6 +346,8 @@ ANSWERS: list[tuple[str, Sequence[Step], type[Qwen72BError]]] = [
         [Respond(body="{}", length=100), Close()],
         StreamInterrupted,
     ),
+    ("status_99", [Send(b"HTTP/1.1 99 Early\r\n\r\n"), Close()], StreamInterrupted),
+    ("status_999", [Respond(status=999, reason="What")], HTTPStatusError),
     ("status_204", [Respond(status=204)], HTTPStatusError),
     ("status_206", [Respond(status=206, body="{}")], HTTPStatusError),
     ("status_302", [redirect("http://127.0.0.1:1/there", 302)], HTTPStatusError),
@@ -396,6 +418,18 @@ def test_body_that_makes_no_sense(phase: str, body: Any) -> None:
             assert isinstance(error, Qwen72BError)
         else:
             check_error(error, InvalidServerMessage)
+
+
+def test_http_1_0() -> None:
+    """A server of HTTP/1.0, with headers in no charset, is read like any other."""
+    with FakeSpace("4.12.0") as space:
+        chat = (
+            '{"msg":"process_completed","success":true,"output":{"data":["",[["Hi","Hello"]],""]}}'
+        )
+        head = b"HTTP/1.0 200\r\nContent-Type: text/event-stream\r\nX-\xe9: \xff\xfe\r\n\r\n"
+        space.fault("stream", Send(head + b"data: " + chat.encode() + b"\n\n"), Close())
+        error = ASKERS["sync"](space.url).error
+        assert error is None
 
 
 @pytest.mark.parametrize("way", ASKERS)

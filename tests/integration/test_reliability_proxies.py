@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+import responses
 import trustme
 from askers import ASKERS, ONCE, check_error
 
@@ -276,6 +278,27 @@ def test_session_over_tls_is_closed_promptly(authority: Authority) -> None:
         assert next(stream) == "Hel"
         stream.close()
         space.wait_for_disconnect()
+
+
+@pytest.mark.parametrize("own_session", [False, True])
+def test_mocked_requests(own_session: bool) -> None:
+    """Tests of other people that mock requests see the whole conversation."""
+    url = "http://space.test"
+    with FakeSpace("4.12.0") as space:
+        config = space.config
+    done = {
+        "msg": "process_completed",
+        "event_id": "e",
+        "success": True,
+        "output": {"data": ["", [["Hi", "Hello"]], ""]},
+    }
+    with responses.RequestsMock() as mock:
+        mock.get(f"{url}/config", json=config)
+        mock.post(f"{url}/queue/join", json={"event_id": "e"})
+        body = f"data: {json.dumps(done)}\n\n"
+        mock.get(f"{url}/queue/data", body=body, content_type="text/event-stream")
+        session = requests.Session() if own_session else None
+        assert Client(url, session=session).ask("Hi") == "Hello"
 
 
 def test_session_that_is_none() -> None:
