@@ -43,6 +43,12 @@ class Body:
         # Mocks of requests put something else there.
         plain = isinstance(original, HTTPResponse) and not coded and not counted
         self._direct: Any = original if plain else None
+        # The socket, where it is one of ours.
+        reader: Any = getattr(self._direct, "fp", None)
+        sock = getattr(getattr(reader, "raw", None), "_sock", None)
+        self._socket = sock if isinstance(sock, BoundedSocket) else None
+        if self._socket is not None:
+            self._socket.streams = True
 
     def read(self) -> bytes:
         """
@@ -71,9 +77,10 @@ class Body:
 
     def has_event(self) -> bool:
         """Tell whether the end of an event has come already, so that ``read`` would not wait."""
+        sock = self._socket
+        # Without a reader the body has ended.
         reader: Any = getattr(self._direct, "fp", None)
-        sock = getattr(getattr(reader, "raw", None), "_sock", None)
-        if not isinstance(sock, BoundedSocket):
+        if sock is None or reader is None:
             return False
         sock.waits = False
         try:
