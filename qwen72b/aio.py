@@ -6,6 +6,20 @@ a thread for each network read, not for each piece of text; between reads no
 thread is held, so a slow consumer holds the Space back and not its memory.
 No task group or cancel scope lives across a ``yield``, and each step may run
 in a task of its own.
+
+Measured beside it, with 1, 100 and 1,000 streams of 100 deltas, one every 20 ms
+(2 s at best; 2 shared cores, asyncio; CPU in brackets):
+
+* a hop per read, as here: 2.02 s (0.04), 2.25 s (1.4), 5.1 to 6.8 s (3.7 to 4.6).
+* a reader thread per stream with a bounded deque that wakes the loop only if it
+  waits: 2.03 s (0.02), 2.3 s (0.6 to 0.9), 9.1 to 9.5 s (7.5 to 8.0). Cheaper
+  where there is time to spare, but where there is none every delta wakes a
+  thread, while here reads that come late bring several at once.
+* waiting for the socket on the loop, then a hop per read: 2.03 s (0.03),
+  2.26 s (1.5), 4.9 s (3.6): within noise of the first, and not for TLS, whose
+  bytes may wait above the socket.
+
+Latency (0.30 ms each but for the last, 0.40) and bursts are the same in all.
 """
 
 from __future__ import annotations
