@@ -1,0 +1,518 @@
+"""The async side: the blocking client's twin on asyncio and trio, and leaving it at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+import trio
+
+from qwen72b import (
+    AsyncClient,
+    AsyncStream,
+    Client,
+    Delta,
+    Finished,
+    GenerationFailed,
+    InvalidMessages,
+    InvalidOption,
+    Queued,
+    Reply,
+    RequestTimeout,
+    Started,
+    Stream,
+    StreamInterrupted,
+)
+from qwen72b.testing import Burst, Fail, FakeSpace, Gate, Proceed, Repeat, Stall
+
+both_loops = pytest.mark.anyio
+
+
+def _threads() -> list[threading.Thread]:
+    """Give the threads that wait for the network on behalf of an event loop."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if "AnyIO" in thread.name or thread.name.startswith("Trio thread")
+    ]
+
+
+async def _no_longer_read(space: FakeSpace, count: int = 1) -> None:
+    await anyio.to_thread.run_sync(lambda: space.wait_for_disconnect(count))
+
+
+# What only one side has: the blocking side's is for its async twin, and the
+# async side's are names that async code expects, and its way to the other.
+_ONLY_BLOCKING = {"endpoint", "may_be_stale", "join", "upload", "open_stream", "open"}
+_ONLY_BLOCKING_STREAM = {"read_batch"}
+_ONLY_ASYNC = {"aclose", "blocking", "wrap"}
+_ONLY_ASYNC_STREAM = {"aclose", "hang_up", "fill"}
+
+
+class TestParity:
+    """The async names are the blocking ones."""
+
+    @staticmethod
+    def _names(kind: type, instance: object) -> set[str]:
+        names = {*vars(kind), *vars(instance)}
+        return {name for name in names if not name.startswith("_")}
+
+    def test_the_client_has_the_same_names(self) -> None:
+        """Every public name of Client is one of AsyncClient."""
+        blocking = self._names(Client, object.__new__(Client)) - _ONLY_BLOCKING
+        mirrored = {name for name in blocking if not hasattr(AsyncClient, name)}
+        assert not mirrored, mirrored
+        extra = self._names(AsyncClient, object.__new__(AsyncClient)) - blocking
+        assert extra - {"base_url"} <= _ONLY_ASYNC
+
+    def test_the_stream_has_the_same_names(self) -> None:
+        """Every public name of Stream is one of AsyncStream."""
+        client = AsyncClient("http://127.0.0.1:9")
+        stream = client.stream("hi")
+        blocking = self._names(Stream, object.__new__(Stream)) - _ONLY_BLOCKING_STREAM
+        assert {name for name in blocking if not hasattr(stream, name)} == set()
+        assert self._names(AsyncStream, object.__new__(AsyncStream)) - blocking <= (
+            _ONLY_ASYNC_STREAM
+        )
+
+    @pytest.mark.parametrize("name", ["stream", "ask", "status", "close"])
+    def test_the_parameters_are_the_same(self, name: str) -> None:
+        """Methods take the same parameters, with the same defaults."""
+        one = inspect.signature(getattr(Client, name)).parameters
+        other = inspect.signature(getattr(AsyncClient, name)).parameters
+        assert list(one.values()) == list(other.values())
+
+    def test_options_are_the_same(self) -> None:
+        """Every option of Client is one of AsyncClient."""
+        given: dict[str, Any] = {
+            "space": "a/b",
+            "token": "t",
+            "auth": ("u", "p"),
+            "proxy": "http://127.0.0.1:9",
+            "timeout": 3,
+            "retry": None,
+            "session": None,
+            "headers": {"A": "b"},
+            "verify": False,
+            "cert": "c",
+            "wait_for_space": 1.0,
+        }
+        assert set(given) == set(inspect.signature(Client).parameters) - {"base_url"}
+        client = AsyncClient("http://127.0.0.1:9", **given)
+        assert client.base_url == "http://127.0.0.1:9"
+        assert client.blocking.timeout.total == 3
+
+    def test_an_unknown_option_is_refused(self) -> None:
+        """A misspelt option is an error, not ignored."""
+        with pytest.raises(TypeError, match="tokens"):
+            AsyncClient(tokens="x")
+
+    @pytest.mark.parametrize("most", [0, -1, True, 1.5, "4"])
+    def test_max_threads_is_checked(self, most: Any) -> None:
+        """max_threads is a count."""
+        with pytest.raises(InvalidOption, match="max_threads"):
+            AsyncClient(max_threads=most)
+
+    def test_arguments_are_checked_at_once(self) -> None:
+        """A bad message is refused where stream() is called, not where it is awaited."""
+        client = AsyncClient("http://127.0.0.1:9")
+        with pytest.raises(InvalidMessages):
+            client.stream([])
+
+
+@both_loops
+class TestStreaming:
+    """What the blocking side gives, the async side gives."""
+
+    async def test_text_comes_as_it_is_said(self, fake_space: FakeSpace) -> None:
+        """A piece of text is there before the next one is said."""
+        gate = Gate()
+        fake_space.answer("Hel", gate, "lo")
+        async with AsyncClient(fake_space.url) as client:
+            stream = client.stream("hi")
+            assert await anext(stream) == "Hel"
+            assert stream.text == "Hel"
+            gate.open()
+            assert [chunk async for chunk in stream] == ["lo"]
+            assert stream.text == "Hello"
+            assert stream.closed
+
+    async def test_events(self, fake_space: FakeSpace) -> None:
+        """Events are those of the blocking side, in order."""
+        fake_space.answer("Hel", "lo")
+        async with AsyncClient(fake_space.url) as client:
+            events = [event async for event in client.stream("hi").events()]
+        assert [type(event) for event in events] == [Queued, Started, Delta, Delta, Finished]
+        assert events[-1].text == "Hello"
+
+    async def test_ask(self, fake_space: FakeSpace) -> None:
+        """ask() gives the whole answer with its messages and times."""
+        fake_space.answer("Hel", "lo")
+        async with AsyncClient(fake_space.url) as client:
+            reply = await client.ask("hi")
+        assert isinstance(reply, Reply)
+        assert reply == "Hello"
+        assert reply.messages[-1] == {"role": "assistant", "content": "Hello"}
+        assert reply.timings is not None
+
+    async def test_status(self, fake_space: FakeSpace) -> None:
+        """status() tells what the blocking one tells."""
+        async with AsyncClient(fake_space.url) as client:
+            assert (await client.status()).ready
+
+    async def test_a_failure_is_told_with_the_text_so_far(self, fake_space: FakeSpace) -> None:
+        """A failed job raises after the text that came, and carries it."""
+        fake_space.answer("Hel", Fail("no"))
+        async with AsyncClient(fake_space.url) as client:
+            stream = client.stream("hi")
+            assert await anext(stream) == "Hel"
+            with pytest.raises(GenerationFailed) as caught:
+                await anext(stream)
+        assert caught.value.partial == "Hel"
+
+    async def test_entering_a_stream_asks(self, fake_space: FakeSpace) -> None:
+        """async with sends the question; without it, nothing is sent before the first step."""
+        async with AsyncClient(fake_space.url) as client:
+            stream = client.stream("hi")
+            assert not fake_space.requests
+            async with stream:
+                assert len(fake_space.jobs) == 1
+            assert stream.closed
+
+    async def test_timeouts_are_the_clients(self, fake_space: FakeSpace) -> None:
+        """A limit of the call ends a silent stream."""
+        fake_space.answer("Hel", Stall())
+        async with AsyncClient(fake_space.url) as client:
+            stream = client.stream("hi", timeout=0.3)
+            with pytest.raises(RequestTimeout) as caught:
+                [chunk async for chunk in stream]
+        assert caught.value.phase == "total"
+        assert caught.value.partial == "Hel"
+
+    async def test_each_step_may_be_a_task_of_its_own(self, fake_space: FakeSpace) -> None:
+        """No step needs the task, nor the cancel scope, of another."""
+        fake_space.answer("a", "b", "c")
+        chunks: list[str] = []
+
+        async def step() -> None:
+            try:
+                chunks.append(await anext(stream))
+            except StopAsyncIteration:
+                chunks.append("end")
+
+        async with AsyncClient(fake_space.url) as client:
+            stream = client.stream("hi")
+            while "end" not in chunks:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(step)
+        assert chunks == ["a", "b", "c", "end"]
+
+    async def test_a_scope_may_end_between_two_steps(self, fake_space: FakeSpace) -> None:
+        """A scope that was opened after the stream began may be left before it ends."""
+        fake_space.answer("a", "b", "c")
+        async with AsyncClient(fake_space.url) as client:
+            stream = client.stream("hi")
+            with anyio.fail_after(5):
+                assert await anext(stream) == "a"
+            with anyio.CancelScope():
+                assert await anext(stream) == "b"
+            assert await anext(stream) == "c"
+
+    async def test_two_streams_take_turns(self, fake_space: FakeSpace) -> None:
+        """Streams of one client do not mix."""
+        fake_space.answer(lambda job: [job.query, job.query])
+        async with AsyncClient(fake_space.url) as client:
+            one, other = client.stream("1"), client.stream("2")
+            chunks = [await anext(one), await anext(other), await anext(one), await anext(other)]
+        assert chunks == ["1", "2", "1", "2"]
+
+    async def test_one_client_serves_two_loops(self, fake_space: FakeSpace) -> None:
+        """A client may be used in another event loop while this one runs."""
+        async with AsyncClient(fake_space.url) as client:
+            assert await client.ask("hi")
+            assert await anyio.to_thread.run_sync(lambda: anyio.run(client.ask, "hi"))
+
+    async def test_pickling_keeps_the_settings(self, fake_space: FakeSpace) -> None:
+        """A client that was pickled works, bound included."""
+        async with pickle.loads(pickle.dumps(AsyncClient(fake_space.url, max_threads=1))) as client:
+            assert await client.ask("hi")
+
+
+@both_loops
+class TestLeaving:
+    """Whoever leaves is let go at once; the Space is told."""
+
+    @pytest.fixture
+    def silent(self, fake_space: FakeSpace) -> FakeSpace:
+        """A Space that says one word and no more."""
+        fake_space.answer("Hel", Stall())
+        return fake_space
+
+    async def test_cancelling_a_task(self, silent: FakeSpace) -> None:
+        """A task that waits for text is cancelled at once, and the Space is told."""
+        async with AsyncClient(silent.url) as client:
+            stream = client.stream("hi")
+            async with anyio.create_task_group() as group:
+
+                async def read() -> None:
+                    async for _ in stream:
+                        waiting.set()
+
+                waiting = anyio.Event()
+                group.start_soon(read)
+                await waiting.wait()
+                group.cancel_scope.cancel()
+            assert stream.closed
+            await _no_longer_read(silent)
+
+    async def test_cancelling_before_the_space_answers(self, fake_space: FakeSpace) -> None:
+        """A task that waits for the configuration is cancelled as well."""
+        fake_space.fault("config", Stall())
+        async with AsyncClient(fake_space.url) as client, anyio.create_task_group() as group:
+            group.start_soon(client.ask, "hi")
+            await anyio.to_thread.run_sync(lambda: fake_space.wait_for_request("config"))
+            group.cancel_scope.cancel()
+        await anyio.to_thread.run_sync(fake_space.wait_until_idle)
+
+    async def test_a_timeout_scope(self, silent: FakeSpace) -> None:
+        """A scope of the caller's ends the wait, and the stream."""
+        async with AsyncClient(silent.url) as client:
+            chunks = []
+            stream = client.stream("hi")
+            with anyio.move_on_after(0.3) as scope:
+                async for chunk in stream:
+                    chunks.append(chunk)
+            assert scope.cancelled_caught
+            assert (chunks, stream.text) == (["Hel"], "Hel")
+            await _no_longer_read(silent)
+
+    @pytest.mark.parametrize("name", ["close", "aclose", "cancel"])
+    async def test_closing_wakes_the_reader(self, silent: FakeSpace, name: str) -> None:
+        """A reader whose stream another task closes gets a clear error."""
+        errors = []
+        async with AsyncClient(silent.url) as client, anyio.create_task_group() as group:
+            stream = client.stream("hi")
+            assert await anext(stream) == "Hel"
+
+            async def read() -> None:
+                with pytest.raises(StreamInterrupted) as caught:
+                    await anext(stream)
+                errors.append(caught.value)
+
+            group.start_soon(read)
+            await anyio.wait_all_tasks_blocked()
+            await getattr(stream, name)()
+            await getattr(stream, name)()
+        assert errors[0].partial == "Hel"
+        await _no_longer_read(silent)
+
+    async def test_closing_the_client_wakes_its_readers(self, silent: FakeSpace) -> None:
+        """Readers get a clear error when the client is closed under them."""
+        client = AsyncClient(silent.url)
+        async with anyio.create_task_group() as group:
+            stream = client.stream("hi")
+            assert await anext(stream) == "Hel"
+
+            async def read() -> None:
+                with pytest.raises(StreamInterrupted, match="Client.close"):
+                    await anext(stream)
+
+            group.start_soon(read)
+            await anyio.wait_all_tasks_blocked()
+            await client.aclose()
+        await _no_longer_read(silent)
+
+    async def test_leaving_a_loop_early(self, silent: FakeSpace) -> None:
+        """A break hangs up, without anything to close."""
+        async with AsyncClient(silent.url) as client:
+            async for _ in client.stream("hi"):
+                break
+            gc.collect()
+            await _no_longer_read(silent)
+
+    async def test_leaving_a_loop_over_events_early(self, silent: FakeSpace) -> None:
+        """So does a break out of a loop over events."""
+        async with AsyncClient(silent.url) as client:
+            async for event in client.stream("hi").events():
+                if isinstance(event, Delta):
+                    break
+            gc.collect()
+            await _no_longer_read(silent)
+
+    async def test_an_exception_in_the_loop(self, silent: FakeSpace) -> None:
+        """An exception in a loop's body hangs up, and is what is raised."""
+        async with AsyncClient(silent.url) as client:
+            with pytest.raises(LookupError, match="mine"):
+                async with client.stream("hi") as stream:
+                    async for _ in stream:
+                        raise LookupError("mine")
+            await _no_longer_read(silent)
+
+    async def test_threads_are_freed(self, silent: FakeSpace) -> None:
+        """A cancelled stream's thread takes the next stream's work."""
+        async with AsyncClient(silent.url) as client:
+            for count in range(1, 6):
+                with anyio.CancelScope() as scope:
+                    async for _ in client.stream("hi"):
+                        scope.cancel()
+                await _no_longer_read(silent, count)
+        assert len(_threads()) < 5
+
+
+@both_loops
+class TestMany:
+    """Many streams at once, within what was allowed."""
+
+    async def test_quiet_streams_do_not_starve_their_host(self, fake_space: FakeSpace) -> None:
+        """Sixty silent streams let another one, and the host's own threads, work."""
+        gate = Gate()
+        fake_space.answer(lambda job: ["a", gate, "b"] if job.query == "quiet" else ["c"])
+        begun, replies = [], []
+        async with AsyncClient(fake_space.url) as client:
+
+            async def ask() -> None:
+                stream = client.stream("quiet")
+                begun.append(await anext(stream))
+                replies.append(await stream.result())
+
+            async with anyio.create_task_group() as group:
+                for _ in range(60):
+                    group.start_soon(ask)
+                await anyio.to_thread.run_sync(
+                    lambda: fake_space.wait_for_job("running", 60, timeout=20)
+                )
+                assert await client.ask("loud") == "c"
+                gate.open()
+        assert (begun, replies) == (["a"] * 60, ["ab"] * 60)
+
+    async def test_max_threads_bounds_those_that_wait(self, fake_space: FakeSpace) -> None:
+        """With max_threads=2 a third stream begins when one of two has its answer."""
+        gate = Gate()
+        fake_space.answer("a")
+        fake_space.fault("stream", gate, Proceed(), times=6)
+        replies: list[str] = []
+        async with AsyncClient(fake_space.url, max_threads=2) as client:
+
+            async def ask() -> None:
+                replies.append(await client.ask("hi"))
+
+            async with anyio.create_task_group() as group:
+                for _ in range(6):
+                    group.start_soon(ask)
+                await anyio.to_thread.run_sync(lambda: fake_space.wait_for_request("stream", 2))
+                await anyio.wait_all_tasks_blocked()
+                assert len(fake_space.jobs) == 2
+                gate.open()
+        assert replies == ["a"] * 6
+
+    async def test_a_slow_consumer_holds_the_space_back(self, fake_space: FakeSpace) -> None:
+        """What is not asked for is not read: the Space's send blocks, memory does not grow."""
+        said: list[int] = []
+
+        def endless(job: Any) -> Any:
+            while True:
+                said.append(1)
+                yield Burst(["x" * 1000] * 100, per_write=10)
+
+        fake_space.answer(endless)
+        async with AsyncClient(fake_space.url) as client:
+            stream = client.stream("hi")
+            await anext(stream)
+            # The Space goes on until the system's buffers are full.
+            before = -1
+            while len(said) != before:
+                before = len(said)
+                await anyio.sleep(0.2)
+            assert len(stream.text) < 1_000_000
+            assert 0 < before < 1000
+            for _ in range(200):
+                await anext(stream)
+            await stream.aclose()
+            assert len(stream.text) < 2_000_000
+            await _no_longer_read(fake_space)
+
+
+class TestAsyncio:
+    """What asyncio alone has."""
+
+    @staticmethod
+    def _run(main: Callable[[], Any]) -> Any:
+        return asyncio.run(main())
+
+    @pytest.fixture
+    def silent(self, fake_space: FakeSpace) -> FakeSpace:
+        """A Space that says one word and no more."""
+        fake_space.answer("Hel", Repeat(Stall()))
+        return fake_space
+
+    def test_a_loop_may_end_with_a_stream_pending(self, silent: FakeSpace) -> None:
+        """asyncio.run ends although a task still waits for text, and the Space is told."""
+
+        async def main() -> None:
+            client = AsyncClient(silent.url)
+            stream = client.stream("hi")
+            assert await anext(stream) == "Hel"
+            main.task = asyncio.ensure_future(anext(stream))  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
+
+        self._run(main)
+        silent.wait_for_disconnect()
+        assert main.task.cancelled()  # type: ignore[attr-defined]
+
+    def test_a_loop_may_end_with_a_stream_half_read(self, silent: FakeSpace) -> None:
+        """asyncio.run ends with a stream that nobody reads any more."""
+
+        async def main() -> str:
+            async for chunk in AsyncClient(silent.url).stream("hi"):
+                return chunk
+            raise AssertionError
+
+        assert self._run(main) == "Hel"
+        gc.collect()
+        silent.wait_for_disconnect()
+
+    def test_wait_for(self, silent: FakeSpace) -> None:
+        """asyncio.wait_for ends the wait."""
+
+        async def main() -> None:
+            async with AsyncClient(silent.url) as client:
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(client.ask("hi"), 0.3)
+
+        self._run(main)
+        silent.wait_for_disconnect()
+
+    def test_inside_a_running_loop(self, fake_space: FakeSpace) -> None:
+        """Both clients work where a loop already runs, as in Jupyter, without a patch."""
+        fake_space.answer("Hel", "lo")
+
+        async def cell() -> tuple[str, str]:
+            return Client(fake_space.url).ask("hi"), await AsyncClient(fake_space.url).ask("hi")
+
+        assert self._run(cell) == ("Hello", "Hello")
+        gc.collect()
+
+
+class TestTrio:
+    """What trio alone has."""
+
+    def test_move_on_after(self, fake_space: FakeSpace) -> None:
+        """trio's own scope ends the wait."""
+        fake_space.answer("Hel", Stall())
+
+        async def main() -> str:
+            async with AsyncClient(fake_space.url) as client:
+                stream = client.stream("hi")
+                with trio.move_on_after(0.3):
+                    await stream.result()
+                return stream.text
+
+        assert trio.run(main) == "Hel"
+        fake_space.wait_for_disconnect()
