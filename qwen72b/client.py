@@ -4,42 +4,28 @@ Who opens the connection? The blocking client of one Space.
 
 from __future__ import annotations
 
-import logging
 import os
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import requests
 
-from .body import Body
 from .call import Call
 from .clocks import Clock, Timeout, TimeoutLike, to_timeout
-from .config import Endpoint, check_model, read_config
-from .errors import (
-    AuthenticationError,
-    HTTPStatusError,
-    InvalidOption,
-    InvalidRequest,
-    InvalidServerMessage,
-    Qwen72BError,
-    RateLimited,
-    SpaceUnavailable,
-)
-from .failures import IO_ERRORS, is_page, page_error, status_error, translate
-from .hub import PUBLIC_SPACE, explain, is_passing_stage, read_stage, space_url, stage_url
+from .config import check_model
+from .errors import InvalidOption, InvalidRequest, Qwen72BError, SpaceUnavailable
+from .failures import IO_ERRORS, translate
 from .messages import Messages, to_prompt
-from .protocol import Job
 from .reply import Reply
-from .retry import Attempts, Retry
+from .retry import Retry
+from .routes import Routes
+from .settings import read_settings
 from .stream import Stream
-from .transport import Secret, Transport, origin_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -50,14 +36,6 @@ if TYPE_CHECKING:
     from .conversation import Conversation
 
 __all__ = ["Client", "SpaceStatus"]
-
-log = logging.getLogger("qwen72b")
-
-# Seconds between two looks at a Space that is coming up.
-_WAKE_LOOK = 5.0
-
-# Seconds to wait for the Hub, which only adds to what the Space's page said.
-_HUB_PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +114,6 @@ class Client:
         cert: str | tuple[str, str] | None = None,
         wait_for_space: float | None = None,
     ) -> None:
-        self._space = _checked_space(space)
-        self.base_url = _checked_url(base_url, self._space)
         self.timeout = to_timeout(timeout, Timeout())
         self.retry = Retry() if retry is None else retry
         if not isinstance(self.retry, Retry):
@@ -146,32 +122,27 @@ class Client:
             raise InvalidOption(
                 f"session must be a requests.Session, not {type(session).__name__}."
             )
-        if wait_for_space is not None:
-            # The same rules as for every other limit.
-            Timeout(total=wait_for_space)
-        self._wait_for_space = wait_for_space
-        self._auth = _checked_auth(auth)
-        secret = _checked_token(token, self.base_url)
-        self._settings: dict[str, Any] = {
-            "secret": secret,
-            "proxy": _checked_proxy(proxy),
-            "verify": _checked_files("verify", verify),
-            "cert": _checked_files("cert", cert),
-            "headers": _checked_headers(headers),
-        }
+        self._settings = read_settings(
+            base_url,
+            space=space,
+            token=token,
+            auth=auth,
+            proxy=proxy,
+            headers=headers,
+            verify=verify,
+            cert=cert,
+            wait_for_space=wait_for_space,
+        )
         self._begin(session)
 
     def _begin(self, session: requests.Session | None) -> None:
         """Set up what is not pickled."""
         self._session = session
-        self._transport = Transport(self.base_url, session=session, **self._settings)
+        self.routes = Routes(self._settings, self.retry, session)
         # A signal handler may close the client in the very thread that holds it.
         self._lock = threading.RLock()
         self._streams: WeakSet[Stream] = WeakSet()
         self._closed = False
-        self._endpoint: Endpoint | None = None
-        # Set while some thread reads the configuration.
-        self._reading: threading.Event | None = None
         _clients.add(self)
 
     def _renew(self) -> None:
@@ -181,6 +152,11 @@ class Client:
         self._closed = closed
         for stream in streams:
             stream.disown()
+
+    @property
+    def base_url(self) -> str:
+        """Where the Space is; without a slash at its end."""
+        return self._settings.base_url
 
     def stream(
         self,
@@ -377,9 +353,7 @@ class Client:
         """
         begun = monotonic()
         try:
-            found = self._read_endpoint(call)
-        except IO_ERRORS as exc:
-            raise translate(exc, call, "asking for the status", self.base_url) from exc
+            found = self.routes.read_endpoint(call)
         except SpaceUnavailable as error:
             return SpaceStatus(
                 self.base_url,
@@ -388,6 +362,10 @@ class Client:
                 latency=monotonic() - begun,
                 reason=error.reason,
             )
+        except Qwen72BError:
+            raise
+        except IO_ERRORS as exc:
+            raise translate(exc, call, "asking for the status", self.base_url) from exc
         return SpaceStatus(
             self.base_url,
             ready=True,
@@ -408,8 +386,8 @@ class Client:
             self._closed = True
             streams = list(self._streams)
         for stream in streams:
-            stream._close("Client.close()")
-        self._transport.close()
+            stream.end("Client.close()")
+        self.routes.close()
 
     def __enter__(self) -> Self:
         self._check_open()
@@ -427,14 +405,12 @@ class Client:
         return f"<{type(self).__name__} {self.base_url}{' closed' if self._closed else ''}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("base_url", "timeout", "retry", "_space", "_wait_for_space", "_auth", "_settings")
+        kept = ("timeout", "retry", "_settings")
         return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._begin(None)
-
-    # What follows is for Stream, which does the talking.
 
     def open(self, stream: Stream) -> Stream:
         """
@@ -454,225 +430,9 @@ class Client:
             self._streams.add(stream)
         return stream
 
-    def endpoint(
-        self, call: Call, fallback: Endpoint | None, *, instead_of: Endpoint | None = None
-    ) -> tuple[Endpoint, bool]:
-        """
-        Find the Space's chat function; its configuration is read once per client.
-
-        Args:
-            call: The call that needs it.
-            fallback: What to assume if the configuration cannot be read.
-            instead_of: What turned out to be stale.
-
-        Returns:
-            The endpoint, and whether it was read just now.
-
-        Raises:
-            Qwen72BError: If there is none.
-        """
-        mine = threading.Event()
-        with self._lock:
-            known, reading = self._endpoint, self._reading
-            if known is not None and known != instead_of:
-                return known, False
-            if reading is None:
-                self._reading = mine
-        try:
-            if reading is not None:
-                # Another thread reads it. If it fails, this one tries itself.
-                call.wait(reading)
-                with self._lock:
-                    known = self._endpoint
-                if known is not None and known != instead_of:
-                    return known, True
-            found = self._read_endpoint(call, waiting=self._wait_for_space)
-        except (HTTPStatusError, SpaceUnavailable, InvalidServerMessage) as error:
-            if fallback is None or isinstance(error, (AuthenticationError, RateLimited)):
-                raise
-            log.info("The Space's /config cannot be read: %s", error.reason)
-            return fallback, True
-        finally:
-            with self._lock:
-                if self._reading is mine:
-                    self._reading = None
-            mine.set()
-        with self._lock:
-            self._endpoint = found
-        return found, True
-
-    def may_be_stale(self, error: Qwen72BError) -> bool:
-        """
-        Tell whether a refused join may be due to a Space that changed.
-
-        404 and 405 are a moved route, 422 another form of data, 500 a function
-        that is gone (measured on 4.12 to 6.31), 401 a login that ran out.
-
-        Args:
-            error: Why it was refused.
-        """
-        if isinstance(error, AuthenticationError):
-            return self._auth is not None
-        return isinstance(error, (HTTPStatusError, SpaceUnavailable)) and error.status_code in (
-            404,
-            405,
-            422,
-            500,
-        )
-
-    def join(self, call: Call, endpoint: Endpoint, job: Job) -> None:
-        """
-        Queue a job.
-
-        Args:
-            call: The call that it belongs to.
-            endpoint: The Space's chat function.
-            job: The job, which learns its event id.
-
-        Raises:
-            Qwen72BError: If the Space does not take it.
-        """
-        doing = "joining the queue"
-        text = self._fetch(call, "POST", endpoint.join_path, doing, payload=job.join_payload())
-        job.receive_join(text)
-
-    def upload(self, call: Call, endpoint: Endpoint, job: Job) -> None:
-        """
-        Send the data that an ``sse`` queue asked for.
-
-        Args:
-            call: The call that it belongs to.
-            endpoint: The Space's chat function.
-            job: The job; its ``upload`` is taken.
-
-        Raises:
-            Qwen72BError: If the Space does not take them.
-        """
-        payload, job.upload = job.upload, None
-        with call.keeping_hang_up():
-            self._fetch(call, "POST", endpoint.data_path, "sending the data", payload=payload)
-
-    def open_stream(self, call: Call, endpoint: Endpoint, job: Job) -> Body:
-        """
-        Open the stream of a job.
-
-        Args:
-            call: The call that it belongs to.
-            endpoint: The Space's chat function.
-            job: The job.
-
-        Returns:
-            The body of the stream.
-
-        Raises:
-            Qwen72BError: If the Space does not open it.
-        """
-        doing = "opening the stream"
-        first = endpoint.protocol.stream_first
-        response = self._transport.send(
-            call,
-            "GET",
-            endpoint.join_path if first else endpoint.data_path,
-            doing=doing,
-            query=job.stream_query(),
-            accept="text/event-stream",
-        )
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if response.status_code == 200 and kind == "text/event-stream":
-            call.clock.listen()
-            return Body(response, call)
-        text = self._transport.read(response, call, doing=doing)
-        if response.status_code != 200:
-            raise self._explained(call, status_error(response, text, doing))
-        if is_page(response, text):
-            raise self._explained(call, page_error(response, text))
-        raise InvalidServerMessage(
-            f"the Space's stream has the content type {kind or 'none'!r}, not text/event-stream."
-        )
-
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidRequest("this client was closed.", hint="Make a new Client.")
-
-    def _read_endpoint(self, call: Call, *, waiting: float | None = None) -> Endpoint:
-        """Log in if need be, read the configuration, and wait for a Space that is coming up."""
-        give_up = monotonic() + (waiting or 0.0)
-        while True:
-            try:
-                if self._auth is not None:
-                    self._login(call, *self._auth)
-                text = self._fetch_again(call, "/config", "reading the Space's configuration")
-                found = read_config(text)
-                log.debug(
-                    "%s: Gradio %s, %s, function %d (%s), chat in %s",
-                    call,
-                    found.version,
-                    found.protocol.value,
-                    found.fn_index,
-                    found.api_name,
-                    found.chat_format.value,
-                )
-                return found
-            except SpaceUnavailable as error:
-                left = give_up - monotonic()
-                coming = error.stage is None or is_passing_stage(error.stage)
-                if left <= 0 or not coming:
-                    raise
-                log.warning("%s Waiting up to %.0f s more.", error.reason, left)
-                call.sleep(min(left, error.retry_after or _WAKE_LOOK))
-
-    def _login(self, call: Call, user: str, password: str) -> None:
-        try:
-            self._fetch(
-                call, "POST", "/login", "logging in", form={"username": user, "password": password}
-            )
-        except HTTPStatusError as error:
-            if error.status_code == 400:
-                raise AuthenticationError(
-                    "the Space's login refused the user or the password.",
-                    status_code=400,
-                    headers=error.headers,
-                    body=error.body,
-                ) from error
-            raise
-
-    def _fetch_again(self, call: Call, path: str, doing: str) -> str:
-        attempts = Attempts(self.retry, call)
-        while True:
-            try:
-                return self._fetch(call, "GET", path, doing)
-            except Qwen72BError as error:
-                attempts.pause(error, repeatable=True)
-
-    def _fetch(self, call: Call, method: str, path: str, doing: str, **fields: Any) -> str:
-        """Make a request for JSON; return the body of its answer."""
-        response = self._transport.send(call, method, path, doing=doing, **fields)
-        text = self._transport.read(response, call, doing=doing)
-        if response.status_code != 200:
-            raise self._explained(call, status_error(response, text, doing))
-        if is_page(response, text):
-            raise self._explained(call, page_error(response, text))
-        return text
-
-    def _explained(self, call: Call, error: Qwen72BError) -> Qwen72BError:
-        """Ask the Hub, once, about a Space that is not up."""
-        url = stage_url(self.base_url, self._space)
-        if not isinstance(error, SpaceUnavailable) or url is None:
-            return error
-        doing = "asking the Hub"
-        call.clock.start("hub", _HUB_PATIENCE)
-        try:
-            response = self._transport.send(call, "GET", url, doing=doing)
-            text = self._transport.read(response, call, doing=doing)
-        except Qwen72BError as exc:
-            log.info("The Hub does not say how the Space is doing: %s", exc.reason)
-            return error
-        finally:
-            call.clock.stop("hub")
-            # It runs on if no connection came about, and is the Space's.
-            call.clock.stop("connect")
-        stage = read_stage(text) if response.status_code == 200 else None
-        return error if stage is None else explain(error, stage)
 
 
 _clients: WeakSet[Client] = WeakSet()
@@ -687,124 +447,3 @@ if hasattr(os, "register_at_fork"):
     # In the child the locks may be held by threads that it does not have, and
     # what it reads from an inherited socket the parent would miss.
     os.register_at_fork(after_in_child=_renew_all)
-
-
-def _checked_url(url: str | None, space: str | None) -> str:
-    if url is None:
-        if space is not None:
-            return space_url(space)
-        url = os.environ.get("QWEN72B_BASE_URL", "").strip() or space_url(PUBLIC_SPACE)
-    if not isinstance(url, str):
-        raise InvalidOption(f"base_url must be a str, not {type(url).__name__}.")
-    url = url.strip().rstrip("/")
-    parts = _split(url)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidOption(
-            f"base_url {_without_secrets(url)!r} is not a URL.",
-            hint="Pass https://host or http://host:port.",
-        )
-    if parts.username is not None or parts.password is not None:
-        raise InvalidOption(
-            "base_url holds a user or a password.", hint='Pass auth=("user", "password") instead.'
-        )
-    if parts.query or parts.fragment or re.search(r"[\s\\\x00-\x1f]", url):
-        raise InvalidOption(
-            f"base_url {url!r} has a query, a fragment, a blank or a backslash.",
-            hint="Pass the Space's address alone.",
-        )
-    return url
-
-
-def _split(url: str) -> Any:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018  # reading it is what checks it
-    except ValueError:
-        return None
-    return parts
-
-
-def _without_secrets(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//...@", url)[:200]
-
-
-def _checked_space(space: str | None) -> str | None:
-    if space is None:
-        return None
-    part = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-    if not isinstance(space, str) or not re.fullmatch(f"{part}/{part}", space):
-        raise InvalidOption(
-            f"space={space!r} is not the name of a Space.", hint='Pass "owner/name".'
-        )
-    return space
-
-
-def _checked_token(token: str | bool | None, base_url: str) -> Secret | None:
-    if token is False:
-        return None
-    if token is None:
-        token = os.environ.get("HF_TOKEN", "")
-    if not isinstance(token, str):
-        raise InvalidOption("token must be a str, False or None.")
-    token = token.strip()
-    if not token:
-        return None
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
-        # Without the token: it may be right but for a line end.
-        raise InvalidOption(
-            "the token holds a character that no header can carry.",
-            hint="Copy it again from huggingface.co/settings/tokens.",
-        )
-    return Secret(token, origin_of(base_url))
-
-
-def _checked_auth(auth: tuple[str, str] | None) -> tuple[str, str] | None:
-    if auth is None:
-        return None
-    if (
-        not isinstance(auth, (tuple, list))
-        or len(auth) != 2
-        or not all(isinstance(part, str) for part in auth)
-    ):
-        raise InvalidOption('auth must be ("user", "password").')
-    return auth[0], auth[1]
-
-
-def _checked_files(name: str, value: Any) -> Any:
-    """Check paths here; requests says of a missing file that a connection failed."""
-    if value is None or (isinstance(value, bool) and name == "verify"):
-        return value
-    for path in value if isinstance(value, (tuple, list)) else (value,):
-        if not isinstance(path, (str, os.PathLike)) or not os.path.exists(path):
-            raise InvalidOption(f"{name}: there is no file {path!r}.")
-    return value
-
-
-_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-
-
-def _checked_proxy(proxy: str | None) -> str | None:
-    if proxy is None:
-        return None
-    if not isinstance(proxy, str):
-        raise InvalidOption(f"proxy must be a str, not {type(proxy).__name__}.")
-    url = proxy.strip()
-    url = url if "://" in url else f"http://{url}"
-    parts = _split(url)
-    if parts is None or parts.scheme.lower() not in _PROXY_SCHEMES or not parts.hostname:
-        raise InvalidOption(
-            f"proxy {_without_secrets(proxy)!r} is not the URL of a proxy.",
-            hint=f"Its scheme is one of {', '.join(_PROXY_SCHEMES)}.",
-        )
-    return url
-
-
-def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    checked = dict(headers or {})
-    for name, value in checked.items():
-        if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise InvalidOption(f"the header name {name!r} is malformed.")
-        if not isinstance(value, str) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
-            # Without the value: it may be a secret.
-            raise InvalidOption(f"the value of the header {name!r} is no printable ASCII text.")
-    return checked

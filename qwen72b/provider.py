@@ -17,7 +17,8 @@ from .clocks import Timeout, TimeoutLike, to_timeout
 from .config import DOCUMENTED, MODEL, MODEL_ALIASES, check_model
 from .hub import PUBLIC_SPACE, space_url
 from .messages import Messages, Prompt, format_prompt, read_messages
-from .stream import Stream, new_session_hash
+from .stream import Stream
+from .talk import new_session_hash
 
 __all__ = ["ChunkGenerator", "Qwen_Qwen_2_72B"]
 

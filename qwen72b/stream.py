@@ -1,62 +1,32 @@
 """
-An answer as it comes.
-
-Strategy: one generator, ``_converse``, does all the talking with the Space, in
-plain order; each of its steps is one network read and yields the events that
-it brought. Whoever wants the next event runs one step. Closing from outside
-ends the call, which wakes the step that is blocked; the generator's own
-``finally`` then hangs up, in the thread that was reading.
+An answer as it comes: the iterator that ``Client.stream`` returns.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
-from uuid import uuid4
-from weakref import proxy
 
-from .body import Body
-from .call import Call
 from .chunks import Chunks
-from .clocks import Clock, Timeout
+from .clocks import Timeout
 from .config import Endpoint
-from .debuglog import begun as log_begin
-from .debuglog import traced
-from .errors import AuthenticationError, QueueFull, Qwen72BError, StreamInterrupted
-from .events import Delta, Event, Finished, Revised, Started
-from .failures import IO_ERRORS, translate
-from .framing import Shield, read_events
+from .events import Delta, Event, Revised
 from .messages import Prompt
-from .protocol import Job
 from .reply import Reply, Timings
-from .retry import Attempts
+from .retry import Retry
+from .talk import Talk
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .client import Client
 
-__all__ = ["Stream", "new_session_hash"]
+__all__ = ["Stream"]
 
 log = logging.getLogger("qwen72b")
-
-# Seconds to wait, after the answer, for the end of the body, which lets the
-# connection be used again. Gradio ends it at once.
-_DRAIN = 0.25
-
-# Bytes of events to gather in one step, where more have come already.
-_BATCH_BYTES = 65536
-
-
-def new_session_hash() -> str:
-    """Make a session hash as browsers send it: 12 hexadecimal characters."""
-    return uuid4().hex[:12]
 
 
 class Stream(Iterator[str]):
@@ -76,37 +46,25 @@ class Stream(Iterator[str]):
         prompt: Prompt,
         *,
         timeout: Timeout,
+        retry: Retry | None = None,
         fallback: Endpoint | None = None,
         on_end: Callable[[str, BaseException | None], None] | None = None,
     ) -> None:
-        self._client = client
         self._prompt = prompt
-        self._fallback = fallback
-        # Until it begins, its owner may be more or less stubborn than the client.
-        self.retry = client.retry
+        self._talk = Talk(
+            client.routes, prompt, timeout=timeout, retry=retry or client.retry, fallback=fallback
+        )
         # Told the text once the stream is over, and the error if it failed; none
         # if it was stopped. Perhaps from two threads, if both end it.
         self._on_end = on_end
-        self._call = Call(Clock(timeout))
-        self._job: Job | None = None
+        self._told = False
         self._chunks = Chunks()
         self._pending: deque[Event] = deque()
-        self._session_hash = new_session_hash()
-        self._turn = threading.Lock()
-        # Through a proxy: a generator that held its stream would keep it alive
-        # when nobody reads it any more, and with it the job in the Space.
-        self._steps = Stream._run(proxy(self))
-        self._closed_by = ""
-        self._over = False
-        self._told = False
-        self._begun: float | None = None
-        self._marks: dict[str, float] = {}
 
     @property
     def text(self) -> str:
         """The answer so far; after the end, exactly the Space's final text."""
-        job = self._job
-        return "" if job is None else job.text
+        return self._talk.text
 
     @property
     def revised(self) -> bool:
@@ -116,7 +74,7 @@ class Stream(Iterator[str]):
     @property
     def closed(self) -> bool:
         """Whether the stream is over: read to its end, failed, or closed."""
-        return self._over or self._call.aborted
+        return self._talk.over or self._talk.call.aborted
 
     def __iter__(self) -> Generator[str, None, None]:
         pending, delta = self._pending, self._chunks.delta
@@ -180,8 +138,8 @@ class Stream(Iterator[str]):
                     bar.take(event)
         for _ in self.events():
             pass
-        if "total" not in self._marks:
-            raise self._closed_error()
+        if not self._talk.complete:
+            raise self._talk.closed_error()
         return Reply(self.text, self.timings, self._chat())
 
     def display(self) -> Reply:
@@ -201,14 +159,11 @@ class Stream(Iterator[str]):
     @property
     def timings(self) -> Timings:
         """How long the answer took, or has taken so far."""
-        marks = self._marks
-        begun = self._begun
-        now = 0.0 if begun is None else monotonic() - begun
-        return Timings(marks.get("queue"), marks.get("first_token"), marks.get("total", now))
+        return self._talk.timings
 
     def close(self) -> None:
         """Hang up, from any thread; a blocked reader wakes and raises. Again does nothing."""
-        self._close("close()")
+        self.end("close()")
 
     def cancel(self) -> None:
         """Hang up: the same as ``close``."""
@@ -233,7 +188,7 @@ class Stream(Iterator[str]):
         return batch
 
     def __enter__(self) -> Self:
-        if self._begun is None:
+        if self._talk.begun is None:
             self._step()
         return self
 
@@ -247,81 +202,59 @@ class Stream(Iterator[str]):
 
     def __del__(self) -> None:
         # A half-made stream, whose arguments were refused, has nothing to close.
-        if hasattr(self, "_marks"):
-            self._close("garbage collection")
+        if hasattr(self, "_pending"):
+            self.end("garbage collection")
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else "new" if self._begun is None else "open"
+        state = "closed" if self.closed else "new" if self._talk.begun is None else "open"
         return f"<{type(self).__name__} {state}, {len(self.text)} characters>"
 
     def disown(self) -> None:
         """Leave the answer to the parent process, after a fork; here it is over."""
-        self._call.disown()
-        self._closed_by = "a fork"
+        self._talk.disown()
         self._on_end = None
-        self._turn = threading.Lock()
-        self._steps = Stream._run(proxy(self))
 
-    def _close(self, by: str) -> None:
-        if not self._over and not self._closed_by:
-            self._closed_by = by
-        self._call.abort()
-        self._release()
+    def end(self, by: str) -> None:
+        """
+        Hang up: ``close``, for those who have another name for it.
+
+        Args:
+            by: Who does it, for the reader's error.
+        """
+        self._talk.close(by)
         self._tell_end(None)
 
     def _tell_end(self, error: BaseException | None) -> None:
         if self._told:
             return
         self._told = True
-        if self._begun is not None and log.isEnabledFor(logging.DEBUG):
+        if self._talk.begun is not None and log.isEnabledFor(logging.DEBUG):
             if error is not None:
                 how = f"failed with {type(error).__name__}"
             else:
-                how = "complete" if "total" in self._marks else "stopped"
+                how = "complete" if self._talk.complete else "stopped"
             size = len(self.text)
-            log.debug("%s: %s, %d characters, %s", self._call, how, size, self.timings)
+            log.debug("%s: %s, %d characters, %s", self._talk.call, how, size, self.timings)
         if self._on_end is not None:
             self._on_end(self.text, error)
 
-    def _release(self) -> None:
-        """Free what an ended call holds, unless a reader is at work, who then does it."""
-        if self._turn.acquire(blocking=False):
-            try:
-                self._steps.close()
-            finally:
-                self._turn.release()
-
     def _step(self) -> bool:
-        """Run the conversation to the next events; tell whether there were any."""
-        with self._turn:
-            if self._pending:
-                return True
-            try:
-                events = next(self._steps, None)
-            except BaseException as exc:
-                self._over = True
-                if isinstance(exc, Qwen72BError) and not exc.partial:
-                    exc.partial = self.text
-                # Ctrl-C is no Exception: it stops an answer, as closing does.
-                failed = isinstance(exc, Exception) and not self._call.aborted
-                self._tell_end(exc if failed else None)
-                raise
-        if self._over:
+        """Get the next events; tell whether there are any."""
+        if self._pending:
+            return True
+        try:
+            events = self._talk.step()
+        except BaseException as exc:
+            # Ctrl-C is no Exception: it stops an answer, as closing does.
+            failed = isinstance(exc, Exception) and not self._talk.call.aborted
+            self._tell_end(exc if failed else None)
+            raise
+        if self._talk.over:
             self._tell_end(None)
-        if self._call.aborted:
-            self._release()
         if events is None:
-            if not self._over:
-                raise self._closed_error()
             return False
         self._pending.extend(events)
         return True
-
-    def _closed_error(self) -> StreamInterrupted:
-        return StreamInterrupted(
-            f"the stream was ended by {self._closed_by or 'close()'} before the answer was complete.",
-            partial=self.text,
-        )
 
     def to_chunk(self, event: Event) -> str:
         """
@@ -349,149 +282,3 @@ class Stream(Iterator[str]):
         if prompt.system is not None:
             turns.insert(0, ("system", prompt.system))
         return [{"role": role, "content": text} for role, text in turns]
-
-    def _run(self) -> Generator[list[Event], None, None]:
-        """Yield the events of each network read, joining anew where that is safe."""
-        begun = self._begun = monotonic()
-        log_begin(self._call, self._client.base_url)
-        self._call.clock.start("total")
-        attempts = Attempts(self.retry, self._call)
-        lost = False
-        while True:
-            error: Qwen72BError
-            try:
-                for events in Stream._converse(self, attempts):
-                    self._mark(events, monotonic() - begun)
-                    yield events
-                return
-            except Qwen72BError as exc:
-                error = exc
-            except IO_ERRORS as exc:
-                error = translate(exc, self._call, "waiting for the answer", self._client.base_url)
-                error.__cause__ = exc
-            if self._call.aborted:
-                raise self._closed_error() from error
-            job = self._job
-            if job is None or job.has_text:
-                raise error
-            if isinstance(error, QueueFull):
-                # The queue's word on the stream.
-                self._pause(attempts, error)
-            elif isinstance(error, StreamInterrupted) and job.joined and not lost:
-                lost = True
-                log.info("Lost the stream before any text; joining anew: %s", error.reason)
-            else:
-                raise error
-            self._call.clock.stop("first_token")
-
-    def _pause(self, attempts: Attempts, error: Qwen72BError, *, repeatable: bool = False) -> None:
-        """Wait before another try, or raise; a deadline or a hang-up meanwhile is named."""
-        try:
-            attempts.pause(error, repeatable=repeatable)
-        except Qwen72BError:
-            raise
-        except OSError as exc:
-            if self._call.aborted:
-                raise self._closed_error() from error
-            raise (self._call.clock.expired() or error) from exc
-
-    def _mark(self, events: list[Event], now: float) -> None:
-        """Note the times of what happened, and set the clocks accordingly."""
-        marks, clock = self._marks, self._call.clock
-        # Once text has come, all that is left to note is the end.
-        for event in events[-1:] if "first_token" in marks else events:
-            kind = type(event)
-            if kind is Started:
-                marks["queue"] = now
-                clock.stop("queue")
-                clock.start("first_token")
-            elif kind is Delta or kind is Revised:
-                marks.setdefault("first_token", now)
-                clock.stop("first_token")
-            elif kind is Finished:
-                marks["total"] = now
-                self._over = True
-
-    def _converse(self, attempts: Attempts) -> Generator[list[Event], None, None]:
-        """Ask once: join, then yield the events of each read until the body ends."""
-        endpoint, job, body = self._open(attempts)
-        receive = traced(self._call, job.receive_data)
-        clock = self._call.clock
-        shield = Shield()
-        warned = False
-        try:
-            while not job.done:
-                data = body.read()
-                if not data:
-                    job.receive_eof()
-                block = shield.feed(data)
-                # A failure in here is met again by the next read: what came
-                # before it is to be handed out first.
-                with suppress(Qwen72BError, *IO_ERRORS):
-                    while len(block) < _BATCH_BYTES and body.has_event():
-                        block += shield.feed(body.read())
-                if not block:
-                    self._call.limit()
-                    continue
-                events: list[Event] = []
-                try:
-                    for text in read_events(block):
-                        events += receive(text)
-                except Qwen72BError:
-                    # What came before the failure is handed out before it.
-                    if events:
-                        yield events
-                    raise
-                if job.skipped and not warned:
-                    warned = True
-                    log.warning("Skipped what is no JSON object among the Space's messages.")
-                if job.upload is not None:
-                    self._client.upload(self._call, endpoint, job)
-                if events:
-                    yield events
-                # Only now: neither a slow consumer nor the upload, which stops
-                # this clock, is the Space's silence.
-                clock.listen()
-            clock.rest()
-            self._drain(body)
-        finally:
-            body.close()
-
-    def _open(self, attempts: Attempts) -> tuple[Endpoint, Job, Body]:
-        """Join the queue and open the stream; in ``sse`` the stream comes first."""
-        client, call = self._client, self._call
-        endpoint, fresh = client.endpoint(call, self._fallback)
-        while True:
-            job = self._job = Job(endpoint, self._prompt, session_hash=self._session_hash)
-            try:
-                call.clock.start("queue")
-                if not endpoint.protocol.stream_first:
-                    client.join(call, endpoint, job)
-                    break
-                return endpoint, job, client.open_stream(call, endpoint, job)
-            except Qwen72BError as error:
-                if fresh or not client.may_be_stale(error):
-                    self._pause(attempts, error)
-                    continue
-                # The Space may have changed since its configuration was read.
-                found, fresh = client.endpoint(call, self._fallback, instead_of=endpoint)
-                if found == endpoint and not isinstance(error, AuthenticationError):
-                    raise
-                endpoint = found
-        attempts = Attempts(self.retry, call)
-        while True:
-            try:
-                return endpoint, job, client.open_stream(call, endpoint, job)
-            except Qwen72BError as error:
-                # Refused before any byte: the job still waits to be heard.
-                self._pause(attempts, error, repeatable=True)
-
-    def _drain(self, body: Body) -> None:
-        """Read to the end of the body, if it comes soon, so that the connection can be kept."""
-        self._call.clock.start("drain", _DRAIN)
-        try:
-            while body.read():
-                pass
-        except IO_ERRORS:
-            # The answer is complete; only the connection is lost.
-            pass

@@ -152,9 +152,7 @@ def answer(recipe: Recipe, ticket: tuple[int, int], prompt: Prompt, timeout: Tim
 
 
 def _stream(client: Client, prompt: Prompt, timeout: Timeout) -> Stream:
-    stream = Stream(client, prompt, timeout=timeout)
-    stream.retry = _ONCE
-    return client.open(stream)
+    return client.open(Stream(client, prompt, timeout=timeout, retry=_ONCE))
 
 
 def _read(stream: Stream) -> Outcome:

@@ -26,7 +26,10 @@ SHELLS = {
     "failures",
     "hub",
     "reply",
+    "routes",
+    "settings",
     "stream",
+    "talk",
     "client",
     "aio",
 }
