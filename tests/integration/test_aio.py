@@ -50,8 +50,17 @@ async def _no_longer_read(space: FakeSpace, count: int = 1) -> None:
 
 # What only one side has: the blocking side's is for its async twin, and the
 # async side's are names that async code expects, and its way to the other.
-_ONLY_BLOCKING = {"endpoint", "may_be_stale", "join", "upload", "open_stream", "open"}
-_ONLY_BLOCKING_STREAM = {"read_batch"}
+_ONLY_BLOCKING = {
+    "endpoint",
+    "may_be_stale",
+    "join",
+    "upload",
+    "open_stream",
+    "open",
+    "new_call",
+    "status_within",
+}
+_ONLY_BLOCKING_STREAM = {"read_batch", "disown"}
 _ONLY_ASYNC = {"aclose", "blocking", "wrap"}
 _ONLY_ASYNC_STREAM = {"aclose", "hang_up", "fill"}
 
@@ -101,7 +110,7 @@ class TestParity:
             "session": None,
             "headers": {"A": "b"},
             "verify": False,
-            "cert": "c",
+            "cert": __file__,
             "wait_for_space": 1.0,
         }
         assert set(given) == set(inspect.signature(Client).parameters) - {"base_url"}
