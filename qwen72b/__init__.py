@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .aio import AsyncClient, AsyncStream
+    from .aio import AsyncClient
+    from .astream import AsyncStream
     from .client import Client, SpaceStatus
     from .clocks import Timeout
     from .conversation import AsyncConversation, Conversation
@@ -58,7 +59,8 @@ __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES = {
-    "aio": "AsyncClient AsyncStream",
+    "aio": "AsyncClient",
+    "astream": "AsyncStream",
     "client": "Client SpaceStatus",
     "clocks": "Timeout",
     "conversation": "AsyncConversation Conversation",

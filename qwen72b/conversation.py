@@ -32,7 +32,8 @@ from .stream import Stream
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .aio import AsyncClient, AsyncStream  # noqa: F401  # a base class names it, in a string
+    from .aio import AsyncClient  # noqa: F401  # a base class names it, in a string
+    from .astream import AsyncStream
     from .client import Client
 
 __all__ = ["AsyncConversation", "Conversation"]

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any, ClassVar
 
-from .aio import AsyncClient, AsyncStream
+from .aio import AsyncClient
+from .astream import AsyncStream
 from .client import Client
 from .clocks import Timeout, TimeoutLike, to_timeout
 from .config import DOCUMENTED, MODEL, MODEL_ALIASES, check_model

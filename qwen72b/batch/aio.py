@@ -19,7 +19,7 @@ from .result import Result
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ..aio import Threads
+    from ..threads import Threads
 
 __all__ = ["AsyncBatch", "blocking"]
 

@@ -31,6 +31,8 @@ SHELLS = {
     "stream",
     "talk",
     "client",
+    "threads",
+    "astream",
     "aio",
 }
 
@@ -105,5 +107,13 @@ def test_shells_know_no_face(module: str) -> None:
 
 def test_async_side_knows_no_wire() -> None:
     """The async side has no URL, JSON or message name in it."""
-    _, others = imports("aio")
-    assert not others & {"json", "requests", "urllib3", "sseclient", "socket"}
+    for module in ("aio", "astream", "threads"):
+        tree = ast.parse((HOME / f"{module}.py").read_text(encoding="utf-8"))
+        names = {
+            (node.module or "").partition(".")[0]
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom)
+        } | {
+            alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names
+        }
+        assert not names & {"json", "requests", "urllib3", "sseclient", "socket"}
