@@ -62,6 +62,11 @@ class Step:
 
     answers: ClassVar[bool] = False
 
+    def __repr__(self) -> str:
+        # Names a parametrized test, so it holds no address.
+        fields = (f"{name.lstrip('_')}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({', '.join(fields)})"
+
     def run(self, stage: Stage) -> None:
         """Do it."""
         raise NotImplementedError

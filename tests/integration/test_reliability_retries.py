@@ -128,7 +128,9 @@ FAILURES: list[tuple[Sequence[Any], type[Qwen72BError]]] = [
 
 
 @pytest.mark.parametrize("way", ASKERS)
-@pytest.mark.parametrize(("steps", "kind"), FAILURES, ids=str)
+@pytest.mark.parametrize(
+    ("steps", "kind"), FAILURES, ids=["null", "words", "quota", "unexpected", "cancelled"]
+)
 def test_failed_job(way: str, steps: Sequence[Any], kind: type[Qwen72BError]) -> None:
     """A job that failed is not asked again."""
     with FakeSpace() as space:

@@ -103,10 +103,11 @@ def test_connections_come_and_go() -> None:
 
 def test_script_that_does_not_return_is_named() -> None:
     """A test's own callable that blocks is an error, not a test that hangs."""
-    blocked = threading.Event()
+    entered, blocked = threading.Event(), threading.Event()
     space = FakeSpace()
 
     def block(job: object) -> list[str]:
+        entered.set()
         blocked.wait()
         return []
 
@@ -114,7 +115,7 @@ def test_script_that_does_not_return_is_named() -> None:
     join(space)
     with Raw(space) as raw:
         raw.ask(stream_target(space))
-        space.wait_for_job("running")
+        assert entered.wait(5)
         with pytest.raises(RuntimeError, match="did not return"):
             space.close(timeout=0.05)
         blocked.set()
