@@ -177,18 +177,22 @@ def test_stopping_keeps_what_is_done(space: FakeSpace, client: Client, path: Pat
 def test_forked_child_does_not_keep_the_journal(client: Client, path: Path) -> None:
     """A worker that was forked and outlives its killed driver holds no lock on the file."""
     here, there = os.pipe()
+    born, bear = os.pipe()
     with client.map(map(str, range(9)), journal=path) as batch:
         next(batch)
         child = os.fork()
         if child == 0:
+            os.write(bear, b"!")
             os.close(there)
             os.read(here, 1)
             os._exit(0)
     try:
+        # The fork is over in the child, too.
+        os.read(born, 1)
         assert all(result.ok for result in client.map(["a"], journal=path))
     finally:
-        os.close(there)
-        os.close(here)
+        for end in (there, here, born, bear):
+            os.close(end)
         os.waitpid(child, 0)
 
 
