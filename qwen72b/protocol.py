@@ -192,11 +192,7 @@ class Job:
             return []
         name = message.get("msg")
         handler = self._HANDLERS.get(name) if type(name) is str else None
-        try:
-            return handler(self, message) if handler else []
-        except RecursionError as exc:
-            # Just shallow enough to decode, too deep to compare or show.
-            raise InvalidServerMessage("a message of the Space nests too deep.") from exc
+        return handler(self, message) if handler else []
 
     def receive_eof(self) -> None:
         """

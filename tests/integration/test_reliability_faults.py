@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -110,13 +109,6 @@ MIDWAY: list[tuple[str, Sequence[Any], type[Qwen72BError]]] = [
     ("completion_of_another_job", [Complete(event_id="another"), End()], StreamInterrupted),
     ("completion_without_json", [Event('{"msg":"process_completed",'), End()], StreamInterrupted),
 ]
-
-
-@pytest.fixture(autouse=True)
-def no_garbage_of_others(request: pytest.FixtureRequest) -> None:
-    """Collect it before it is collected at the limit of recursion, where destructors fail."""
-    if "deep" in request.node.name:
-        gc.collect()
 
 
 @pytest.mark.parametrize(("way", "version"), WAYS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from qwen72b.jsontext import NotJSON, read_json
@@ -17,7 +19,32 @@ def test_what_is_no_number_is_null() -> None:
     assert read_json("[NaN, Infinity, -Infinity]") == [None, None, None]
 
 
-@pytest.mark.parametrize("text", ["", "{", "nul", "[1] 2", "[" * 200_000, "9" * 5000])
+def test_brackets_in_strings_are_not_nesting() -> None:
+    """A text full of code is one value."""
+    code = '"[{' * 1000
+    assert read_json(json.dumps([{"a": code}, [code]])) == [{"a": code}, [code]]
+
+
+@pytest.mark.parametrize("depth", [150, 200])
+def test_what_nests_as_deep_as_a_page_is_read(depth: int) -> None:
+    """Some nesting is honest."""
+    assert read_json("[" * depth + "1," * 300 + "1" + "]" * depth)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "nul",
+        "[1] 2",
+        "[" * 200_000,
+        '{"a":' * 201 + "1" + "}" * 201,
+        "[" + "[]," * 1_000_000 + "[]]",
+        "9" * 5000,
+    ],
+    ids=lambda text: text[:8],
+)
 def test_anything_else_is_refused(text: str) -> None:
     """Malformed, overlong and overdeep JSON raise one error."""
     if text.startswith("9"):
