@@ -13,7 +13,7 @@ was handed out honest:
 
 from __future__ import annotations
 
-from io import StringIO
+from .growing import Growing
 
 __all__ = ["Chunks"]
 
@@ -26,8 +26,8 @@ class Chunks:
         self.revised = False
         #: Whether the text was started over, since other than white space changed.
         self.restarted = False
-        self._handed = StringIO(newline="")
-        # The answer; the same buffer as long as nothing was taken back.
+        self._handed = Growing()
+        # The answer; the same text as long as nothing was taken back.
         self._present = self._handed
 
     def delta(self, text: str) -> str:
@@ -40,9 +40,9 @@ class Chunks:
         Returns:
             What to hand out: the same text.
         """
-        self._handed.write(text)
+        self._handed.add(text)
         if self.revised:
-            self._present.write(text)
+            self._present.add(text)
         return text
 
     def revision(self, text: str, offset: int) -> str:
@@ -56,25 +56,19 @@ class Chunks:
         Returns:
             What to hand out; empty if all of it was handed out before.
         """
-        present = self._present.getvalue()[:offset] + text
-        handed = self._handed.getvalue()
+        present = str(self._present)[:offset] + text
+        handed = str(self._handed)
         self.revised = True
-        self._present = _buffer(present)
+        self._present = Growing(present)
         rest = _after(present, "".join(handed.split()))
         if rest is None:
             self.restarted = True
-            self._handed = _buffer(present)
+            self._handed = Growing(present)
             return present if not handed or handed.endswith("\n") else "\n" + present
         rest = _without_shared_start(rest, handed[len(handed.rstrip()) :])
-        self._handed.write(rest)
+        if rest:
+            self._handed.add(rest)
         return rest
-
-
-def _buffer(text: str) -> StringIO:
-    """Make a buffer that goes on behind ``text`` and keeps carriage returns."""
-    buffer = StringIO(newline="")
-    buffer.write(text)
-    return buffer
 
 
 def _after(text: str, shown: str) -> str | None:

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from io import StringIO
 from typing import Any, ClassVar
 
 from .config import Endpoint
@@ -41,6 +40,7 @@ from .errors import (
     StreamInterrupted,
 )
 from .events import Delta, Event, Finished, Logged, Progress, Queued, Revised, Started
+from .growing import Growing
 from .history import Answer, encode_history, find_answer
 from .jsontext import NotJSON, read_json
 from .messages import Prompt
@@ -85,12 +85,9 @@ class Job:
         if endpoint.system is not None and prompt.system is not None:
             self._data[endpoint.system] = prompt.system
         self._event_id: str | None = None
-        # The answer. A buffer, so that extending it costs the piece and not
-        # the whole, and that it is held once and not as many small strings.
-        # newline="" keeps carriage returns as they are.
-        self._buffer = StringIO(newline="")
+        self._text = Growing()
         # The chatbot's last value. Text appended since then to the answer is
-        # in the buffer only, until another edit needs it here (``_behind``).
+        # in ``_text`` only, until another edit needs it here (``_behind``).
         self._value: Any = None
         self._behind = False
         self._answer = Answer("")
@@ -99,12 +96,12 @@ class Job:
     @property
     def text(self) -> str:
         """The answer so far."""
-        return _printable(self._buffer.getvalue())
+        return _printable(str(self._text))
 
     @property
     def has_text(self) -> bool:
         """Whether any of the answer has come."""
-        return self._buffer.tell() > 0
+        return bool(self._text)
 
     def join_payload(self) -> dict[str, Any]:
         """
@@ -298,14 +295,15 @@ class Job:
         self._value, self._behind = value, False
         self._answer = find_answer(value, self._sent)
         new = self._answer.text
-        old = self._buffer.getvalue()
+        old = str(self._text)
         if new == old:
+            # In one piece, and the same as in the value.
+            self._text = Growing(new)
             return []
         if new.startswith(old):
             return self._extend(new[len(old) :])
         offset = _shared_length(old, new)
-        self._buffer = StringIO(newline="")
-        self._buffer.write(new)
+        self._text = Growing(new)
         return [Revised(_printable(new[offset:]), offset)]
 
     def _last(self) -> str:
@@ -313,12 +311,12 @@ class Job:
         target = self._value
         for key in self._answer.path or ():
             target = target[key]
-        return str(target) + self._buffer.getvalue()[len(self._answer.text) :]
+        return str(target) + str(self._text)[len(self._answer.text) :]
 
     def _extend(self, text: str) -> list[Event]:
         if not text:
             return []
-        self._buffer.write(text)
+        self._text.add(text)
         return [Delta(_printable(text))]
 
     def _completed(self, message: dict[str, Any]) -> list[Event]:

@@ -12,7 +12,7 @@ import qwen72b
 HOME = Path(qwen72b.__file__).parent
 
 GROUND = {"errors", "events"}
-CORE = {"messages", "history", "diff", "chunks", "jsontext", "config", "protocol"}
+CORE = {"messages", "history", "diff", "growing", "chunks", "jsontext", "config", "protocol"}
 SHELLS = {
     "call",
     "debuglog",
