@@ -1,7 +1,8 @@
 """
 Who keeps the client off the event loop? The async side, on asyncio and trio.
 
-Each method is its blocking twin in a worker thread.
+Each method is its blocking twin in a worker thread; a stream that is open is read
+on the loop (see ``astream``).
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ class AsyncClient:
         verify: See there.
         cert: See there.
         wait_for_space: See there.
-        max_threads: How many streams may wait for the network at once; ``None``
-            for any number. A waiting thread costs about 26 kB of memory.
+        max_threads: How many requests may wait for the network at once; ``None``
+            for any number. A waiting thread costs about 26 kB of memory. Streams
+            that wait for text need none, except on a ``session`` of yours.
 
     Raises:
         InvalidOption: If an argument has no usable value.

@@ -1,24 +1,26 @@
 """
 An answer as it comes, on an event loop: the iterator that ``AsyncClient.stream`` returns.
 
-A stream costs one hop to a thread for each network read, not for each piece of
-text; between reads no thread is held, so a slow consumer holds the Space back
-and not its memory. No task group or cancel scope lives across a ``yield``, and
-each step may run in a task of its own.
+Threads join the queue and do whatever else may wait; once the stream is open,
+its bytes are taken on the loop when its socket is readable, and no thread is
+held. So a slow consumer holds the Space back and not its memory, and any
+number of streams wait in one thread. No task group or cancel scope lives across
+a ``yield``, and each step may run in a task of its own.
 
-Measured beside it, with 1, 100 and 1,000 streams of 100 deltas, one every 20 ms
-(2 s at best; 2 shared cores, asyncio; CPU in brackets):
+A body that is not received straight from its socket (``Body.socket``), and the
+rest of a large event, are read in a thread, one hop for each read.
 
-* a hop per read, as here: 2.02 s (0.04), 2.25 s (1.4), 5.1 to 6.8 s (3.7 to 4.6).
+Measured, with 1, 200 and 1,000 streams of 100 deltas, one every 20 ms (2 s at
+best, and 2 ms for each join; 2 shared cores, asyncio; CPU in brackets):
+
+* as here: 2.02 s (0.03), 2.4 s (1.7), 4.1 s (3.9); a lone delta is 0.13 ms late.
+* a hop to a thread for each read: 2.02 s (0.06), 2.6 s (2.7), 5.1 s (5.0);
+  0.46 ms late. A burst costs 1.8 times as much.
 * a reader thread per stream with a bounded deque that wakes the loop only if it
-  waits: 2.03 s (0.02), 2.3 s (0.6 to 0.9), 9.1 to 9.5 s (7.5 to 8.0). Cheaper
-  where there is time to spare, but where there is none every delta wakes a
-  thread, while here reads that come late bring several at once.
-* waiting for the socket on the loop, then a hop per read: 2.03 s (0.03),
-  2.26 s (1.5), 4.9 s (3.6): within noise of the first, and not for TLS, whose
-  bytes may wait above the socket.
-
-Latency (0.30 ms each but for the last, 0.40) and bursts are the same in all.
+  waits: 9.1 to 9.5 s for 1,000, since every delta wakes a thread.
+* a reader that stays registered with asyncio and takes in its callback: 2.02 s
+  (0.02), 2.4 s (1.0), 4.1 s (3.6); 0.10 ms late. As fast, and trio has no such
+  thing; it would be a second mechanism.
 """
 
 from __future__ import annotations
@@ -28,9 +30,13 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+from anyio import move_on_after, wait_readable
+from anyio.lowlevel import checkpoint
+
 from .events import Event
 from .reply import Reply, Timings
 from .stream import Stream
+from .talk import Talk
 from .threads import Threads
 
 if TYPE_CHECKING:
@@ -156,7 +162,7 @@ class AsyncStream(AsyncIterator[str]):
         self._stream.close()
 
     async def __aenter__(self) -> Self:
-        await self._hop(self._stream.__enter__)
+        self.batch.extend(await self._hop(self._stream.begin))
         return self
 
     async def __aexit__(
@@ -176,11 +182,37 @@ class AsyncStream(AsyncIterator[str]):
 
     async def fill(self) -> bool:
         """Wait for the next events; tell whether there were any."""
-        self.batch.extend(await self._hop(self._stream.read_batch))
+        stream = self._stream
+        while not self.batch:
+            if not stream.talk.begin_turn():
+                self.batch.extend(await self._hop(stream.read_batch))
+                break
+            try:
+                await _until_readable(stream.talk)
+                events = stream.take_batch()
+            except BaseException:
+                stream.close()
+                raise
+            finally:
+                stream.talk.end_turn()
+            if events is None:
+                break
+            self.batch.extend(events)
         return bool(self.batch)
 
     async def _hop(self, step: Callable[[], T]) -> T:
         return await self._threads.run(step, self._stream.close)
+
+
+async def _until_readable(talk: Talk) -> None:
+    awaited = talk.awaited()
+    if awaited is None:
+        # Other tasks have their turn in the middle of a burst too.
+        await checkpoint()
+        return
+    source, limit = awaited
+    with move_on_after(limit):
+        await wait_readable(source)
 
 
 class _Iteration:

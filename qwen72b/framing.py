@@ -39,7 +39,8 @@ class Shield:
 
     def __init__(self) -> None:
         self._tail: list[bytes] = []
-        self._tail_bytes = 0
+        #: Bytes of the event whose end has not come.
+        self.held = 0
         self._tail_lines = 0
         self._after_cr = False
         # The first bytes of the stream, until it is clear whether they are a
@@ -85,7 +86,7 @@ class Shield:
             # The blank line itself was cut in two.
             end = 1
         whole = b"".join([*self._tail, data[:end]])
-        self._tail, self._tail_bytes, self._tail_lines = [], 0, 0
+        self._tail, self.held, self._tail_lines = [], 0, 0
         self._keep(data[end:])
         return _valid(whole)
 
@@ -93,9 +94,9 @@ class Shield:
         if not data:
             return
         self._tail.append(data)
-        self._tail_bytes += len(data)
+        self.held += len(data)
         self._tail_lines += data.count(b"\n")
-        if self._tail_bytes > MAX_EVENT_BYTES or self._tail_lines > MAX_EVENT_LINES:
+        if self.held > MAX_EVENT_BYTES or self._tail_lines > MAX_EVENT_LINES:
             raise InvalidServerMessage(
                 f"a server-sent event is larger than {MAX_EVENT_BYTES >> 20} MiB "
                 f"or has more than {MAX_EVENT_LINES} lines."
@@ -122,6 +123,8 @@ def read_events(block: bytes) -> list[str]:
 
 
 def _valid(data: bytes) -> bytes:
+    if data.isascii():
+        return data
     try:
         data.decode()
     except UnicodeDecodeError:

@@ -13,8 +13,10 @@ import errno
 import socket
 import ssl
 import struct
+import sys
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
@@ -26,80 +28,131 @@ from .call import Call, current_call, shut_down
 
 __all__ = ["Adapter", "BoundedSocket", "CallConnection", "CallSocket", "TLSCallConnection"]
 
+T = TypeVar("T")
+
 # Idle connections kept per host. Many threads may use one client; beyond this
 # number each stream would open and drop connections of its own.
 _POOL_SIZE = 1024
 
-# Python's own buffers of 8 kB hold 25 deltas; a burst then costs the async side
-# a hop for each 25.
-_BUFFER_BYTES = 32768
-
-# Seconds by which the kernel's timeout may differ from the call's limit.
+# Seconds by which a socket's timeout may differ from the call's limit.
 _SLACK = 0.1
 
 
-class BoundedSocket:
+class BoundedSocket(socket.socket):
     """A socket whose every receive is bounded by its call."""
 
     call: Call | None = None
-    # While False a receive takes what is there instead of waiting for more.
-    waits = True
-    # While True the socket carries a stream: only receives, and many of them.
+    # While True the socket carries a body that is taken with ``receive``; what
+    # buffers it gives nothing more to whoever looks into them.
     streams = False
+    # The last ``receive`` took all that had come.
+    drained = False
 
-    def makefile(self, mode: str = "r", buffering: int | None = None, **kwargs: Any) -> Any:
-        size = _BUFFER_BYTES if buffering is None else buffering
-        return super().makefile(mode, size, **kwargs)  # type: ignore[misc]  # a mixin
+    def settimeout(self, value: float | None) -> None:
+        # Deadlines come nearer with every look at them. A little late will do,
+        # and spares a system call; early would be an error.
+        before = self.gettimeout()
+        if value and before and 0 <= before - value <= _SLACK:
+            return
+        super().settimeout(value)
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        if not self.waits:
-            self.settimeout(0)  # type: ignore[attr-defined]  # a mixin
-        elif self.call is not None:
-            self.settimeout(self.call.limit())  # type: ignore[attr-defined]  # a mixin
+        if self.streams:
+            raise BlockingIOError(errno.EAGAIN, "the body is received directly")
+        if self.call is not None:
+            self.settimeout(self.call.limit())
+        return super().recv_into(*args, **kwargs)
+
+    def belong_to(self, call: Call) -> None:
+        """Keep to a call's limits from now on."""
+        self.call = call
+        self.settimeout(call.limit())
+
+    def receive(self, most: int, *, wait: bool) -> bytes | None:
+        """
+        Take what has come.
+
+        Args:
+            most: Bytes.
+            wait: Whether to wait for some, as long as the call may.
+
+        Returns:
+            Bytes; empty at the end, ``None`` if none have come.
+
+        Raises:
+            OSError: If the connection failed, or the call ended or is late.
+        """
+        limit = None if self.call is None else self.call.limit()
+        self.settimeout(limit if wait else 0.0)
+        # TLS may hold bytes that the system no longer shows.
+        self.drained = False
         try:
-            received: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]  # a mixin
-        except ssl.SSLWantReadError as exc:
-            # What a plain socket says, and what socket.SocketIO knows.
-            raise BlockingIOError(errno.EAGAIN, "nothing has come") from exc
-        return received
+            return self.recv(most)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self.drained = True
+        except ssl.SSLWantWriteError:
+            # TLS has something to say before it goes on (RFC 8446, 4.6.3).
+            pass
+        return None
 
 
-class CallSocket(BoundedSocket, socket.socket):
+class CallSocket(BoundedSocket):
     """
-    A plain socket of a call.
+    A plain socket that waits with the kernel's timeouts instead of Python's.
 
-    With a timeout of Python's each receive is two system calls, with changes of
-    the timeout around it five; each lets go of the interpreter's lock, for which
-    many streams in threads then queue (1,000 of them took 1.4 times as long).
-    In a stream the timeout is the kernel's instead, and one call is enough.
+    With Python's each step is two system calls, and five where the timeout
+    changes; each lets go of the interpreter's lock, for which many streams in
+    threads then queue (1,000 of them took 1.4 times as long, and 200 joins at
+    once 1.3 times).
     """
 
-    # The kernel's timeout in seconds; 0 is none.
+    # The kernel's timeouts in seconds; 0 is none.
     _bound = 0.0
-    # The last receive took all that had come.
-    _drained = False
+
+    def belong_to(self, call: Call) -> None:
+        if self.call is None:
+            self.settimeout(None)
+        self.call = call
+
+    def settimeout(self, value: float | None) -> None:
+        # Once it is connected, its call's limits are the only ones.
+        if self.call is None:
+            super().settimeout(value)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        view = memoryview(data).cast("B")
+        while view:
+            view = view[self._patiently(self.send, view, flags) :]
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        if not self.streams or self.call is None:
+        if self.streams:
             return super().recv_into(*args, **kwargs)
-        if self.gettimeout() is not None:
-            self.settimeout(None)
-        if not self.waits:
-            if self._drained:
-                raise BlockingIOError(errno.EAGAIN, "nothing has come")
-            return self._receive(args[0], socket.MSG_DONTWAIT)
-        while True:
-            self._set_bound(self.call.limit())
+        return self._patiently(super(BoundedSocket, self).recv_into, *args, **kwargs)
+
+    def receive(self, most: int, *, wait: bool) -> bytes | None:
+        if wait:
+            data = self._patiently(self.recv, most)
+        else:
+            self._limit()
             try:
-                return self._receive(args[0], 0)
+                data = self.recv(most, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                # The kernel's timeout; whether it is the call's, limit() tells.
+                self.drained = True
+                return None
+        self.drained = len(data) < most
+        return data
+
+    def _patiently(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        while True:
+            self._set_bound(self._limit())
+            try:
+                return step(*args, **kwargs)
+            except BlockingIOError:
+                # The kernel's timeout; whether it is the call's, the limit tells.
                 continue
 
-    def _receive(self, buffer: memoryview, flags: int) -> int:
-        received = socket.socket.recv_into(self, buffer, 0, flags)
-        self._drained = received < len(buffer)
-        return received
+    def _limit(self) -> float | None:
+        return None if self.call is None else self.call.limit()
 
     def _set_bound(self, limit: float | None) -> None:
         # Deadlines move all the time; a tenth of a second late will do, and
@@ -109,7 +162,8 @@ class CallSocket(BoundedSocket, socket.socket):
             return
         seconds = int(bound)
         timeval = struct.pack("@ll", seconds, int((bound - seconds) * 1e6))
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        for option in socket.SO_RCVTIMEO, socket.SO_SNDTIMEO:
+            self.setsockopt(socket.SOL_SOCKET, option, timeval)
         self._bound = bound
 
 
@@ -119,6 +173,9 @@ class _TLSSocket(BoundedSocket, ssl.SSLSocket):
 
 class CallConnection(HTTPConnection):
     """A connection that belongs to the call of the thread that uses it."""
+
+    # Windows tells its kernel's timeouts in another way.
+    socket_class: type[BoundedSocket] = BoundedSocket if sys.platform == "win32" else CallSocket
 
     def _new_conn(self) -> socket.socket:
         call = current_call()
@@ -130,12 +187,8 @@ class CallConnection(HTTPConnection):
         """Look the name up and try its addresses in turn, all within the call's deadlines."""
         failure: OSError | None = None
         for family, kind, protocol, _, address in self._look_up(call):
-            sock = CallSocket(family, kind, protocol)
-            # TLS takes the file descriptor out of this socket object during
-            # the handshake; a duplicate can be shut down all along.
-            probe = sock.dup()
-            self._probes.append(probe)
-            call.hang_up_with(partial(shut_down, probe))
+            sock = self.socket_class(family, kind, protocol)
+            call.hang_up_with(partial(shut_down, self.probe(sock)))
             try:
                 for option in self.socket_options or ():
                     sock.setsockopt(*option)
@@ -143,7 +196,7 @@ class CallConnection(HTTPConnection):
                     sock.bind(self.source_address)
                 sock.settimeout(call.limit())
                 sock.connect(address)
-                sock.settimeout(call.limit())
+                sock.belong_to(call)
             except OSError as exc:
                 sock.close()
                 failure = exc
@@ -153,13 +206,16 @@ class CallConnection(HTTPConnection):
             except BaseException:
                 sock.close()
                 raise
-            sock.call = call
             return sock
         if isinstance(failure, TimeoutError):
             raise ConnectTimeoutError(f"Connecting to {self.host} timed out") from failure
         raise NewConnectionError(
             self, f"Failed to establish a new connection: {failure}"
         ) from failure
+
+    def probe(self, sock: socket.socket) -> socket.socket:
+        """Return what can be shut down until the connection is made."""
+        return sock
 
     def _look_up(self, call: Call) -> list[Any]:
         host, port = self._dns_host, self.port
@@ -179,14 +235,11 @@ class CallConnection(HTTPConnection):
         if call is None:
             super().connect()
             return
-        self._probes: list[socket.socket] = []
         call.clock.start("connect")
         try:
             super().connect()
         finally:
             call.hang_up_with(None)
-            for probe in self._probes:
-                probe.close()
         call.clock.stop("connect")
         self._belong_to(call)
 
@@ -206,20 +259,36 @@ class CallConnection(HTTPConnection):
         # TLS within TLS (an https proxy) reads through the inner socket, which
         # has its call already.
         if isinstance(sock, BoundedSocket):
-            sock.call = call
-            sock.streams = False
-        sock.settimeout(call.limit())
+            sock.streams = sock.drained = False
+            sock.belong_to(call)
+        else:
+            sock.settimeout(call.limit())
         if isinstance(sock, socket.socket):
             call.hang_up_with(partial(shut_down, sock))
 
 
 class TLSCallConnection(CallConnection, HTTPSConnection):
+    # TLS is laid over it by Python, which knows its own timeouts only.
+    socket_class = BoundedSocket
+
     def connect(self) -> None:
         if self.ssl_context is None:
             # As urllib3 makes it; only the class of its sockets differs.
             self.ssl_context = create_urllib3_context(cert_reqs=resolve_cert_reqs(self.cert_reqs))
             self.ssl_context.sslsocket_class = _TLSSocket
-        super().connect()
+        self._probes: list[socket.socket] = []
+        try:
+            super().connect()
+        finally:
+            for probe in self._probes:
+                probe.close()
+
+    def probe(self, sock: socket.socket) -> socket.socket:
+        # TLS takes the file descriptor out of the socket object during the
+        # handshake; a duplicate can be shut down all along.
+        duplicate = sock.dup()
+        self._probes.append(duplicate)
+        return duplicate
 
 
 class _Pool(HTTPConnectionPool):

@@ -17,7 +17,7 @@ from urllib3.contrib.socks import (
 )
 
 from .call import Call
-from .sockets import CallConnection, CallSocket, TLSCallConnection
+from .sockets import CallConnection, TLSCallConnection
 
 __all__ = ["pools"]
 
@@ -25,9 +25,8 @@ __all__ = ["pools"]
 class _SOCKS(CallConnection, SOCKSConnection):
     def open_socket(self, call: Call) -> socket.socket:
         opened = call.run(lambda: SOCKSConnection._new_conn(self), discard=socket.socket.close)
-        sock = CallSocket(opened.family, opened.type, opened.proto, fileno=opened.detach())
-        sock.settimeout(call.limit())
-        sock.call = call
+        sock = self.socket_class(opened.family, opened.type, opened.proto, fileno=opened.detach())
+        sock.belong_to(call)
         return sock
 
 

@@ -51,7 +51,8 @@ class Stream(Iterator[str]):
         on_end: Callable[[str, BaseException | None], None] | None = None,
     ) -> None:
         self._prompt = prompt
-        self._talk = Talk(
+        #: The talking with the Space.
+        self.talk = Talk(
             client.routes, prompt, timeout=timeout, retry=retry or client.retry, fallback=fallback
         )
         # Told the text once the stream is over, and the error if it failed; none
@@ -64,7 +65,7 @@ class Stream(Iterator[str]):
     @property
     def text(self) -> str:
         """The answer so far; after the end, exactly the Space's final text."""
-        return self._talk.text
+        return self.talk.text
 
     @property
     def revised(self) -> bool:
@@ -74,7 +75,7 @@ class Stream(Iterator[str]):
     @property
     def closed(self) -> bool:
         """Whether the stream is over: read to its end, failed, or closed."""
-        return self._talk.over or self._talk.call.aborted
+        return self.talk.over or self.talk.call.aborted
 
     def __iter__(self) -> Generator[str, None, None]:
         pending, delta = self._pending, self._chunks.delta
@@ -138,8 +139,8 @@ class Stream(Iterator[str]):
                     bar.take(event)
         for _ in self.events():
             pass
-        if not self._talk.complete:
-            raise self._talk.closed_error()
+        if not self.talk.complete:
+            raise self.talk.closed_error()
         return Reply(self.text, self.timings, self._chat())
 
     def display(self) -> Reply:
@@ -159,7 +160,7 @@ class Stream(Iterator[str]):
     @property
     def timings(self) -> Timings:
         """How long the answer took, or has taken so far."""
-        return self._talk.timings
+        return self.talk.timings
 
     def close(self) -> None:
         """Hang up, from any thread; a blocked reader wakes and raises. Again does nothing."""
@@ -187,8 +188,32 @@ class Stream(Iterator[str]):
         self._pending.clear()
         return batch
 
+    def begin(self) -> list[Event]:
+        """
+        Join the queue, unless that is done.
+
+        Returns:
+            The first events; empty if it was done.
+
+        Raises:
+            Qwen72BError: If it fails.
+        """
+        return self.read_batch() if self.talk.begun is None else []
+
+    def take_batch(self) -> list[Event] | None:
+        """
+        Take the events that have come, in a turn of ``talk``.
+
+        Returns:
+            The events, perhaps none; ``None`` at the end.
+
+        Raises:
+            Qwen72BError: If the answer fails, is cut or was closed.
+        """
+        return self._tracked(self.talk.take)
+
     def __enter__(self) -> Self:
-        if self._talk.begun is None:
+        if self.talk.begun is None:
             self._step()
         return self
 
@@ -206,12 +231,12 @@ class Stream(Iterator[str]):
             self.end("garbage collection")
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else "new" if self._talk.begun is None else "open"
+        state = "closed" if self.closed else "new" if self.talk.begun is None else "open"
         return f"<{type(self).__name__} {state}, {len(self.text)} characters>"
 
     def disown(self) -> None:
         """Leave the answer to the parent process, after a fork; here it is over."""
-        self._talk.disown()
+        self.talk.disown()
         self._on_end = None
 
     def end(self, by: str) -> None:
@@ -221,20 +246,20 @@ class Stream(Iterator[str]):
         Args:
             by: Who does it, for the reader's error.
         """
-        self._talk.close(by)
+        self.talk.close(by)
         self._tell_end(None)
 
     def _tell_end(self, error: BaseException | None) -> None:
         if self._told:
             return
         self._told = True
-        if self._talk.begun is not None and log.isEnabledFor(logging.DEBUG):
+        if self.talk.begun is not None and log.isEnabledFor(logging.DEBUG):
             if error is not None:
                 how = f"failed with {type(error).__name__}"
             else:
-                how = "complete" if self._talk.complete else "stopped"
+                how = "complete" if self.talk.complete else "stopped"
             size = len(self.text)
-            log.debug("%s: %s, %d characters, %s", self._talk.call, how, size, self.timings)
+            log.debug("%s: %s, %d characters, %s", self.talk.call, how, size, self.timings)
         if self._on_end is not None:
             self._on_end(self.text, error)
 
@@ -242,19 +267,24 @@ class Stream(Iterator[str]):
         """Get the next events; tell whether there are any."""
         if self._pending:
             return True
-        try:
-            events = self._talk.step()
-        except BaseException as exc:
-            # Ctrl-C is no Exception: it stops an answer, as closing does.
-            failed = isinstance(exc, Exception) and not self._talk.call.aborted
-            self._tell_end(exc if failed else None)
-            raise
-        if self._talk.over:
-            self._tell_end(None)
+        events = self._tracked(self.talk.step)
         if events is None:
             return False
         self._pending.extend(events)
         return True
+
+    def _tracked(self, step: Callable[[], list[Event] | None]) -> list[Event] | None:
+        """Run a step, and tell of the end if it was the last."""
+        try:
+            events = step()
+        except BaseException as exc:
+            # Ctrl-C is no Exception: it stops an answer, as closing does.
+            failed = isinstance(exc, Exception) and not self.talk.call.aborted
+            self._tell_end(exc if failed else None)
+            raise
+        if self.talk.over:
+            self._tell_end(None)
+        return events
 
     def to_chunk(self, event: Event) -> str:
         """

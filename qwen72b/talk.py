@@ -6,6 +6,11 @@ order; each of its steps is one network read and yields the events that it
 brought. Whoever wants the next event runs one step. Closing from outside ends
 the call, which wakes the step that is blocked; the generator's own ``finally``
 then hangs up, in the thread that was reading.
+
+An event loop must not be blocked, so whoever reads on one runs such steps as
+only take what has come, as long as ``source`` is set, and leaves the others to
+a thread. Who takes a step, or waits for the source, has the turn; nobody else
+frees anything meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +18,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Generator
-from contextlib import suppress
 from time import monotonic
 from uuid import uuid4
 
@@ -41,8 +45,13 @@ log = logging.getLogger("qwen72b")
 # connection be used again. Gradio ends it at once.
 _DRAIN = 0.25
 
-# Bytes of events to gather in one step, where more have come already.
-_BATCH_BYTES = 65536
+# Seconds between two looks at whether the call was ended, while another reader
+# has the turn.
+_LOOK = 0.25
+
+# Bytes of an unfinished event from which on its end is awaited in a thread: on
+# an event loop, taking it apart would be felt (1 MB takes some 10 ms).
+_LARGE_EVENT = 65536
 
 
 def new_session_hash() -> str:
@@ -76,6 +85,11 @@ class Talk:
         # Read to its end, or failed.
         self.over = False
         self.begun: float | None = None
+        # What the next step takes its bytes from, if that is all it does.
+        self.source: Body | None = None
+        # Whether the present step may wait.
+        self._waits = True
+        self._handed_out = False
         self._routes = routes
         self._prompt = prompt
         self._fallback = fallback
@@ -114,18 +128,93 @@ class Talk:
         Raises:
             Qwen72BError: If the answer fails, is cut or was closed.
         """
+        if self._turn.locked():
+            self._await_turn()
         with self._turn:
-            try:
-                events = next(self._steps, None)
-            except BaseException as exc:
-                self.over = True
-                if isinstance(exc, Qwen72BError) and not exc.partial:
-                    exc.partial = self.text
-                raise
+            self._waits = True
+            self._listen()
+            events = self._step()
         if self.call.aborted:
             self._release()
+        return events
+
+    def begin_turn(self) -> bool:
+        """
+        Take the turn for steps that only take what has come.
+
+        Returns:
+            Whether it was to be had; if not, another reader has it or the next
+            step may wait, and ``step`` is the way to go on.
+        """
+        if self.source is None or not self._turn.acquire(blocking=False):
+            return False
+        if self.source is None:
+            self._turn.release()
+            return False
+        self._waits = False
+        self._listen()
+        return True
+
+    def awaited(self) -> tuple[int, float | None] | None:
+        """
+        Tell what to wait for before ``take``, in a turn.
+
+        Returns:
+            The file descriptor that has to be readable, and for how many seconds
+            to wait for it at most; ``None`` if there is nothing to wait for.
+        """
+        source = self.source
+        if source is None or not source.starved:
+            return None
+        try:
+            return source.fileno(), self.call.limit()
+        except OSError:
+            # Ended or late, as taking will tell.
+            return None
+
+    def take(self) -> list[Event] | None:
+        """
+        Take what has come, in a turn.
+
+        Returns:
+            The events in it, perhaps none; ``None`` at the end.
+
+        Raises:
+            Qwen72BError: If the answer fails, is cut or was closed.
+        """
+        return self._step()
+
+    def end_turn(self) -> None:
+        """Give the turn back."""
+        self._turn.release()
+        if self.call.aborted:
+            self._release()
+
+    def _await_turn(self) -> None:
+        # Another reader that waits on an event loop which was left never gives
+        # the turn back; then only the end of the call lets this one go.
+        while not self._turn.acquire(timeout=_LOOK):
+            if self.call.aborted:
+                raise self.closed_error()
+        self._turn.release()
+
+    def _listen(self) -> None:
+        # A slow consumer is not the Space's silence.
+        if self._handed_out:
+            self._handed_out = False
+            self.call.clock.listen()
+
+    def _step(self) -> list[Event] | None:
+        try:
+            events = next(self._steps, None)
+        except BaseException as exc:
+            self.over = True
+            if isinstance(exc, Qwen72BError) and not exc.partial:
+                exc.partial = self.text
+            raise
         if events is None and not self.over:
             raise self.closed_error()
+        self._handed_out = bool(events)
         return events
 
     def close(self, by: str) -> None:
@@ -153,6 +242,7 @@ class Talk:
         self._closed_by = "a fork"
         self._turn = threading.Lock()
         self._steps = _nothing()
+        self.source = None
 
     def _release(self) -> None:
         """Free what an ended call holds, unless a reader is at work, who then does it."""
@@ -186,6 +276,7 @@ class Talk:
             job = self._job
             if job is None or job.has_text:
                 raise error
+            yield from self._leave_loop()
             if isinstance(error, QueueFull):
                 # The queue's word on the stream.
                 self._pause(attempts, error)
@@ -233,17 +324,19 @@ class Talk:
         warned = False
         try:
             while not job.done:
-                data = body.read()
+                data = self._read(body)
+                if data is None:
+                    yield []
+                    continue
                 if not data:
                     job.receive_eof()
                 block = shield.feed(data)
-                # A failure in here is met again by the next read: what came
-                # before it is to be handed out first.
-                with suppress(Qwen72BError, *IO_ERRORS):
-                    while len(block) < _BATCH_BYTES and body.has_event():
-                        block += shield.feed(body.read())
+                if body.socket is not None:
+                    self.source = body if shield.held < _LARGE_EVENT else None
                 if not block:
                     self.call.limit()
+                    if not self._waits:
+                        yield []
                     continue
                 events: list[Event] = []
                 try:
@@ -258,15 +351,16 @@ class Talk:
                     warned = True
                     log.warning("Skipped what is no JSON object among the Space's messages.")
                 if job.upload is not None:
+                    yield from self._leave_loop()
                     self._routes.upload(self.call, endpoint, job)
+                # Only now: the upload has stopped this clock.
+                clock.listen()
                 if events:
                     yield events
-                # Only now: neither a slow consumer nor the upload, which stops
-                # this clock, is the Space's silence.
-                clock.listen()
             clock.rest()
-            self._drain(body)
+            yield from self._drain(body)
         finally:
+            self.source = None
             body.close()
 
     def _open(self, attempts: Attempts) -> tuple[Endpoint, Job, Body]:
@@ -298,15 +392,25 @@ class Talk:
                 # Refused before any byte: the job still waits to be heard.
                 self._pause(attempts, error, repeatable=True)
 
-    def _drain(self, body: Body) -> None:
+    def _drain(self, body: Body) -> Generator[list[Event], None, None]:
         """Read to the end of the body, if it comes soon, so that the connection can be kept."""
         self.call.clock.start("drain", _DRAIN)
         try:
-            while body.read():
-                pass
+            while (data := self._read(body)) != b"":
+                if data is None:
+                    yield []
         except IO_ERRORS:
             # The answer is complete; only the connection is lost.
             pass
+
+    def _read(self, body: Body) -> bytes | None:
+        return body.read() if self._waits else body.read_now()
+
+    def _leave_loop(self) -> Generator[list[Event], None, None]:
+        """Go on in a step that may wait."""
+        self.source = None
+        if not self._waits:
+            yield []
 
 
 def _nothing() -> Generator[list[Event], None, None]:

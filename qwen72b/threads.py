@@ -1,5 +1,5 @@
 """
-Which threads wait for an async client, and how are they let go?
+Which threads do for an async client what may wait, and how are they let go?
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Threads:
     """
     The threads that wait for an async client.
 
-    anyio's own limit of 40 threads for everything would make the 41st stream
-    wait for a whole answer, and a file elsewhere in the program with it.
+    anyio's own limit of 40 threads for everything would make a file elsewhere
+    in the program wait for 40 joins, and these for a Space that is slow.
 
     Args:
         most: How many may wait at once; ``None`` for any number.

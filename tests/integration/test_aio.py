@@ -29,6 +29,7 @@ from qwen72b import (
     Started,
     Stream,
     StreamInterrupted,
+    Timeout,
 )
 from qwen72b.testing import Burst, Fail, FakeSpace, Gate, Proceed, Repeat, Stall
 
@@ -51,7 +52,7 @@ async def _no_longer_read(space: FakeSpace, count: int = 1) -> None:
 # What only one side has: the blocking side's is for its async twin, and the
 # async side's are names that async code expects, and its way to the other.
 _ONLY_BLOCKING = {"open", "new_call", "status_within"}
-_ONLY_BLOCKING_STREAM = {"read_batch", "disown", "end"}
+_ONLY_BLOCKING_STREAM = {"talk", "begin", "read_batch", "take_batch", "disown", "end"}
 _ONLY_ASYNC = {"aclose", "blocking", "wrap"}
 _ONLY_ASYNC_STREAM = {"aclose", "hang_up", "fill"}
 
@@ -225,6 +226,63 @@ class TestStreaming:
                 assert await anext(stream) == "b"
             assert await anext(stream) == "c"
 
+    async def test_two_tasks_share_a_stream(self, fake_space: FakeSpace) -> None:
+        """Two tasks that read one stream get each piece of text once, in order."""
+        gate = Gate()
+        fake_space.answer("a", gate, "b", "c", "d")
+        chunks: list[str] = []
+
+        async def read() -> None:
+            async for chunk in stream:
+                chunks.append(chunk)
+
+        async with AsyncClient(fake_space.url) as client:
+            stream = client.stream("hi")
+            assert await anext(stream) == "a"
+            async with anyio.create_task_group() as group:
+                group.start_soon(read)
+                group.start_soon(read)
+                await anyio.wait_all_tasks_blocked()
+                gate.open()
+        assert chunks == ["b", "c", "d"]
+
+    async def test_a_slow_consumer_is_not_the_spaces_silence(self, fake_space: FakeSpace) -> None:
+        """The clock of silence does not run while nobody reads."""
+        gate = Gate()
+        fake_space.answer("a", gate, "b")
+        async with AsyncClient(fake_space.url, timeout=Timeout(read=0.2)) as client:
+            stream = client.stream("hi")
+            assert await anext(stream) == "a"
+            await anyio.sleep(0.3)
+            gate.open()
+            assert await anext(stream) == "b"
+
+    async def test_large_pieces(self, fake_space: FakeSpace) -> None:
+        """Pieces of a megabyte come whole, though each needs many reads."""
+        fake_space.answer("x" * 1_000_000, "y", "z" * 1_000_000)
+        async with AsyncClient(fake_space.url) as client:
+            chunks = [chunk async for chunk in client.stream("hi")]
+        assert list(map(len, chunks)) == [1_000_000, 1, 1_000_000]
+
+    async def test_a_burst_lets_other_tasks_work(self, fake_space: FakeSpace) -> None:
+        """While one task reads a burst, the others have their turns."""
+        fake_space.answer(Burst(["word "] * 20_000, per_write=1000))
+        turns = []
+
+        async def count() -> None:
+            while True:
+                await anyio.lowlevel.checkpoint()
+                turns.append(len(stream.text))
+
+        async with AsyncClient(fake_space.url) as client, anyio.create_task_group() as group:
+            stream = client.stream("hi")
+            assert await anext(stream)
+            group.start_soon(count)
+            async for _ in stream:
+                pass
+            group.cancel_scope.cancel()
+        assert len(set(turns)) > 10
+
     async def test_two_streams_take_turns(self, fake_space: FakeSpace) -> None:
         """Streams of one client do not mix."""
         fake_space.answer(lambda job: [job.query, job.query])
@@ -393,8 +451,30 @@ class TestMany:
                 gate.open()
         assert (begun, replies) == (["a"] * 60, ["ab"] * 60)
 
-    async def test_max_threads_bounds_those_that_wait(self, fake_space: FakeSpace) -> None:
-        """With max_threads=2 a third stream begins when one of two has its answer."""
+    async def test_streams_that_wait_hold_no_thread(self, fake_space: FakeSpace) -> None:
+        """One thread is enough for any number of streams that wait for text."""
+        gate = Gate()
+        fake_space.answer("a", gate, "b")
+        streams, rests = [], []
+        async with AsyncClient(fake_space.url, max_threads=1) as client:
+            for _ in range(20):
+                streams.append(client.stream("hi"))
+                assert await anext(streams[-1]) == "a"
+
+            async def rest(stream: AsyncStream) -> None:
+                rests.append([chunk async for chunk in stream])
+
+            async with anyio.create_task_group() as group:
+                for stream in streams:
+                    group.start_soon(rest, stream)
+                await anyio.wait_all_tasks_blocked()
+                with anyio.fail_after(10):
+                    assert (await client.status()).ready
+                gate.open()
+        assert rests == [["b"]] * 20
+
+    async def test_max_threads_bounds_those_that_join(self, fake_space: FakeSpace) -> None:
+        """With max_threads=2 a third stream joins when one of two has joined."""
         gate = Gate()
         fake_space.answer("a")
         fake_space.fault("stream", gate, Proceed(), times=6)

@@ -6,18 +6,39 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import requests
 import responses
 import trustme
 from askers import ASKERS, ONCE, check_error
 
-from qwen72b import Client, ConnectFailed, InvalidOption, RequestTimeout, StreamInterrupted, Timeout
-from qwen72b.testing import Close, FakeProxy, FakeSocksProxy, FakeSpace, Reset, Respond, Send, Stall
+from qwen72b import (
+    AsyncClient,
+    AsyncStream,
+    Client,
+    ConnectFailed,
+    InvalidOption,
+    RequestTimeout,
+    StreamInterrupted,
+    Timeout,
+)
+from qwen72b.testing import (
+    Close,
+    FakeProxy,
+    FakeSocksProxy,
+    FakeSpace,
+    Gate,
+    Reset,
+    Respond,
+    Send,
+    Stall,
+)
 
 SHORT = 0.2
 
@@ -77,6 +98,34 @@ def test_proxy_argument(way: str, space: FakeSpace, proxy: Any, authority: Autho
     assert set(proxy.targets) == {host}
     if space.url.startswith("https") and isinstance(proxy, FakeProxy):
         assert {request.method for request in proxy.requests} == {"CONNECT"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("through", [None, FakeProxy])
+async def test_streams_on_a_loop_hold_no_thread(
+    through: Any, space: FakeSpace, authority: Authority
+) -> None:
+    """Over TLS and through a proxy too, one thread serves all streams that wait."""
+    gate = Gate()
+    space.answer("a", gate, "b" * 50_000, "c")
+    with through() if through else nullcontext() as proxy:
+        options = {"proxy": proxy and proxy.url, "verify": authority.ca, "max_threads": 1}
+        async with AsyncClient(space.url, **options) as client:
+            streams = [client.stream("hi") for _ in range(3)]
+            assert [await anext(stream) for stream in streams] == ["a"] * 3
+            rests: list[list[int]] = []
+
+            async def rest(stream: AsyncStream) -> None:
+                rests.append([len(chunk) async for chunk in stream])
+
+            async with anyio.create_task_group() as group:
+                for stream in streams:
+                    group.start_soon(rest, stream)
+                await anyio.wait_all_tasks_blocked()
+                with anyio.fail_after(10):
+                    assert (await client.status()).ready
+                gate.open()
+    assert rests == [[50_000, 1]] * 3
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "https_proxy", "all_proxy", "ALL_PROXY"])

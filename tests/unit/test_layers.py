@@ -21,6 +21,7 @@ SHELLS = {
     "sockets",
     "socks",
     "body",
+    "chunked",
     "framing",
     "transport",
     "failures",
