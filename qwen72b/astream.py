@@ -36,8 +36,8 @@ from anyio.lowlevel import checkpoint
 from .events import Event
 from .reply import Reply, Timings
 from .stream import Stream
-from .talk import Talk
 from .threads import Threads
+from .turns import Turns
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -184,17 +184,17 @@ class AsyncStream(AsyncIterator[str]):
         """Wait for the next events; tell whether there were any."""
         stream = self._stream
         while not self.batch:
-            if not stream.talk.begin_turn():
+            if not stream.turns.begin():
                 self.batch.extend(await self._hop(stream.read_batch))
                 break
             try:
-                await _until_readable(stream.talk)
+                await _until_readable(stream.turns)
                 events = stream.take_batch()
             except BaseException:
                 stream.close()
                 raise
             finally:
-                stream.talk.end_turn()
+                stream.turns.end()
             if events is None:
                 break
             self.batch.extend(events)
@@ -204,8 +204,8 @@ class AsyncStream(AsyncIterator[str]):
         return await self._threads.run(step, self._stream.close)
 
 
-async def _until_readable(talk: Talk) -> None:
-    awaited = talk.awaited()
+async def _until_readable(turns: Turns) -> None:
+    awaited = turns.awaited()
     if awaited is None:
         # Other tasks have their turn in the middle of a burst too.
         await checkpoint()

@@ -18,6 +18,7 @@ from .messages import Prompt
 from .reply import Reply, Timings
 from .retry import Retry
 from .talk import Talk
+from .turns import Turns
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,10 +52,11 @@ class Stream(Iterator[str]):
         on_end: Callable[[str, BaseException | None], None] | None = None,
     ) -> None:
         self._prompt = prompt
-        #: The talking with the Space.
-        self.talk = Talk(
+        self._talk = Talk(
             client.routes, prompt, timeout=timeout, retry=retry or client.retry, fallback=fallback
         )
+        #: Who is at it.
+        self.turns = Turns(self._talk)
         # Told the text once the stream is over, and the error if it failed; none
         # if it was stopped. Perhaps from two threads, if both end it.
         self._on_end = on_end
@@ -65,7 +67,7 @@ class Stream(Iterator[str]):
     @property
     def text(self) -> str:
         """The answer so far; after the end, exactly the Space's final text."""
-        return self.talk.text
+        return self._talk.text
 
     @property
     def revised(self) -> bool:
@@ -75,7 +77,7 @@ class Stream(Iterator[str]):
     @property
     def closed(self) -> bool:
         """Whether the stream is over: read to its end, failed, or closed."""
-        return self.talk.over or self.talk.call.aborted
+        return self._talk.over or self._talk.call.aborted
 
     def __iter__(self) -> Generator[str, None, None]:
         pending, delta = self._pending, self._chunks.delta
@@ -139,8 +141,8 @@ class Stream(Iterator[str]):
                     bar.take(event)
         for _ in self.events():
             pass
-        if not self.talk.complete:
-            raise self.talk.closed_error()
+        if not self._talk.complete:
+            raise self.turns.closed_error()
         return Reply(self.text, self.timings, self._chat())
 
     def display(self) -> Reply:
@@ -160,7 +162,7 @@ class Stream(Iterator[str]):
     @property
     def timings(self) -> Timings:
         """How long the answer took, or has taken so far."""
-        return self.talk.timings
+        return self._talk.timings
 
     def close(self) -> None:
         """Hang up, from any thread; a blocked reader wakes and raises. Again does nothing."""
@@ -198,11 +200,11 @@ class Stream(Iterator[str]):
         Raises:
             Qwen72BError: If it fails.
         """
-        return self.read_batch() if self.talk.begun is None else []
+        return self.read_batch() if self._talk.begun is None else []
 
     def take_batch(self) -> list[Event] | None:
         """
-        Take the events that have come, in a turn of ``talk``.
+        Take the events that have come, in a turn.
 
         Returns:
             The events, perhaps none; ``None`` at the end.
@@ -210,10 +212,10 @@ class Stream(Iterator[str]):
         Raises:
             Qwen72BError: If the answer fails, is cut or was closed.
         """
-        return self._tracked(self.talk.take)
+        return self._tracked(self.turns.take)
 
     def __enter__(self) -> Self:
-        if self.talk.begun is None:
+        if self._talk.begun is None:
             self._step()
         return self
 
@@ -231,12 +233,12 @@ class Stream(Iterator[str]):
             self.end("garbage collection")
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else "new" if self.talk.begun is None else "open"
+        state = "closed" if self.closed else "new" if self._talk.begun is None else "open"
         return f"<{type(self).__name__} {state}, {len(self.text)} characters>"
 
     def disown(self) -> None:
         """Leave the answer to the parent process, after a fork; here it is over."""
-        self.talk.disown()
+        self.turns.disown()
         self._on_end = None
 
     def end(self, by: str) -> None:
@@ -246,20 +248,20 @@ class Stream(Iterator[str]):
         Args:
             by: Who does it, for the reader's error.
         """
-        self.talk.close(by)
+        self.turns.close(by)
         self._tell_end(None)
 
     def _tell_end(self, error: BaseException | None) -> None:
         if self._told:
             return
         self._told = True
-        if self.talk.begun is not None and log.isEnabledFor(logging.DEBUG):
+        if self._talk.begun is not None and log.isEnabledFor(logging.DEBUG):
             if error is not None:
                 how = f"failed with {type(error).__name__}"
             else:
-                how = "complete" if self.talk.complete else "stopped"
+                how = "complete" if self._talk.complete else "stopped"
             size = len(self.text)
-            log.debug("%s: %s, %d characters, %s", self.talk.call, how, size, self.timings)
+            log.debug("%s: %s, %d characters, %s", self._talk.call, how, size, self.timings)
         if self._on_end is not None:
             self._on_end(self.text, error)
 
@@ -267,7 +269,7 @@ class Stream(Iterator[str]):
         """Get the next events; tell whether there are any."""
         if self._pending:
             return True
-        events = self._tracked(self.talk.step)
+        events = self._tracked(self.turns.step)
         if events is None:
             return False
         self._pending.extend(events)
@@ -279,10 +281,10 @@ class Stream(Iterator[str]):
             events = step()
         except BaseException as exc:
             # Ctrl-C is no Exception: it stops an answer, as closing does.
-            failed = isinstance(exc, Exception) and not self.talk.call.aborted
+            failed = isinstance(exc, Exception) and not self._talk.call.aborted
             self._tell_end(exc if failed else None)
             raise
-        if self.talk.over:
+        if self._talk.over:
             self._tell_end(None)
         return events
 

@@ -1,28 +1,24 @@
 """
 What is done, in order, to get an answer?
 
-Strategy: one generator, ``_run``, does all the talking with the Space, in plain
-order; each of its steps is one network read and yields the events that it
-brought. Whoever wants the next event runs one step. Closing from outside ends
-the call, which wakes the step that is blocked; the generator's own ``finally``
-then hangs up, in the thread that was reading.
+Strategy: one generator does all the talking with the Space, in plain order; each
+of its steps is one network read and yields the events that it brought. Whoever
+wants the next event runs one step (see ``turns``).
 
-An event loop must not be blocked, so whoever reads on one runs such steps as
-only take what has come, as long as ``source`` is set, and leaves the others to
-a thread. Who takes a step, or waits for the source, has the turn; nobody else
-frees anything meanwhile.
+An event loop must not be blocked. With ``waits`` off, a step takes no more than
+what has come, and ends before anything that may wait; ``source`` tells when that
+is enough to go on.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Generator
 from time import monotonic
 from uuid import uuid4
 
 from .body import Body
-from .call import Call
+from .call import Call, Hangup
 from .clocks import Clock, Timeout
 from .config import Endpoint
 from .debuglog import begun as log_begin
@@ -44,10 +40,6 @@ log = logging.getLogger("qwen72b")
 # Seconds to wait, after the answer, for the end of the body, which lets the
 # connection be used again. Gradio ends it at once.
 _DRAIN = 0.25
-
-# Seconds between two looks at whether the call was ended, while another reader
-# has the turn.
-_LOOK = 0.25
 
 # Bytes of an unfinished event from which on its end is awaited in a thread: on
 # an event loop, taking it apart would be felt (1 MB takes some 10 ms).
@@ -85,19 +77,15 @@ class Talk:
         # Read to its end, or failed.
         self.over = False
         self.begun: float | None = None
+        # Whether a step may wait.
+        self.waits = True
         # What the next step takes its bytes from, if that is all it does.
         self.source: Body | None = None
-        # Whether the present step may wait.
-        self._waits = True
-        self._handed_out = False
         self._routes = routes
         self._prompt = prompt
         self._fallback = fallback
         self._job: Job | None = None
         self._session_hash = new_session_hash()
-        self._turn = threading.Lock()
-        self._steps = self._run()
-        self._closed_by = ""
         self._marks: dict[str, float] = {}
 
     @property
@@ -118,142 +106,17 @@ class Talk:
         now = 0.0 if begun is None else monotonic() - begun
         return Timings(marks.get("queue"), marks.get("first_token"), marks.get("total", now))
 
-    def step(self) -> list[Event] | None:
+    def steps(self) -> Generator[list[Event], None, None]:
         """
-        Go on until one network read brings events.
+        Talk, joining anew where that is safe.
 
-        Returns:
-            The events; ``None`` at the end.
+        Yields:
+            The events of each network read; none if the step was not to wait.
 
         Raises:
-            Qwen72BError: If the answer fails, is cut or was closed.
+            Qwen72BError: If the answer fails or is cut.
+            Hangup: If the call was ended.
         """
-        if self._turn.locked():
-            self._await_turn()
-        with self._turn:
-            self._waits = True
-            self._listen()
-            events = self._step()
-        if self.call.aborted:
-            self._release()
-        return events
-
-    def begin_turn(self) -> bool:
-        """
-        Take the turn for steps that only take what has come.
-
-        Returns:
-            Whether it was to be had; if not, another reader has it or the next
-            step may wait, and ``step`` is the way to go on.
-        """
-        if self.source is None or not self._turn.acquire(blocking=False):
-            return False
-        if self.source is None:
-            self._turn.release()
-            return False
-        self._waits = False
-        self._listen()
-        return True
-
-    def awaited(self) -> tuple[int, float | None] | None:
-        """
-        Tell what to wait for before ``take``, in a turn.
-
-        Returns:
-            The file descriptor that has to be readable, and for how many seconds
-            to wait for it at most; ``None`` if there is nothing to wait for.
-        """
-        source = self.source
-        if source is None or not source.starved:
-            return None
-        try:
-            return source.fileno(), self.call.limit()
-        except OSError:
-            # Ended or late, as taking will tell.
-            return None
-
-    def take(self) -> list[Event] | None:
-        """
-        Take what has come, in a turn.
-
-        Returns:
-            The events in it, perhaps none; ``None`` at the end.
-
-        Raises:
-            Qwen72BError: If the answer fails, is cut or was closed.
-        """
-        return self._step()
-
-    def end_turn(self) -> None:
-        """Give the turn back."""
-        self._turn.release()
-        if self.call.aborted:
-            self._release()
-
-    def _await_turn(self) -> None:
-        # Another reader that waits on an event loop which was left never gives
-        # the turn back; then only the end of the call lets this one go.
-        while not self._turn.acquire(timeout=_LOOK):
-            if self.call.aborted:
-                raise self.closed_error()
-        self._turn.release()
-
-    def _listen(self) -> None:
-        # A slow consumer is not the Space's silence.
-        if self._handed_out:
-            self._handed_out = False
-            self.call.clock.listen()
-
-    def _step(self) -> list[Event] | None:
-        try:
-            events = next(self._steps, None)
-        except BaseException as exc:
-            self.over = True
-            if isinstance(exc, Qwen72BError) and not exc.partial:
-                exc.partial = self.text
-            raise
-        if events is None and not self.over:
-            raise self.closed_error()
-        self._handed_out = bool(events)
-        return events
-
-    def close(self, by: str) -> None:
-        """
-        Hang up, from any thread; whoever is in ``step`` wakes and gets an error.
-
-        Args:
-            by: Who does it, for the error's words.
-        """
-        if not self.over and not self._closed_by:
-            self._closed_by = by
-        self.call.abort()
-        self._release()
-
-    def closed_error(self) -> StreamInterrupted:
-        """Make the error for who reads on after ``close``."""
-        return StreamInterrupted(
-            f"the stream was ended by {self._closed_by or 'close()'} before the answer was complete.",
-            partial=self.text,
-        )
-
-    def disown(self) -> None:
-        """Leave the answer to the parent process, after a fork; here it is over."""
-        self.call.disown()
-        self._closed_by = "a fork"
-        self._turn = threading.Lock()
-        self._steps = _nothing()
-        self.source = None
-
-    def _release(self) -> None:
-        """Free what an ended call holds, unless a reader is at work, who then does it."""
-        if self._turn.acquire(blocking=False):
-            try:
-                self._steps.close()
-            finally:
-                self._turn.release()
-
-    def _run(self) -> Generator[list[Event], None, None]:
-        """Yield the events of each network read, joining anew where that is safe."""
         begun = self.begun = monotonic()
         log_begin(self.call, self._routes.base_url)
         self.call.clock.start("total")
@@ -272,7 +135,7 @@ class Talk:
                 error = translate(exc, self.call, "waiting for the answer", self._routes.base_url)
                 error.__cause__ = exc
             if self.call.aborted:
-                raise self.closed_error() from error
+                raise Hangup("the call was ended") from error
             job = self._job
             if job is None or job.has_text:
                 raise error
@@ -295,7 +158,7 @@ class Talk:
             raise
         except OSError as exc:
             if self.call.aborted:
-                raise self.closed_error() from error
+                raise Hangup("the call was ended") from error
             raise (self.call.clock.expired() or error) from exc
 
     def _mark(self, events: list[Event], now: float) -> None:
@@ -335,7 +198,7 @@ class Talk:
                     self.source = body if shield.held < _LARGE_EVENT else None
                 if not block:
                     self.call.limit()
-                    if not self._waits:
+                    if not self.waits:
                         yield []
                     continue
                 events: list[Event] = []
@@ -404,14 +267,10 @@ class Talk:
             pass
 
     def _read(self, body: Body) -> bytes | None:
-        return body.read() if self._waits else body.read_now()
+        return body.read() if self.waits else body.read_now()
 
     def _leave_loop(self) -> Generator[list[Event], None, None]:
         """Go on in a step that may wait."""
         self.source = None
-        if not self._waits:
+        if not self.waits:
             yield []
-
-
-def _nothing() -> Generator[list[Event], None, None]:
-    yield from ()

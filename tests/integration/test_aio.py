@@ -52,7 +52,7 @@ async def _no_longer_read(space: FakeSpace, count: int = 1) -> None:
 # What only one side has: the blocking side's is for its async twin, and the
 # async side's are names that async code expects, and its way to the other.
 _ONLY_BLOCKING = {"open", "new_call", "status_within"}
-_ONLY_BLOCKING_STREAM = {"talk", "begin", "read_batch", "take_batch", "disown", "end"}
+_ONLY_BLOCKING_STREAM = {"turns", "begin", "read_batch", "take_batch", "disown", "end"}
 _ONLY_ASYNC = {"aclose", "blocking", "wrap"}
 _ONLY_ASYNC_STREAM = {"aclose", "hang_up", "fill"}
 

@@ -31,6 +31,7 @@ SHELLS = {
     "settings",
     "stream",
     "talk",
+    "turns",
     "client",
     "threads",
     "astream",
