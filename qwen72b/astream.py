@@ -30,7 +30,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from anyio import move_on_after, wait_readable
+from anyio import Lock, move_on_after, wait_readable
 from anyio.lowlevel import checkpoint
 
 from .events import Event
@@ -69,6 +69,7 @@ class AsyncStream(AsyncIterator[str]):
         self._threads = threads
         self.to_chunk = stream.to_chunk
         self.batch: deque[Event] = deque()
+        self._reading = Lock(fast_acquire=True)
 
     @property
     def text(self) -> str:
@@ -182,21 +183,33 @@ class AsyncStream(AsyncIterator[str]):
 
     async def fill(self) -> bool:
         """Wait for the next events; tell whether there were any."""
-        stream = self._stream
+        try:
+            # Two tasks that read one stream get its events in their order.
+            async with self._reading:
+                return bool(self.batch) or await self._read()
+        except BaseException:
+            self._stream.close()
+            raise
+
+    async def _read(self) -> bool:
+        stream, turns = self._stream, self._stream.turns
+        rested = False
         while not self.batch:
-            if not stream.turns.begin():
+            if not turns.begin():
                 self.batch.extend(await self._hop(stream.read_batch))
                 break
             try:
-                await _until_readable(stream.turns)
                 events = stream.take_batch()
-            except BaseException:
-                stream.close()
-                raise
+                if events == []:
+                    await _until_readable(turns)
+                elif not rested:
+                    # Other tasks have their turn in the middle of a burst too.
+                    await checkpoint()
             finally:
-                stream.turns.end()
+                turns.end()
             if events is None:
                 break
+            rested = True
             self.batch.extend(events)
         return bool(self.batch)
 
@@ -207,7 +220,6 @@ class AsyncStream(AsyncIterator[str]):
 async def _until_readable(turns: Turns) -> None:
     awaited = turns.awaited()
     if awaited is None:
-        # Other tasks have their turn in the middle of a burst too.
         await checkpoint()
         return
     source, limit = awaited

@@ -85,15 +85,20 @@ class Body:
             return None
         return self._receive(self.socket, wait=False) or (b"" if self._ended else None)
 
-    def fileno(self) -> int:
-        """Return the file descriptor of the ``socket``; -1 without one."""
-        return -1 if self.socket is None else self.socket.fileno()
+    def awaited(self) -> int | None:
+        """
+        Tell what to wait for where ``read_now`` found nothing.
 
-    @property
-    def starved(self) -> bool:
-        """Whether nothing can be taken before the ``socket`` is readable."""
+        Returns:
+            The file descriptor that has to be readable; ``None`` if there may be
+            more to take at once.
+        """
+        sock = self.socket
         over = self._ended or self._failure is not None
-        return not over and self.socket is not None and self.socket.drained
+        if sock is None or over or not sock.drained:
+            return None
+        sock.drained = False
+        return sock.fileno()
 
     def close(self) -> None:
         """Hang up, unless the body was read to its end."""

@@ -216,10 +216,11 @@ class Talk:
                 if job.upload is not None:
                     yield from self._leave_loop()
                     self._routes.upload(self.call, endpoint, job)
-                # Only now: the upload has stopped this clock.
-                clock.listen()
                 if events:
                     yield events
+                # Only now: neither a slow consumer nor the upload, which stops
+                # this clock, is the Space's silence.
+                clock.listen()
             clock.rest()
             yield from self._drain(body)
         finally:

@@ -18,10 +18,6 @@ from .talk import Talk
 
 __all__ = ["Turns"]
 
-# Seconds between two looks at whether the call was ended, while another reader
-# has the turn.
-_LOOK = 0.25
-
 
 class Turns:
     """
@@ -35,7 +31,6 @@ class Turns:
         self._talk = talk
         self._steps = talk.steps()
         self._turn = threading.Lock()
-        self._handed_out = False
         self._closed_by = ""
 
     def step(self) -> list[Event] | None:
@@ -48,11 +43,8 @@ class Turns:
         Raises:
             Qwen72BError: If the answer fails, is cut or was closed.
         """
-        if self._turn.locked():
-            self._await_turn()
         with self._turn:
             self._talk.waits = True
-            self._listen()
             events = self.take()
         self._release_if_ended()
         return events
@@ -71,22 +63,22 @@ class Turns:
             self._turn.release()
             return False
         self._talk.waits = False
-        self._listen()
         return True
 
     def awaited(self) -> tuple[int, float | None] | None:
         """
-        Tell what to wait for before ``take``, in a turn.
+        Tell what to wait for where ``take`` found nothing, in the same turn.
 
         Returns:
             The file descriptor that has to be readable, and for how many seconds
             to wait for it at most; ``None`` if there is nothing to wait for.
         """
         source = self._talk.source
-        if source is None or not source.starved:
+        readable = None if source is None else source.awaited()
+        if readable is None:
             return None
         try:
-            return source.fileno(), self._talk.call.limit()
+            return readable, self._talk.call.limit()
         except OSError:
             # Ended or late, as taking will tell.
             return None
@@ -114,7 +106,6 @@ class Turns:
             raise
         if events is None and not talk.over:
             raise self.closed_error()
-        self._handed_out = bool(events)
         return events
 
     def end(self) -> None:
@@ -148,20 +139,6 @@ class Turns:
         self._closed_by = "a fork"
         self._turn = threading.Lock()
         self._steps = _nothing()
-
-    def _listen(self) -> None:
-        # A slow consumer is not the Space's silence.
-        if self._handed_out:
-            self._handed_out = False
-            self._talk.call.clock.listen()
-
-    def _await_turn(self) -> None:
-        # Another reader that waits on an event loop which was left never gives
-        # the turn back; then only the end of the call lets this one go.
-        while not self._turn.acquire(timeout=_LOOK):
-            if self._talk.call.aborted:
-                raise self.closed_error()
-        self._turn.release()
 
     def _release_if_ended(self) -> None:
         """Free what an ended call holds, unless a reader is at work, who then does it."""

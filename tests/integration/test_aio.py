@@ -31,7 +31,7 @@ from qwen72b import (
     StreamInterrupted,
     Timeout,
 )
-from qwen72b.testing import Burst, Fail, FakeSpace, Gate, Proceed, Repeat, Stall
+from qwen72b.testing import Burst, Complete, Fail, FakeSpace, Gate, Proceed, Repeat, Stall
 
 both_loops = pytest.mark.anyio
 
@@ -196,6 +196,13 @@ class TestStreaming:
                 [chunk async for chunk in stream]
         assert caught.value.phase == "total"
         assert caught.value.partial == "Hel"
+
+    async def test_an_answer_ends_though_its_body_does_not(self, fake_space: FakeSpace) -> None:
+        """After the Space's word that the answer is complete, nothing is waited for long."""
+        fake_space.answer("Hello", Complete(), Stall())
+        async with AsyncClient(fake_space.url) as client:
+            with anyio.fail_after(10):
+                assert [chunk async for chunk in client.stream("hi")] == ["Hello"]
 
     async def test_each_step_may_be_a_task_of_its_own(self, fake_space: FakeSpace) -> None:
         """No step needs the task, nor the cancel scope, of another."""
