@@ -262,7 +262,7 @@ class AsyncClient:
         return await self._threads.run(lambda: self._client.status_within(call), call.abort)
 
     async def close(self) -> None:
-        """End the client's open streams, whose readers get an error, and close its connections."""
+        """End what the client is at, whose callers get an error, and close its connections."""
         self._client.close()
 
     async def aclose(self) -> None:

@@ -142,16 +142,20 @@ class Client:
         # A signal handler may close the client in the very thread that holds it.
         self._lock = threading.RLock()
         self._streams: WeakSet[Stream] = WeakSet()
+        # Those that are no streams.
+        self._calls: WeakSet[Call] = WeakSet()
         self._closed = False
         _clients.add(self)
 
     def _renew(self) -> None:
         """Start afresh in a forked child: connections and streams are the parent's."""
-        streams, closed = list(self._streams), self._closed
+        streams, calls, closed = list(self._streams), list(self._calls), self._closed
         self._begin(self._session)
         self._closed = closed
         for stream in streams:
             stream.disown()
+        for call in calls:
+            call.disown()
 
     @property
     def base_url(self) -> str:
@@ -333,8 +337,10 @@ class Client:
         Raises:
             InvalidRequest: If the client was closed.
         """
-        self._check_open()
         call = Call(Clock(to_timeout(timeout, self.timeout)))
+        with self._lock:
+            self._check_open()
+            self._calls.add(call)
         call.clock.start("total")
         return call
 
@@ -378,15 +384,17 @@ class Client:
 
     def close(self) -> None:
         """
-        End the client's open streams, whose readers get an error, and close its connections.
+        End what the client is at, whose callers get an error, and close its connections.
 
         A session that the caller brought stays open.
         """
         with self._lock:
             self._closed = True
-            streams = list(self._streams)
+            streams, calls = list(self._streams), list(self._calls)
         for stream in streams:
             stream.end("Client.close()")
+        for call in calls:
+            call.abort()
         self.routes.close()
 
     def __enter__(self) -> Self:

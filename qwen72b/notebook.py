@@ -69,6 +69,7 @@ def show(stream: Iterable[str] | AsyncIterable[str]) -> Reply | Awaitable[Reply]
         raise
     finally:
         drawing.finish()
+    # What can be revised is a stream, and has a result.
     return _Shown.of(stream.result() if drawing.revisable else drawing.text)  # type: ignore[attr-defined]
 
 
@@ -84,6 +85,7 @@ async def _show_async(stream: AsyncIterable[str]) -> Reply:
         raise
     finally:
         drawing.finish()
+    # What can be revised is a stream, and has a result.
     return _Shown.of(await stream.result() if drawing.revisable else drawing.text)  # type: ignore[attr-defined]
 
 

@@ -58,7 +58,7 @@ def build(backend: Backend) -> gr.Blocks:
         except Qwen72BError as exc:
             raise gr.Error(str(exc), print_exception=False) from exc
         finally:
-            pieces.close()  # type: ignore[attr-defined]
+            pieces.close()  # type: ignore[attr-defined]  # a generator
 
     with _building:
         # Ids count through the whole process; a second Space in it must get

@@ -320,6 +320,27 @@ async def test_cancelled_call(ask: str) -> None:
             await anyio.to_thread.run_sync(space.wait_until_idle)
 
 
+def test_closing_the_client_ends_its_status() -> None:
+    """A status() that waits in another thread gets an error when the client is closed."""
+    with FakeSpace() as space:
+        space.fault("config", Stall())
+        client = Client(space.url)
+        errors: list[Qwen72BError] = []
+
+        def ask() -> None:
+            with pytest.raises(StreamInterrupted) as caught:
+                client.status()
+            errors.append(caught.value)
+
+        asker = threading.Thread(target=ask)
+        asker.start()
+        space.wait_for_request("config")
+        client.close()
+        asker.join(PROMPT)
+        assert not asker.is_alive() and errors
+        space.wait_until_idle()
+
+
 async def read_all(client: AsyncClient) -> None:
     async for _ in client.stream("Hi"):
         pass
