@@ -23,7 +23,7 @@ from .sockets import BoundedSocket
 
 __all__ = ["Body"]
 
-_READ_BYTES = 16384
+_READ_BYTES = 32768
 
 
 class Body:

@@ -62,6 +62,8 @@ class Stream(Iterator[str]):
         self._on_end = on_end
         self._told = False
         self._chunks = Chunks()
+        #: ``to_chunk`` for the text of a ``Delta``, the path of every piece.
+        self.hand_out = self._chunks.delta
         self._pending: deque[Event] = deque()
 
     @property
@@ -80,12 +82,12 @@ class Stream(Iterator[str]):
         return self._talk.over or self._talk.call.aborted
 
     def __iter__(self) -> Generator[str, None, None]:
-        pending, delta = self._pending, self._chunks.delta
+        pending, hand_out = self._pending, self.hand_out
         try:
             while pending or self._step():
                 event = pending.popleft()
                 # to_chunk, unrolled: this is the path of every piece of text.
-                chunk = delta(event.text) if type(event) is Delta else self.to_chunk(event)
+                chunk = hand_out(event.text) if type(event) is Delta else self.to_chunk(event)
                 if chunk:
                     yield chunk
         finally:
@@ -299,7 +301,7 @@ class Stream(Iterator[str]):
             Text; empty for events that bring none.
         """
         if type(event) is Delta:
-            return self._chunks.delta(event.text)
+            return self.hand_out(event.text)
         if type(event) is Revised:
             before = self._chunks.restarted
             chunk = self._chunks.revision(event.text, event.offset)
