@@ -17,7 +17,7 @@ from urllib3.contrib.socks import (
 )
 
 from .call import Call
-from .sockets import CallConnection, TLSCallConnection
+from .connections import CallConnection, TLSCallConnection
 
 __all__ = ["pools"]
 

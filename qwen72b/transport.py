@@ -23,10 +23,10 @@ from requests.utils import get_netrc_auth
 from . import __version__
 from .body import Body
 from .call import Call
+from .connections import Adapter
 from .debuglog import received, shown
 from .errors import InvalidServerMessage, Qwen72BError
 from .failures import IO_ERRORS, translate
-from .sockets import Adapter
 
 __all__ = ["Secret", "Transport", "origin_of"]
 

@@ -19,6 +19,7 @@ SHELLS = {
     "clocks",
     "retry",
     "sockets",
+    "connections",
     "socks",
     "body",
     "chunked",
