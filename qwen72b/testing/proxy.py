@@ -67,8 +67,8 @@ class _Proxy:
         raise NotImplementedError
 
     @staticmethod
-    def _join(connection: Connection, upstream: socket.socket) -> None:
-        """Pass bytes to and fro until one side ends."""
+    def _join(connection: Connection, upstream: socket.socket, header: bytes = b"") -> None:
+        """Pass bytes to and fro until one side ends; a header goes behind the status line."""
         near, far = connection.fileno(), upstream.fileno()
         poll = select.poll()
         poll.register(near, select.POLLIN)
@@ -82,6 +82,8 @@ class _Proxy:
                     data = upstream.recv(65536)
                     if not data:
                         return
+                    if header and b"\r\n" in data:
+                        data, header = data.replace(b"\r\n", b"\r\n" + header, 1), b""
                     connection.send(data)
 
 
@@ -131,9 +133,11 @@ class FakeProxy(_Proxy):
             upstream.settimeout(None)
             if request.method == "CONNECT":
                 connection.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                self._join(connection, upstream)
             else:
                 upstream.sendall(_pass_on(request))
-            self._join(connection, upstream)
+                # Said, lest the client begin another request as it ends.
+                self._join(connection, upstream, b"Connection: close\r\n")
 
 
 class FakeSocksProxy(_Proxy):
