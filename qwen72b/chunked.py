@@ -86,7 +86,7 @@ class Chunked:
         while end := data.find(b"\n", at) + 1:
             if data[at:end].strip() == b"":
                 self.ended = True
-                self.overrun = self.overrun or end < len(data)
+                self.overrun = end < len(data)
                 return
             at = end
         if len(data) > _MAX_HEAD:

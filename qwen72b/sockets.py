@@ -101,14 +101,16 @@ class BoundedSocket(socket.socket):
         """Do a step that may wait, for as long as the call may."""
         while True:
             limit = self.limit()
-            if threading.get_ident() == threading.main_thread().ident:
-                limit = min(limit or _GLANCE, _GLANCE)
-            self.bound(limit)
+            on_main = threading.get_ident() == threading.main_thread().ident
+            self.bound(min(limit or _GLANCE, _GLANCE) if on_main else limit)
             try:
                 return step(*args, **kwargs)
             except (TimeoutError, BlockingIOError):
                 # The socket's timeout; whether it is the call's, the limit tells.
                 continue
+            finally:
+                # A TLS handshake, behind a proxy's answer, takes the timeout over.
+                self.settimeout(limit)
 
     def bound(self, seconds: float | None) -> None:
         """Set the longest wait."""

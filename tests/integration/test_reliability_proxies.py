@@ -34,6 +34,7 @@ from qwen72b.testing import (
     FakeSocksProxy,
     FakeSpace,
     Gate,
+    Pause,
     Reset,
     Respond,
     Send,
@@ -192,6 +193,14 @@ def test_silent_space_behind_a_proxy(space: FakeSpace, proxy: Any, authority: Au
         space.url, proxy=proxy.url, verify=authority.ca, timeout=Timeout(total=SHORT * 4)
     )
     check_error(answer.error, RequestTimeout, "Hel")
+
+
+def test_slow_tls_behind_a_proxy(proxy: Any, authority: Authority) -> None:
+    """A TLS handshake has as much time behind a proxy as without one."""
+    with FakeSpace(tls=authority.server) as space:
+        space.fault("connect", Pause(0.3))
+        answer = ASKERS["sync"](space.url, proxy=proxy.url, verify=authority.ca, retry=ONCE)
+        assert answer.error is None and answer.text
 
 
 def test_silent_socks_proxy() -> None:
