@@ -1,0 +1,1 @@
+"""What is said to a Space, without I/O."""
