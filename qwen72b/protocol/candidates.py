@@ -9,7 +9,8 @@ all that it writes; only a step that it reaches can answer it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from .labels import BoxKind, ButtonKind, box_kind, button_kind, says_answer
@@ -73,7 +74,7 @@ class Candidate:
         )
 
 
-def flows(path: tuple[Function, ...], sources: Set[int]) -> bool:
+def flows(path: tuple[Function, ...], sources: AbstractSet[int]) -> bool:
     """
     Tell whether something in given components reaches the last function of a path.
 
@@ -93,7 +94,9 @@ def flows(path: tuple[Function, ...], sources: Set[int]) -> bool:
     return bool(path) and carried
 
 
-def list_candidates(page: Page, *, taken: Set[str], named: str | None) -> list[Candidate]:
+def list_candidates(
+    page: Page, *, taken: AbstractSet[str], named: str | None, hidden: bool = False
+) -> list[Candidate]:
     """
     List the events of a page that may ask a question.
 
@@ -102,6 +105,7 @@ def list_candidates(page: Page, *, taken: Set[str], named: str | None) -> list[C
         taken: Labels, folded, of inputs for which the caller has values.
         named: The ``endpoint`` that the caller wants. It may be one that
             nobody sees, or whose box has another name than a question's.
+        hidden: Whether a box that nobody sees may take the question.
 
     Returns:
         The candidates in the page's order.
@@ -116,7 +120,7 @@ def list_candidates(page: Page, *, taken: Set[str], named: str | None) -> list[C
         paths = walk_chain(page, root)
         if paths is None:
             continue
-        candidate = _candidate(page, triggers, paths, taken, named)
+        candidate = _candidate(page, triggers, paths, taken, named, hidden)
         if candidate is not None and (named is None or candidate.is_called(named)):
             found.append(candidate)
     return found
@@ -164,8 +168,9 @@ def _candidate(
     page: Page,
     triggers: list[tuple[Component, bool]],
     paths: list[tuple[Function, ...]],
-    taken: Set[str],
+    taken: AbstractSet[str],
     named: str | None,
+    hidden: bool,
 ) -> Candidate | None:
     """Find the answering step of a chain, and its question."""
     everything = {number for path in paths for number in path[-1].inputs}
@@ -174,14 +179,12 @@ def _candidate(
         for component in map(page.component, sorted(everything))
         if component.is_text_box and taken.isdisjoint(component.names)
     ]
-    asked = _questions(boxes, triggers, named)
+    asked = _questions(boxes, triggers, named, hidden or named is not None)
     # The submit of a box that is none of the question's does something else.
     triggers = [pair for pair in triggers if not pair[1] or pair[0] in asked]
     if not triggers:
         return None
-    chat = any(
-        _chats(page, path[-1]) and flows(path, {box.id}) for path in paths for box in asked
-    )
+    chat = any(_chats(page, path[-1]) and flows(path, {box.id}) for path in paths for box in asked)
     writers = [
         path
         for path in paths
@@ -216,13 +219,16 @@ def _texts(page: Page, function: Function, asked: list[Component]) -> list[int]:
     """Find the components of the plainest kind that a function writes a text to and does not read."""
     others = {box.id for box in asked} | set(function.inputs)
     outputs = [
-        component for component in map(page.component, function.outputs) if component.id not in others
+        component
+        for component in map(page.component, function.outputs)
+        if component.id not in others
     ]
     for kind in TEXT_OUTPUTS:
         found = [
             component.id
             for component in outputs
-            if component.kind == kind and box_kind(component) not in (BoxKind.SECRET, BoxKind.SYSTEM)
+            if component.kind == kind
+            and box_kind(component) not in (BoxKind.SECRET, BoxKind.SYSTEM)
         ]
         named = [number for number in found if says_answer(page.component(number))]
         if found:
@@ -234,6 +240,7 @@ def _questions(
     boxes: list[Component],
     triggers: list[tuple[Component, bool]],
     named: str | None,
+    hidden: bool,
 ) -> list[Component]:
     """Leave out the boxes that say that they are for something else, and those that nobody sees."""
     kinds = {box.id: box_kind(box) for box in boxes}
@@ -243,13 +250,11 @@ def _questions(
     asked = [
         box
         for box in boxes
-        if kinds[box.id] not in _FOREIGN and (named is not None or not box.is_hidden)
+        if kinds[box.id] not in _FOREIGN and (hidden or not box.is_hidden)
     ]
     submitted = {component.id for component, submit in triggers if submit}
     others = [
-        box
-        for box in asked
-        if kinds[box.id] is not BoxKind.INSTRUCTION or box.id in submitted
+        box for box in asked if kinds[box.id] is not BoxKind.INSTRUCTION or box.id in submitted
     ]
     return others or asked
 

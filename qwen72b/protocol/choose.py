@@ -49,6 +49,9 @@ def choose(page: Page, *, endpoint: str | int | None = None, inputs: Collection[
         # chat is no mere form. By name, both may be had.
         usable = [each for each in found if not each.undoes]
         usable = [each for each in usable if each.chat] or usable
+        if not found:
+            # A Space for programs alone shows nothing.
+            found = usable = list_candidates(page, taken=taken, named=None, hidden=True)
     else:
         usable = [each for each in found if str(each.path[0].id) == named] or found
     if not usable:
@@ -82,9 +85,7 @@ def _rank(page: Page, candidate: Candidate) -> tuple[bool, ...]:
     )
 
 
-def _plan(
-    page: Page, candidate: Candidate, taken: frozenset[str], found: list[Candidate]
-) -> Plan:
+def _plan(page: Page, candidate: Candidate, taken: frozenset[str], found: list[Candidate]) -> Plan:
     query = candidate.query
     assert query is not None
     history = find_history(page, candidate)

@@ -111,7 +111,9 @@ def fill(
     # States stay null: the server has their values. Chatbots that get no
     # history are empty, whatever greeting the page shows.
     steps = tuple(step for step in plan.steps if sent or step.kind is not StepKind.HISTORY)
-    return Filled(plan, steps, values, query, sent, folded, frozenset((plan.query, *plan.chats, *given)))
+    return Filled(
+        plan, steps, values, query, sent, folded, frozenset((plan.query, *plan.chats, *given))
+    )
 
 
 def _fold(plan: Plan, prompt: Prompt, fold: bool) -> tuple[str, tuple[Turn, ...], tuple[str, ...]]:

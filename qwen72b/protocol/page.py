@@ -146,7 +146,9 @@ class Page:
 
     def followers(self, number: int) -> Iterator[Function]:
         """Walk over the functions that are called right after one that went well."""
-        return (each for each in self.functions.values() if each.after == number and not each.rescue)
+        return (
+            each for each in self.functions.values() if each.after == number and not each.rescue
+        )
 
 
 def read_page(text: str) -> Page:
