@@ -10,11 +10,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .aio import AsyncClient
     from .astream import AsyncStream
-    from .client import Client, SpaceStatus
-    from .clocks import Timeout
+    from .client import Client
     from .conversation import AsyncConversation, Conversation
     from .errors import (
         AuthenticationError,
@@ -53,23 +54,24 @@ if TYPE_CHECKING:
     from .provider import Qwen_Qwen_2_72B
     from .reply import Reply, Timings
     from .retry import Retry
+    from .status import SpaceStatus
     from .stream import Stream
-
-__version__ = "0.1.0"
+    from .timeout import Timeout
 
 # Where each public name lives.
 _HOMES = {
     "aio": "AsyncClient",
     "astream": "AsyncStream",
-    "client": "Client SpaceStatus",
-    "clocks": "Timeout",
+    "client": "Client",
     "conversation": "AsyncConversation Conversation",
     "errors": "AuthenticationError ConnectFailed EndpointNotFound GenerationFailed HTTPStatusError InvalidDiff InvalidMessages InvalidOption InvalidRequest InvalidServerMessage ModelNotFound ProtocolError QueueFull QuotaExceeded Qwen72BError RateLimited RequestTimeout SpaceError SpaceUnavailable StreamInterrupted TransportError UnsupportedProtocol",
     "events": "Delta Event Finished Logged Progress Queued Revised Started",
     "provider": "Qwen_Qwen_2_72B",
     "reply": "Reply Timings",
     "retry": "Retry",
+    "status": "SpaceStatus",
     "stream": "Stream",
+    "timeout": "Timeout",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -13,14 +13,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .astream import AsyncStream
-from .client import Client, SpaceStatus
-from .clocks import TimeoutLike
+from .client import Client
 from .errors import InvalidOption
 from .messages import Messages
 from .reply import Reply
 from .retry import Retry
+from .status import SpaceStatus
 from .stream import Stream
 from .threads import Threads
+from .timeout import TimeoutLike
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Generic, TypeVar
 
-from .clocks import Clock
+from .deadlines import Deadlines
 
 __all__ = ["Call", "Hangup", "current_call", "shut_down"]
 
@@ -49,7 +49,7 @@ class Call:
         clock: Its deadlines.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Deadlines) -> None:
         self.clock = clock
         self.aborted = False
         self._number = next(_numbers)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,16 +15,18 @@ from weakref import WeakSet
 import requests
 
 from .call import Call
-from .clocks import Clock, Timeout, TimeoutLike, to_timeout
-from .config import check_model
+from .deadlines import Deadlines
 from .errors import InvalidOption, InvalidRequest, Qwen72BError, SpaceUnavailable
 from .failures import IO_ERRORS, translate
 from .messages import Messages, to_prompt
+from .model import check_model
 from .reply import Reply
 from .retry import Retry
 from .routes import Routes
 from .settings import read_settings
+from .status import SpaceStatus
 from .stream import Stream
+from .timeout import Timeout, TimeoutLike, to_timeout
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -35,34 +36,7 @@ if TYPE_CHECKING:
     from .batch import Batch, Item, Journal, Tally
     from .conversation import Conversation
 
-__all__ = ["Client", "SpaceStatus"]
-
-
-@dataclass(frozen=True, slots=True)
-class SpaceStatus:
-    """
-    How a Space is doing.
-
-    Args:
-        url: Its base URL.
-        ready: Whether it takes questions.
-        stage: The Hub's word; ``"RUNNING"`` if the Space answers, ``None`` if
-            it does not and the Hub does not say.
-        version: Gradio's version; empty if unknown.
-        protocol: The queue's dialect; empty if unknown.
-        endpoint: The chat function's public name or number; empty if unknown.
-        latency: Seconds that the Space took to answer.
-        reason: What is wrong, if it is not ready.
-    """
-
-    url: str
-    ready: bool
-    stage: str | None
-    version: str = ""
-    protocol: str = ""
-    endpoint: str = ""
-    latency: float = 0.0
-    reason: str = ""
+__all__ = ["Client"]
 
 
 class Client:
@@ -337,7 +311,7 @@ class Client:
         Raises:
             InvalidRequest: If the client was closed.
         """
-        call = Call(Clock(to_timeout(timeout, self.timeout)))
+        call = Call(Deadlines(to_timeout(timeout, self.timeout)))
         with self._lock:
             self._check_open()
             self._calls.add(call)

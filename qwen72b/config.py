@@ -13,26 +13,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from .errors import EndpointNotFound, InvalidServerMessage, ModelNotFound, UnsupportedProtocol
+from .errors import EndpointNotFound, InvalidServerMessage, UnsupportedProtocol
 from .history import ChatFormat
 from .jsontext import NotJSON, read_json
+from .model import DEFAULT_SYSTEM
 
 __all__ = [
-    "DEFAULT_SYSTEM",
     "DOCUMENTED",
-    "MODEL",
-    "MODEL_ALIASES",
     "Endpoint",
     "QueueProtocol",
-    "check_model",
     "read_config",
 ]
-
-MODEL = "qwen-qwen2-72b-instruct"
-MODEL_ALIASES = {"qwen-2-72b": MODEL}
-
-# The text that the public Space's system box shows.
-DEFAULT_SYSTEM = "You are a helpful assistant."
 
 
 class QueueProtocol(Enum):
@@ -112,24 +103,6 @@ class Endpoint:
 # Markdown header before the Row gives the input box the id 11. It serves the
 # class-level provider where ``/config`` cannot be read.
 DOCUMENTED = Endpoint(fn_index=0, trigger_id=11, api_name="model_chat")
-
-
-def check_model(model: str | None) -> None:
-    """
-    Accept the names of this Space's one model.
-
-    Args:
-        model: A name, or ``None``, ``""`` or ``"auto"`` for whatever is there.
-
-    Raises:
-        ModelNotFound: If it is the name of something else.
-    """
-    if model is None or model in ("", "auto", MODEL, *MODEL_ALIASES):
-        return
-    choices = ", ".join(repr(name) for name in (*MODEL_ALIASES, MODEL))
-    raise ModelNotFound(
-        f"this Space does not serve the model {model!r}.", hint=f"Its one model is: {choices}."
-    )
 
 
 def read_config(text: str) -> Endpoint:

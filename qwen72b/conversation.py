@@ -23,11 +23,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .clocks import TimeoutLike, to_timeout
 from .errors import InvalidMessages, InvalidRequest
 from .messages import Messages, Turn, read_messages, to_prompt
 from .reply import Reply
 from .stream import Stream
+from .timeout import TimeoutLike, to_timeout
 
 if TYPE_CHECKING:
     from typing_extensions import Self

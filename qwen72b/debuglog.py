@@ -20,8 +20,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from . import __version__
 from .call import Call
+from .version import __version__
 
 __all__ = ["begun", "received", "shown", "traced"]
 

@@ -14,12 +14,13 @@ from typing import Any, ClassVar
 from .aio import AsyncClient
 from .astream import AsyncStream
 from .client import Client
-from .clocks import Timeout, TimeoutLike, to_timeout
-from .config import DOCUMENTED, MODEL, MODEL_ALIASES, check_model
+from .config import DOCUMENTED
 from .hub import PUBLIC_SPACE, space_url
 from .messages import Messages, Prompt, format_prompt, read_messages
+from .model import MODEL, MODEL_ALIASES, check_model
 from .stream import Stream
 from .talk import new_session_hash
+from .timeout import Timeout, TimeoutLike, to_timeout
 
 __all__ = ["ChunkGenerator", "Qwen_Qwen_2_72B"]
 

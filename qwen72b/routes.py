@@ -14,6 +14,7 @@ from typing import Any
 
 import requests
 
+from .attempts import Attempts
 from .body import Body
 from .call import Call
 from .config import Endpoint, read_config
@@ -28,7 +29,7 @@ from .errors import (
 from .failures import is_page, page_error, status_error
 from .hub import explain, is_passing_stage, read_stage, stage_url
 from .protocol import Job
-from .retry import Attempts, Retry
+from .retry import Retry
 from .settings import Settings
 from .transport import Transport
 

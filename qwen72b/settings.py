@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from .clocks import Timeout
+from .auth import Secret, origin_of
 from .errors import InvalidOption
 from .hub import PUBLIC_SPACE, space_url
-from .transport import Secret, origin_of
+from .timeout import Timeout
 
 __all__ = ["Settings", "read_settings"]
 

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .chunks import Chunks
-from .clocks import Timeout
 from .config import Endpoint
 from .events import Delta, Event, Revised
 from .messages import Prompt
 from .reply import Reply, Timings
 from .retry import Retry
 from .talk import Talk
+from .timeout import Timeout
 from .turns import Turns
 
 if TYPE_CHECKING:

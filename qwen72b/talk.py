@@ -17,10 +17,11 @@ from collections.abc import Generator
 from time import monotonic
 from uuid import uuid4
 
+from .attempts import Attempts
 from .body import Body
 from .call import Call, Hangup
-from .clocks import Clock, Timeout
 from .config import Endpoint
+from .deadlines import Deadlines
 from .debuglog import begun as log_begin
 from .debuglog import traced
 from .errors import AuthenticationError, QueueFull, Qwen72BError, StreamInterrupted
@@ -30,8 +31,9 @@ from .framing import Shield, read_events
 from .messages import Prompt
 from .protocol import Job
 from .reply import Timings
-from .retry import Attempts, Retry
+from .retry import Retry
 from .routes import Routes
+from .timeout import Timeout
 
 __all__ = ["Talk", "new_session_hash"]
 
@@ -73,7 +75,7 @@ class Talk:
         fallback: Endpoint | None = None,
     ) -> None:
         self.retry = retry
-        self.call = Call(Clock(timeout))
+        self.call = Call(Deadlines(timeout))
         # Read to its end, or failed.
         self.over = False
         self.begun: float | None = None

@@ -14,21 +14,22 @@ import threading
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
 from requests.auth import AuthBase
 from requests.utils import get_netrc_auth
 
-from . import __version__
+from .adapter import Adapter
+from .auth import Secret, origin_of
 from .body import Body
 from .call import Call
-from .connections import Adapter
 from .debuglog import received, shown
 from .errors import InvalidServerMessage, Qwen72BError
 from .failures import IO_ERRORS, translate
+from .version import __version__
 
-__all__ = ["Secret", "Transport", "origin_of"]
+__all__ = ["Transport"]
 
 log = logging.getLogger("qwen72b")
 
@@ -38,38 +39,6 @@ _MAX_BODY_BYTES = 16 * 1024 * 1024
 _MAX_REDIRECTS = 5
 
 _USER_AGENT = f"qwen72b/{__version__}"
-
-
-class _Unshown(str):
-    """Text that tracebacks with local variables do not show."""
-
-    def __repr__(self) -> str:
-        return "'...'"
-
-
-class Secret(AuthBase):
-    """
-    A Hugging Face token, as a header that never shows itself.
-
-    ``X-HF-Authorization`` is what the proxy before a Space accepts, and takes
-    away before the app sees it (gradio pull request 11700).
-
-    Args:
-        token: The token.
-        origin: The origin that may see it.
-    """
-
-    def __init__(self, token: str, origin: str) -> None:
-        self._token = token
-        self._origin = origin
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if origin_of(request.url or "") == self._origin:
-            request.headers["X-HF-Authorization"] = _Unshown(f"Bearer {self._token}")
-        return request
-
-    def __repr__(self) -> str:
-        return "Secret(...)"
 
 
 # Proxies and the like, and who to log in as.
@@ -282,21 +251,3 @@ class Transport:
                 self._own.mount("http://", Adapter())
                 self._own.mount("https://", Adapter())
             return self._own
-
-
-def origin_of(url: str) -> str:
-    """
-    Tell the origin of a URL: its scheme, host, and port unless it is the usual one.
-
-    Args:
-        url: The URL.
-    """
-    parts = urlsplit(url)
-    try:
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        port = None
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.scheme}://{host}" + ("" if port == default else f":{port}")

@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from ..clocks import TimeoutLike, to_timeout
 from ..errors import InvalidOption
 from ..messages import to_prompt
+from ..timeout import TimeoutLike, to_timeout
 from .engine import Engine
 from .items import Item, read_items
 from .journal import Journal

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from queue import Empty
 from time import monotonic
 
-from ..clocks import Timeout
 from ..errors import (
     ConnectFailed,
     InvalidRequest,
@@ -29,6 +28,7 @@ from ..errors import (
 )
 from ..reply import Reply, Timings
 from ..retry import is_passing
+from ..timeout import Timeout
 from .items import Task
 from .journal import Journal
 from .pace import Pace

@@ -120,7 +120,7 @@ def _config(client: Client) -> str:
 
 
 def _answer(client: Client, total: float | None) -> str:
-    from ..clocks import Timeout
+    from ..timeout import Timeout
 
     limits = Timeout(queue=_PATIENCE, first_token=_PATIENCE, total=total)
     begun = monotonic()

@@ -11,12 +11,27 @@ import qwen72b
 
 HOME = Path(qwen72b.__file__).parent
 
-GROUND = {"errors", "events"}
-CORE = {"messages", "history", "diff", "growing", "chunks", "jsontext", "config", "protocol"}
+GROUND = {"errors", "events", "version"}
+CORE = {
+    "messages",
+    "history",
+    "diff",
+    "growing",
+    "chunks",
+    "jsontext",
+    "config",
+    "model",
+    "protocol",
+}
 SHELLS = {
     "call",
     "debuglog",
-    "clocks",
+    "adapter",
+    "attempts",
+    "auth",
+    "deadlines",
+    "status",
+    "timeout",
     "retry",
     "sockets",
     "connections",

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from qwen72b import InvalidOption, Timeout
-from qwen72b.clocks import Clock, to_timeout
+from qwen72b.deadlines import Deadlines
+from qwen72b.timeout import to_timeout
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), True, "5", [1]])
@@ -33,7 +34,7 @@ def test_what_is_no_timeout_is_refused() -> None:
 
 def test_without_limits_nothing_expires() -> None:
     """None is no limit."""
-    clock = Clock(Timeout(None, None, None, None, None))
+    clock = Deadlines(Timeout(None, None, None, None, None))
     for phase in ("connect", "queue", "first_token", "total"):
         clock.start(phase)
     clock.listen()
@@ -44,7 +45,7 @@ def test_without_limits_nothing_expires() -> None:
 
 def test_the_first_deadline_counts() -> None:
     """The clock that runs out first is named."""
-    clock = Clock(Timeout(queue=1e-9, total=1e-6))
+    clock = Deadlines(Timeout(queue=1e-9, total=1e-6))
     clock.start("queue")
     clock.start("total")
     with pytest.raises(TimeoutError):
@@ -60,7 +61,7 @@ def test_the_first_deadline_counts() -> None:
 
 def test_silence_has_a_clock_of_its_own() -> None:
     """It starts anew whenever something is expected, and can rest."""
-    clock = Clock(Timeout(read=1e-9))
+    clock = Deadlines(Timeout(read=1e-9))
     clock.listen()
     with pytest.raises(TimeoutError):
         while True:
