@@ -22,7 +22,7 @@ from .exits import WAIT_OR_LEAVE, describe, exit_status
 from .options import add_connection, add_verbosity
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from ..client.client import Client
     from .options import Commands
 
 __all__ = ["add_parser", "run"]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from qwen72b import InvalidOption, Timeout
-from qwen72b.deadlines import Deadlines
 from qwen72b.timeout import to_timeout
+from qwen72b.transport.deadlines import Deadlines
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), True, "5", [1]])
