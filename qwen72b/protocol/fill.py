@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidOption
-from ..history import encode_history
+from .chat import encode_history
 from ..messages import Prompt, Turn, format_prompt
 from .page import fold_label
 from .plan import HistoryPlace, Plan, Setting, Step, StepKind

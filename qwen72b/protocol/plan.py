@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ..config import DEFAULT_SYSTEM, QueueProtocol
-from ..history import ChatFormat
+from .config import DEFAULT_SYSTEM, QueueProtocol
+from .chat import ChatFormat
 from .page import fold_label
 
 __all__ = ["DOCUMENTED", "HistoryPlace", "Plan", "Setting", "Step", "StepKind"]
