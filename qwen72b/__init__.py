@@ -49,6 +49,7 @@ if _typing.TYPE_CHECKING:
         UnsupportedProtocol,
     )
     from .events import (
+        Attachment,
         Delta,
         Event,
         Finished,
@@ -57,6 +58,7 @@ if _typing.TYPE_CHECKING:
         Queued,
         Revised,
         Started,
+        Thought,
     )
     from .messages import Messages
     from .provider import Qwen_Qwen_2_72B
@@ -79,7 +81,7 @@ _HOMES = {
     "client.status": "SpaceStatus",
     "client.stream": "Stream",
     "errors": "AuthenticationError ConnectFailed EndpointNotFound GenerationFailed HTTPStatusError InvalidDiff InvalidMessages InvalidOption InvalidRequest InvalidServerMessage ModelNotFound ProtocolError QueueFull QuotaExceeded Qwen72BError RateLimited RequestTimeout SpaceError SpaceUnavailable StreamInterrupted TransportError UnsupportedProtocol",
-    "events": "Delta Event Finished Logged Progress Queued Revised Started",
+    "events": "Attachment Delta Event Finished Logged Progress Queued Revised Started Thought",
     "messages": "Messages",
     "provider": "Qwen_Qwen_2_72B",
     "reply": "Reply Timings",
@@ -93,6 +95,7 @@ __all__ = [
     "AsyncClient",
     "AsyncConversation",
     "AsyncStream",
+    "Attachment",
     "AuthenticationError",
     "Batch",
     "Client",
@@ -134,6 +137,7 @@ __all__ = [
     "Stream",
     "StreamInterrupted",
     "Tally",
+    "Thought",
     "Timeout",
     "TimeoutLike",
     "Timings",

@@ -248,9 +248,7 @@ def _questions(
         # The caller wants this function, and it takes one text.
         return [box for box in boxes if kinds[box.id] is not BoxKind.SECRET]
     asked = [
-        box
-        for box in boxes
-        if kinds[box.id] not in _FOREIGN and (hidden or not box.is_hidden)
+        box for box in boxes if kinds[box.id] not in _FOREIGN and (hidden or not box.is_hidden)
     ]
     submitted = {component.id for component, submit in triggers if submit}
     others = [

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidOption
-from .chat import encode_history
 from ..messages import Prompt, Turn, format_prompt
+from .chat import encode_history
 from .page import fold_label
 from .plan import HistoryPlace, Plan, Setting, Step, StepKind
 

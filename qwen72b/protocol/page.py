@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .config import QueueProtocol, _read_protocol
 from ..errors import InvalidServerMessage
 from .chat import ChatFormat
+from .config import QueueProtocol, _read_protocol
 from .jsontext import NotJSON, read_json
 
 __all__ = ["TEXT_BOXES", "Component", "Function", "Page", "fold_label", "read_page"]

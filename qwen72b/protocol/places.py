@@ -264,6 +264,7 @@ def read_settings(
                 component.kind not in _NO_SETTINGS
                 and not component.is_state
                 and component not in (*candidate.boxes, system)
+                and number not in candidate.answers
                 and number not in written
                 and all(number != setting.component for setting in settings)
             ):

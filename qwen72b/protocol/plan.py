@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from .config import DEFAULT_SYSTEM, QueueProtocol
 from .chat import ChatFormat
+from .config import QueueProtocol
+from .model import DEFAULT_SYSTEM
 from .page import fold_label
 
 __all__ = ["DOCUMENTED", "HistoryPlace", "Plan", "Setting", "Step", "StepKind"]

@@ -240,11 +240,9 @@ def _read_content(content: Any, path: list[Any]) -> tuple[str, list[Any] | None]
     texts: list[str] = []
     end: list[Any] | None = None
     for i, part in enumerate(content if isinstance(content, list) else ()):
-        if isinstance(part, list):
-            continue
-        text, inner = _read_content(part, [*path, i])
+        said, inner = ("", None) if isinstance(part, list) else _read_content(part, [*path, i])
         if inner is not None:
-            texts.append(text)
+            texts.append(said)
             end = inner
     return "".join(texts), end
 

@@ -18,12 +18,11 @@ _announcements, sys.stdout = sys.stdout, sys.stderr
 import answers  # noqa: F401  # these four register their apps
 import boxes  # noqa: F401
 import chains  # noqa: F401
+import gradio as gr
 import histories  # noqa: F401
 import uvicorn
 from fastapi import FastAPI
 from scripted import APPS
-
-import gradio as gr
 
 
 def main() -> None:
