@@ -3,8 +3,7 @@
 
 Strategy: the routes and refusals of a real Gradio server (`routes`); in front
 of them the faults that a test has ordered (`app`), behind them the scripts of
-its answers (`script`), and beside them a record of what the client did
-(`record`).
+its answers (`script`), and beside them a `record` of what the client did.
 """
 
 from __future__ import annotations

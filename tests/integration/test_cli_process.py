@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from terminals import PATIENCE, start, terminal
+from terminals import start, terminal
+from timing import PATIENCE
 
 from qwen72b.testing import Estimation, FakeSpace, Gate, Snapshot
 

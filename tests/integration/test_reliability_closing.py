@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 import requests
+from timing import PROMPT
 
 from qwen72b import (
     AsyncClient,
@@ -39,10 +40,6 @@ from qwen72b.testing import (
     Start,
     Trickle,
 )
-
-# Seconds that something prompt may take on a busy machine; far below the 45 of
-# the read clock, which would end it otherwise.
-PROMPT = 10.0
 
 LEAVERS: dict[str, Callable[[Any], object]] = {
     "close": lambda stream: stream.close(),
