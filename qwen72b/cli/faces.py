@@ -16,8 +16,8 @@ from .exits import describe, exit_status, hint_for
 from .fences import first_code_block
 
 if TYPE_CHECKING:
+    from ..client.stream import Stream
     from ..reply import Timings
-    from ..stream import Stream
     from .console import Console
 
 __all__ = [
