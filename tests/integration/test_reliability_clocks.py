@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import requests
 import trustme
 from askers import ASKERS, ONCE, check_error
+from slowness import ENDLESS_HEAD, HEARTBEATS, SLOW, full_backlog, slow_names
 from timing import AMPLE, MS, SHORT
 
 from qwen72b import (
@@ -42,35 +42,14 @@ from qwen72b.testing import (
     Snapshot,
     Stall,
     Start,
-    Throttle,
     Trickle,
-    page,
 )
 
 NO_LIMITS: dict[str, Any] = dict.fromkeys(("connect", "read", "queue", "first_token", "total"))
 
+__all__ = ["slow_names"]
+
 PHASES = ["config", "join", "stream"]
-
-HEAD = b"HTTP/1.1 200 OK\r\n"
-ENDLESS_HEAD = [Send(HEAD), Repeat(Trickle(b"X-Filler: yes\r\n", 20 * MS))]
-ENDLESS_BODY = [
-    Send(HEAD + b"Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"),
-    Repeat(Send(b" "), interval=20 * MS),
-]
-ENDLESS_CHUNKS = [
-    Send(HEAD + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"),
-    Repeat(Send(b"1\r\nx\r\n"), interval=20 * MS),
-]
-
-SLOW: list[tuple[str, Sequence[Any]]] = [
-    ("silence", [Stall()]),
-    ("status_line", [Repeat(Trickle(b"HTTP/1.1 200 OK and on and on ", 20 * MS))]),
-    ("head", ENDLESS_HEAD),
-    ("body", ENDLESS_BODY),
-    ("chunks", ENDLESS_CHUNKS),
-    ("page", [Throttle(1, 50 * MS), page("A page that never ends " * 100)]),
-    ("interim", [Repeat(Send(b"HTTP/1.1 100 Continue\r\n\r\n"), interval=20 * MS)]),
-]
 
 
 def limit(**limits: float) -> Timeout:
@@ -111,8 +90,6 @@ def test_slow_request_through_a_session(clock: str, where: str, steps: Sequence[
         answer = ASKERS["sync"](space.url, session=session, timeout=limit(**{clock: SHORT}))
         check_timeout(answer.error, clock)
 
-
-HEARTBEATS = Repeat(Heartbeat(), interval=20 * MS)
 
 SLOW_STREAMS: list[tuple[str, str, Sequence[Any], str]] = [
     ("read_silence", "read", [Stall()], ""),
@@ -304,44 +281,6 @@ def test_impossible_limit(value: Any) -> None:
         Client("http://127.0.0.1:1", timeout=value)
     with pytest.raises(InvalidOption):
         Timeout(read=value)
-
-
-class full_backlog:  # reads as a context manager
-    """A port whose queue of connections is full, so that nothing more is accepted."""
-
-    def __enter__(self) -> str:
-        self._server = socket.socket()
-        self._server.bind(("127.0.0.1", 0))
-        self._server.listen(0)
-        self._others = []
-        # More than the backlog; the last ones wait for ever.
-        for _ in range(3):
-            other = socket.socket()
-            other.setblocking(False)
-            other.connect_ex(self._server.getsockname())
-            self._others.append(other)
-        return "http://{}:{}".format(*self._server.getsockname())
-
-    def __exit__(self, *_: object) -> None:
-        for sock in [self._server, *self._others]:
-            sock.close()
-
-
-@pytest.fixture
-def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let every name lookup wait until the test is over."""
-    over = threading.Event()
-    look_up: Callable[..., Any] = socket.getaddrinfo
-
-    def wait(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if host == "space.invalid":
-            over.wait()
-            raise socket.gaierror("too late")
-        return look_up(host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", wait)
-    yield
-    over.set()
 
 
 @pytest.fixture(scope="session")
