@@ -60,7 +60,7 @@ def test_plugin_loads_nothing_of_the_fake() -> None:
         timeout=2 * PATIENCE,
         check=True,
     )
-    names = "['qwen72b', 'qwen72b.testing', 'qwen72b.testing.plugin']"
+    names = "['qwen72b', 'qwen72b.testing', 'qwen72b.testing.plugin', 'qwen72b.version']"
     assert done.stdout.strip() == f"{names} False"
 
 
