@@ -151,6 +151,7 @@ class Table:
         everywhere: What every module may import from outside.
         types: The same, for type checkers alone.
         doors: The only ways upward.
+        fronts: Folders whose ``__init__`` has something of its own.
         computed: Modules that import names which they compute, and what these
             are, in words.
     """
@@ -159,6 +160,7 @@ class Table:
     everywhere: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     doors: Collection[Door] = ()
+    fronts: Collection[str] = ()
     computed: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, module: str) -> str:
@@ -175,15 +177,23 @@ class Table:
         return [
             *self._misplaced(package),
             *(fault for one in package for fault in self._fault(one, package)),
-            *self._stale(package),
             *(f"{' and '.join(ring)} import each other" for ring in package.circles()),
             *(
                 f"{name or 'the package'}: its __init__ defines {', '.join(own)} instead of "
                 "re-exporting"
                 for name, own in package.own.items()
-                if own
+                if own and name not in self.fronts
             ),
         ]
+
+    def stale(self, package: Package) -> list[str]:
+        """
+        List what the table allows and nobody does: it would let something in unseen.
+
+        Returns:
+            A sentence each; empty if all is used.
+        """
+        return [*self._stale_names(package), *self._stale_exceptions(package)]
 
     def _misplaced(self, package: Package) -> Iterator[str]:
         for place in sorted({self.place(module) for module in package.imports}):
@@ -206,24 +216,30 @@ class Table:
             names = {self.place(one.target)}
             allowed = layer.ours | {place}
         else:
-            parts = one.target.split(".")
-            names = {".".join(parts[: count + 1]) for count in range(len(parts))}
+            names = _with_parents(one.target)
             allowed = self.everywhere | layer.others | layer.alone.get(one.module, frozenset())
         if one.typing:
             allowed |= self.types | layer.types
         if not names & allowed:
             yield f"{one}, which its layer may not"
 
-    def _stale(self, package: Package) -> Iterator[str]:
-        """List what the table allows and nobody does: it would let something in unseen."""
-        used = {(self.place(one.module), self.place(one.target)) for one in package if one.ours}
+    def _stale_names(self, package: Package) -> Iterator[str]:
         for place, layer in self.layers.items():
-            for other in sorted(layer.ours | (layer.types & self.layers.keys())):
-                if (place, other) not in used:
-                    yield f"the table lets {place or '__init__'} import {other}, and it does not"
+            used: set[str] = set()
+            for one in package:
+                if self.place(one.module) == place:
+                    used |= {self.place(one.target)} if one.ours else _with_parents(one.target)
+            alone = frozenset().union(*layer.alone.values())
+            for other in sorted((layer.ours | layer.others | layer.types | alone) - used):
+                yield f"the table lets {place or '__init__'} import {other}, and it does not"
+
+    def _stale_exceptions(self, package: Package) -> Iterator[str]:
         for door in self.doors:
             if not any(door.lets(one) and not one.typing for one in package):
                 yield f"nothing goes through the door {door}"
+        for front in self.fronts:
+            if not package.own.get(front):
+                yield f"the __init__ of {front} only re-exports, and needs no exception"
         for module in self.computed:
             if not any(one.target == "*" for one in package.imports.get(module, ())):
                 yield f"{module} imports no name that it computes"
@@ -393,6 +409,12 @@ class _Reader(ast.NodeVisitor):
                 line=node.lineno,
             )
         )
+
+
+def _with_parents(name: str) -> set[str]:
+    """Give a dotted name, and those that it lies below."""
+    parts = name.split(".")
+    return {".".join(parts[: count + 1]) for count in range(len(parts))}
 
 
 def _circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
