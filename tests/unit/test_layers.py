@@ -89,9 +89,9 @@ TABLE = Table(
             | names("requests rich socket ssl stat sys time traceback urllib.parse"),
         ),
         "local": Layer(
-            names("errors"),
+            names("errors protocol"),
             names("abc asyncio collections contextlib fastapi gradio hashlib io json os")
-            | names("pathlib platformdirs queue re requests secrets signal socket sseclient")
+            | names("pathlib platformdirs queue re requests secrets signal socket")
             | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
             | names("zipfile"),
         ),
