@@ -19,6 +19,9 @@ A failure raises, and the job is not used again. Only ``process_completed`` of
 this very job is success: a stream that ends before it was cut.
 
 Unknown messages and unknown fields are ignored, since the protocol grows.
+
+What a message costs is in proportion to its size, or is refused: an answer of
+megabytes is not gone through for each edit of a few bytes (``Allowance``).
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .config import Endpoint
-from .diff import apply_edits
+from .diff import Allowance, apply_edits
 from .errors import (
     GenerationFailed,
     InvalidDiff,
@@ -42,12 +45,22 @@ from .errors import (
 from .events import Delta, Event, Finished, Logged, Progress, Queued, Revised, Started
 from .growing import Growing
 from .history import Answer, encode_history, find_answer
-from .jsontext import NotJSON, read_json
+from .jsontext import NotJSON, TooManyValues, read_json
 from .messages import Prompt
 
 __all__ = ["Job", "failure"]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+
+# Characters of the words of a failure that are kept.
+_MOST_WORDS = 10_000
+
+# Numbers beyond it are none that a queue or a progress bar has, and many of
+# them fit in no float. JavaScript, which counts in floats, has it too.
+_MOST = 2**53
+
+# Seconds beyond which an estimate says nothing: some 30 years.
+_MOST_SECONDS = 1e9
 
 
 class Job:
@@ -92,6 +105,8 @@ class Job:
         self._behind = False
         self._answer = Answer("")
         self._folding = False
+        self._allowance = Allowance()
+        self._check: Callable[[], None] | None = None
 
     @property
     def text(self) -> str:
@@ -152,7 +167,7 @@ class Job:
         self._event_id = event_id
         self.joined = True
 
-    def receive_data(self, data: str) -> list[Event]:
+    def receive_data(self, data: str, check: Callable[[], None] | None = None) -> list[Event]:
         """
         Take the data of one SSE event.
 
@@ -162,6 +177,7 @@ class Job:
 
         Args:
             data: Joined ``data`` lines of one SSE event; JSON text.
+            check: Called now and then where it takes long; may raise to stop.
 
         Returns:
             Events in order; empty for heartbeats, unknown messages, messages
@@ -177,6 +193,8 @@ class Job:
         """
         try:
             message = read_json(data)
+        except TooManyValues as exc:
+            raise InvalidServerMessage(f"a message of the Space is too large: {exc}.") from exc
         except NotJSON:
             message = None
         if type(message) is not dict:
@@ -189,6 +207,8 @@ class Job:
             return []
         name = message.get("msg")
         handler = self._HANDLERS.get(name) if type(name) is str else None
+        self._allowance.earn(len(data))
+        self._check = check
         return handler(self, message) if handler else []
 
     def receive_eof(self) -> None:
@@ -219,8 +239,8 @@ class Job:
         rank, size = message.get("rank"), message.get("queue_size")
         return [
             Queued(
-                rank if type(rank) is int else None,
-                size if type(size) is int else None,
+                rank if type(rank) is int and abs(rank) <= _MOST else None,
+                size if type(size) is int and abs(size) <= _MOST else None,
                 _seconds(message.get("rank_eta")),
             )
         ]
@@ -248,37 +268,60 @@ class Job:
             self._folding = self._endpoint.protocol.edits
             events = self._take(data[self._position])
         else:
+            events = []
             try:
-                events = self._fold(data[self._position])
+                self._fold(data[self._position], events)
             except InvalidDiff:
                 if not self.skipped:
                     raise
                 # An unreadable message may have carried the edits that these
                 # build on. The completion has the whole text.
-                events = []
+                self._value, self._behind, self._answer = None, False, Answer("")
         return events if self.started else self._start() + events
 
-    def _fold(self, edits: Any) -> list[Event]:
+    def _fold(self, edits: Any, events: list[Event]) -> None:
         """Apply the chatbot's edits; text that extends the answer is the common case."""
-        if type(edits) is list and len(edits) == 1:
-            edit = edits[0]
+        if type(edits) is not list:
+            raise InvalidDiff(f"Edits must be a list, not {type(edits).__name__}.")
+        added: list[str] = []
+        others: list[Any] = []
+        concerned = False
+        for edit in edits:
             if (
-                type(edit) is list
+                not concerned
+                and type(edit) is list
                 and len(edit) == 3
                 and edit[0] == "append"
                 and edit[1] == self._answer.path
                 and type(edit[2]) is str
             ):
+                added.append(edit[2])
+            else:
+                others.append(edit)
+                concerned = concerned or self._concerns_answer(edit)
+        text = "".join(added)
+        if not concerned:
+            self._edit(others)
+            if added:
                 self._behind = True
-                return self._extend(edit[2])
-        if edits == []:
-            return []
-        if type(edits) is list and not any(map(self._concerns_answer, edits)):
-            self._value = apply_edits(self._value, edits)
-            return []
+                events += self._extend(text)
+            return
         if self._behind:
-            self._value = apply_edits(self._value, [["replace", self._answer.path, self._last()]])
-        return self._take(apply_edits(self._value, edits))
+            present = self._last()
+            self._allowance.spend(len(present))
+            self._edit([["replace", self._answer.path, present]])
+        if added:
+            others.insert(0, ["append", self._answer.path, text])
+        self._edit(others)
+        events += self._take(self._value)
+
+    def _edit(self, edits: Any) -> None:
+        """Apply edits to the value, which is nobody else's."""
+        if not edits:
+            return
+        self._value = apply_edits(
+            self._value, edits, in_place=True, allowance=self._allowance, check=self._check
+        )
 
     def _concerns_answer(self, edit: Any) -> bool:
         """Tell whether an edit can change what the answer is or where it stands."""
@@ -286,15 +329,22 @@ class Job:
         path = edit[1] if type(edit) is list and len(edit) > 1 else None
         if root is None or type(path) is not list or len(path) < len(root):
             return True
-        return bool(path[: len(root)] == root or path[len(root) - 1] == "role")
+        if path[: len(root)] == root:
+            return True
+        if path[: len(root) - 1] != root[:-1]:
+            return False
+        # Beside it: of a turn the role decides whose words it has, and of a
+        # pair an element more or less moves the answer.
+        return bool(path[len(root) - 1] == "role" or edit[0] in ("add", "delete"))
 
     def _take(self, value: Any) -> list[Event]:
         """Take the chatbot's whole value and tell how the answer changed."""
         if value is not None and type(value) not in (list, dict):
             raise InvalidServerMessage("what the Space sent as its chat is no list of turns.")
         self._value, self._behind = value, False
-        self._answer = find_answer(value, self._sent)
+        self._answer = find_answer(value, self._sent, self._allowance.spend)
         new = self._answer.text
+        self._allowance.spend(len(new))
         old = str(self._text)
         if new == old:
             # In one piece, and the same as in the value.
@@ -370,7 +420,7 @@ class Job:
 
     def _unexpected_error(self, message: dict[str, Any]) -> list[Event]:
         text = message.get("message")
-        words = text if isinstance(text, str) and text else "no reason given"
+        words = text[:_MOST_WORDS] if isinstance(text, str) and text else "no reason given"
         lost = message.get("session_not_found") is True or "session not found" in words.lower()
         if lost or words == "Server stopped unexpectedly.":
             raise StreamInterrupted(f"the Space lost the job: {words}", hint="Ask again.")
@@ -411,9 +461,9 @@ def failure(message: dict[str, Any]) -> Qwen72BError:
     output = message.get("output")
     fields = output if isinstance(output, dict) else {}
     title = fields.get("title", message.get("title"))
-    title = title if isinstance(title, str) else None
+    title = title[:_MOST_WORDS] if isinstance(title, str) else None
     words = fields.get("error")
-    words = _printable(_unquoted(words)) if isinstance(words, str) else ""
+    words = _printable(_unquoted(words[:_MOST_WORDS])) if isinstance(words, str) else ""
     # "None" is what 4.0 to 4.19 make of a hidden reason.
     if words.strip() in ("", "None"):
         return GenerationFailed(
@@ -430,17 +480,25 @@ def failure(message: dict[str, Any]) -> Qwen72BError:
     return GenerationFailed(words, title=title)
 
 
+# A text as ``repr`` writes it, and the escapes that it knows.
+_QUOTED = re.compile(r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\"""", re.DOTALL)
+_ESCAPE = re.compile(r"""\\(?:([\\'"nrt])|x([0-9a-f]{2})|u([0-9a-f]{4})|U(000[0-9a-f]{5}))""")
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
+
+
 def _unquoted(words: str) -> str:
     """Undo the ``repr`` that Gradio up to 5.24 sends a ``gr.Error`` as."""
     if len(words) < 2 or words[0] != words[-1] or words[0] not in "'\"":
         return words
-    from ast import literal_eval
-
-    try:
-        value = literal_eval(words)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    if _QUOTED.fullmatch(words) is None:
         return words[1:-1]
-    return value if isinstance(value, str) else words[1:-1]
+    return _ESCAPE.sub(_unescaped, words[1:-1])
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    if letter := match[1]:
+        return _ESCAPED.get(letter, letter)
+    return chr(int(match[2] or match[3] or match[4], 16))
 
 
 # "Try again in 0:05:23", "... in 1 day, 2:03:04": a Python timedelta (spaces'
@@ -460,12 +518,13 @@ def _wait(words: str) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    return value if type(value) in (int, float) else None
+    """Read a number that can be counted with; not so infinity, and hundreds of digits."""
+    return value if type(value) in (int, float) and abs(value) <= _MOST else None
 
 
 def _seconds(value: Any) -> float | None:
     number = _number(value)
-    return None if number is None else float(number)
+    return float(number) if number is not None and abs(number) <= _MOST_SECONDS else None
 
 
 def _printable(text: str) -> str:
