@@ -214,7 +214,7 @@ class Journal:
             # Another writer was quicker.
             self._send(bytes(rest))
         except OSError as exc:
-            raise type(exc)(exc.errno, exc.strerror, self._name) from exc
+            raise OSError(exc.errno, exc.strerror, self._name) from exc
 
     def _lock(self) -> None:
         try:

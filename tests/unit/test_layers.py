@@ -26,6 +26,7 @@ SHELLS = {
     "framing",
     "transport",
     "failures",
+    "files",
     "hub",
     "reply",
     "routes",
