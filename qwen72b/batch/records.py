@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..config import MODEL
+from ..protocol.model import MODEL
 from ..reply import Timings
 from .result import Result
 

@@ -23,7 +23,10 @@ from .options import add_connection, add_verbosity
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ..batch import Batch, Journal, Result, Tally
+    from ..batch.batch import Batch
+    from ..batch.journal import Journal
+    from ..batch.progress import Tally
+    from ..batch.result import Result
     from .console import Console
     from .options import Commands
 
@@ -92,7 +95,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer all prompts; tell whether any failed."""
-    from ..batch import Journal
+    from ..batch.journal import Journal
 
     console = args.console
     to_stdout = args.output == "-"

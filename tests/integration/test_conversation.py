@@ -145,7 +145,7 @@ def test_ctrl_c_in_a_blocked_read_keeps_the_text(
     def interrupted(body: Any) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qwen72b.body.Body.read", interrupted)
+    monkeypatch.setattr("qwen72b.transport.body.Body.read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         next(stream)
     assert chat.messages == turn("Hi", "Hel")
@@ -458,7 +458,7 @@ def test_lone_surrogates_are_saved(client: Client, tmp_path: Path) -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_chat_without_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that never ends is no chat."""
-    monkeypatch.setattr("qwen72b.conversation._MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("qwen72b.client.conversation._MOST_BYTES", 1 << 20)
     with pytest.raises(InvalidMessages, match="larger"):
         Conversation.load("/dev/zero", client)
 

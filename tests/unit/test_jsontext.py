@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from qwen72b.jsontext import MAX_VALUES, NotJSON, TooManyValues, read_json
+from qwen72b.protocol.jsontext import MAX_VALUES, NotJSON, TooManyValues, read_json
 
 
 def test_values_come_back() -> None:
