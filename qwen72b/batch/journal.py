@@ -1,5 +1,5 @@
 """
-Which items are done, also after a kill?
+The items that are done, also after a kill.
 
 A file of JSON Lines that is only ever appended to, one ``write`` for each
 outcome. What was written outlives the process, however it ends; the disk is
@@ -153,7 +153,7 @@ class Journal:
             self._sync()
 
     def close(self) -> None:
-        """Close the file; again does nothing."""
+        """Close the file; idempotent."""
         try:
             if self._file >= 0 and self.resumes:
                 self._sync()
@@ -161,7 +161,7 @@ class Journal:
             self.leave()
 
     def leave(self) -> None:
-        """Let go of the file without a word, as after a fork; again does nothing."""
+        """Let go of the file without a word, as after a fork; idempotent."""
         if self._file >= 0:
             file, self._file = self._file, -1
             os.close(file)

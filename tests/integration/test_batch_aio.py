@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from timing import PATIENCE
 
 from qwen72b import AsyncClient, Client, StreamInterrupted
 from qwen72b.testing import FakeSpace, Gate, Job
@@ -80,7 +81,7 @@ async def test_cancelling_hangs_up(space: FakeSpace) -> None:
 
     def wait_for_three() -> None:
         for _ in range(3):
-            assert held.acquire(timeout=10)
+            assert held.acquire(timeout=PATIENCE)
 
     space.answer(script)
     async with AsyncClient(space.url) as client, anyio.create_task_group() as group:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from clusters import cluster
+from timing import PATIENCE
 
 from qwen72b.cli import main
 from qwen72b.testing import Fail, FakeSpace, Gate, Job
@@ -158,9 +159,9 @@ def test_ctrl_c_keeps_what_is_done(files: Files, space: FakeSpace) -> None:
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "HF_TOKEN": "hf_secret"}
     )
-    gate.wait_reached(20)
+    gate.wait_reached(PATIENCE)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "goes on" in err
     assert "Traceback" not in err

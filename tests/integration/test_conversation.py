@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 import pytest
+from timing import PATIENCE, PROMPT
 
 from qwen72b import (
     AsyncClient,
@@ -171,7 +172,7 @@ def test_stop_from_another_thread_keeps_the_text(space: FakeSpace, client: Clien
     gate.wait_reached()
     stream.close()
     assert chat.messages == turn("Hi", "Hel")
-    reader.join(5)
+    reader.join(PROMPT)
     assert isinstance(errors[0], StreamInterrupted)
     assert chat.messages == turn("Hi", "Hel")
 
@@ -244,7 +245,7 @@ def test_only_one_of_many_threads_may_ask(client: Client) -> None:
     outcomes: list[Any] = []
 
     def ask() -> None:
-        barrier.wait(5)
+        barrier.wait(PATIENCE)
         try:
             outcomes.append(chat.stream("Hi"))
         except InvalidRequest as exc:
@@ -254,7 +255,7 @@ def test_only_one_of_many_threads_may_ask(client: Client) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
     streams = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
     assert len(outcomes) == 8
     assert len(streams) == 1
