@@ -20,7 +20,6 @@ import json
 import threading
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import InvalidMessages, InvalidRequest
@@ -29,6 +28,7 @@ from ..reply import Reply
 from ..timeout import TimeoutLike
 from .answer import Answer
 from .core import ClientCore
+from .files import read_file, replace_file
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class HasCore(Protocol):
 
 
 C = TypeVar("C", bound=HasCore)
+
+# Bytes of a file that holds a chat; a device may have any number.
+_MOST_BYTES = 256 * 1024 * 1024
 
 
 class Memory(Generic[C]):
@@ -127,13 +130,14 @@ class Memory(Generic[C]):
         Write ``messages`` to a file: a JSON list of role dicts, as chat tools read it.
 
         Args:
-            path: The file; it is replaced.
+            path: The file; it is replaced as a whole, or stays as it was.
 
         Raises:
             OSError: If it cannot be written.
         """
         text = json.dumps(self.messages, ensure_ascii=False, indent=2)
-        Path(path).write_text(f"{text}\n", encoding="utf-8")
+        # A lone surrogate becomes JSON's escape for it.
+        replace_file(path, f"{text}\n".encode("utf-8", "backslashreplace"))
 
     @classmethod
     def load(cls, path: str | PathLike[str], client: C) -> Self:
@@ -151,8 +155,11 @@ class Memory(Generic[C]):
             InvalidMessages: If the file holds something else.
             OSError: If it cannot be read.
         """
+        content = read_file(path, _MOST_BYTES)
+        if content is None:
+            raise InvalidMessages(f"{str(path)!r} is larger than {_MOST_BYTES >> 20} MiB.")
         try:
-            messages = json.loads(Path(path).read_bytes())
+            messages = json.loads(content)
         except (ValueError, RecursionError) as exc:
             raise InvalidMessages(
                 f"{str(path)!r} is not JSON.", hint="It must hold a list of role dicts."
