@@ -22,7 +22,9 @@ from .options import add_connection, add_verbosity
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ..batch import Batch, Result, Tally
+    from ..batch.batch import Batch
+    from ..batch.progress import Tally
+    from ..batch.result import Result
     from .console import Console
     from .options import Commands
 
@@ -83,7 +85,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer all prompts; tell whether any failed."""
-    from ..batch import Journal
+    from ..batch.journal import Journal
 
     if os.path.exists(args.output) and args.prompts != "-":
         if not os.path.exists(args.prompts):

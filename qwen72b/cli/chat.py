@@ -19,8 +19,8 @@ from .options import add_connection, add_verbosity
 from .turns import TurnReader
 
 if TYPE_CHECKING:
-    from ..client import Client
-    from ..conversation import Conversation
+    from ..client.client import Client
+    from ..client.conversation import Conversation
     from .console import Console
     from .options import Commands
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidOption
 
 if TYPE_CHECKING:
-    from ..client import Client
-    from ..local import Backend
+    from ..client.client import Client
+    from ..local.generation import Backend
     from .console import Console
 
 __all__ = ["connected", "make_backend", "reached"]
@@ -61,7 +61,7 @@ def reached(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if not _local_choices(args):
         yield {"base_url": args.url, "space": args.space, "timeout": args.timeout}
         return
-    from ..local import running
+    from ..local.server import running
 
     backend = make_backend(args, args.console)
     args.console.status("Starting the local Space...")
@@ -86,7 +86,7 @@ def make_backend(args: argparse.Namespace, console: Console) -> Backend:
     """
     import sys
 
-    from ..local import backend
+    from ..local.models import backend
 
     chosen = [name for name in ("backend", "gguf", "upstream") if getattr(args, name)]
     if len(chosen) > 1:

@@ -82,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM."""
     import anyio
 
-    from .. import AsyncClient
-    from ..gateway import serve
+    from ..aio.client import AsyncClient
+    from ..gateway.server import serve
 
     console = args.console
     key = _read_key(args.key_file)

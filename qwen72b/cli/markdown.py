@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderResult
     from rich.markdown import Markdown
 
-    from ..stream import Stream
+    from ..client.stream import Stream
     from .console import Console
 
 __all__ = ["MarkdownFace"]

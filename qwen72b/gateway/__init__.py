@@ -9,7 +9,7 @@ a thread::
     with qwen72b.gateway.running(AsyncClient()) as url:
         openai.OpenAI(base_url=f"{url}/v1", api_key="unused")
 
-It is a face on ``AsyncClient`` and has no protocol of its own. ``app`` routes,
+It is a face on ``AsyncClient`` and has no protocol of its own. ``asgi`` routes,
 ``guard`` says who may come in, ``requests`` reads what is asked, ``chat`` answers it,
 ``answers`` has the words, ``channel`` is one request on ASGI, and ``server``, the only
 part that needs the extra ``gateway``, is uvicorn around it.
@@ -17,7 +17,7 @@ part that needs the extra ``gateway``, is uvicorn around it.
 
 from __future__ import annotations
 
-from .app import Gateway, app
+from .asgi import Gateway, app
 from .server import running, serve
 
 __all__ = ["Gateway", "app", "running", "serve"]

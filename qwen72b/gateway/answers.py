@@ -124,7 +124,7 @@ def refusal(error: Qwen72BError) -> Refusal:
     status, kind, code = next(row[1:] for row in _TABLE if isinstance(error, row[0]))
     if isinstance(error, HTTPStatusError) and error.status_code in (502, 503, 504):
         status = 503
-    wait = getattr(error, "retry_after", None)
+    wait = error.retry_after
     if wait is None and isinstance(error, (QueueFull, RateLimited)):
         wait = _WAIT
     return Refusal(

@@ -22,7 +22,7 @@ from .requests import ChatRequest
 from .stops import StopCutter, cut_at_stop
 
 if TYPE_CHECKING:
-    from .. import AsyncStream
+    from ..aio.stream import AsyncStream
 
 __all__ = ["Answer"]
 

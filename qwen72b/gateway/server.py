@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidOption
 from ..local.serving import ServerThread, base_url_of, listen, wait_for_signal
-from .app import MAX_BODY, app
+from .asgi import MAX_BODY, app
 from .channel import Receive, Scope, Send
 from .guard import LOOPBACK_NAMES
 from .heads import HeadTimes
 
 if TYPE_CHECKING:
-    from .. import AsyncClient
+    from ..aio.client import AsyncClient
 
 __all__ = ["running", "serve"]
 

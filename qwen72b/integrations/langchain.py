@@ -22,8 +22,10 @@ from langchain_core.messages import (
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field, SecretStr
 
-from .. import AsyncClient, Client, Qwen_Qwen_2_72B
+from ..aio.client import AsyncClient
+from ..client.client import Client
 from ..gateway.stops import StopCutter
+from ..provider import Qwen_Qwen_2_72B
 
 __all__ = ["ChatQwen72B"]
 

@@ -14,7 +14,8 @@ import llm
 from llm.parts import TextPart, ToolResultPart
 from pydantic import Field
 
-from .. import AsyncClient, Client
+from ..aio.client import AsyncClient
+from ..client.client import Client
 
 if TYPE_CHECKING:
     from llm.models import AsyncConversation, AsyncResponse, Conversation, Prompt, Response

@@ -14,8 +14,9 @@ import pytest
 from doors import Door
 from terminals import PATIENCE, start
 
-import qwen72b.gateway
-import qwen72b.local
+import qwen72b.gateway.server
+import qwen72b.local.models
+import qwen72b.local.server
 from qwen72b.cli import main
 from qwen72b.testing import FakeSpace
 
@@ -34,7 +35,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         ready(f"http://{options['host']}:{options['port']}")
 
     monkeypatch.setattr(sys, "stdin", None)
-    monkeypatch.setattr(qwen72b.gateway, "serve", serve)
+    monkeypatch.setattr(qwen72b.gateway.server, "serve", serve)
     return calls
 
 
@@ -113,15 +114,15 @@ def test_local_space_behind_it(
     served: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``--local`` starts the local Space behind the gateway."""
-    make = qwen72b.local.backend
+    make = qwen72b.local.models.backend
 
     @contextmanager
     def running(backend: Any) -> Iterator[str]:
         with closing(backend), FakeSpace() as space:
             yield space.url
 
-    monkeypatch.setattr(qwen72b.local, "backend", lambda *_, **__: make("echo"))
-    monkeypatch.setattr(qwen72b.local, "running", running)
+    monkeypatch.setattr(qwen72b.local.models, "backend", lambda *_, **__: make("echo"))
+    monkeypatch.setattr(qwen72b.local.server, "running", running)
     assert main(["gateway", "--local"]) == 0
     assert served[0]["base_url"].startswith("http://127.0.0.1:")
     assert "standing in for" in capsys.readouterr().err

@@ -78,7 +78,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Page:
     shell = SimpleNamespace(kernel=object(), execution_count=1)
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     monkeypatch.setattr("IPython.display.display", page.display)
-    monkeypatch.setattr("qwen72b.notebook.monotonic", lambda: page.now)
+    monkeypatch.setattr("qwen72b.notebook.display.monotonic", lambda: page.now)
     return page
 
 

@@ -15,7 +15,7 @@ import qwen72b
 EXTRAS = (
     "qwen72b.integrations.",
     "qwen72b.local",
-    "qwen72b.socks",
+    "qwen72b.transport.socks",
     "qwen72b.testing.plugin",
     "qwen72b.__main__",
 )

@@ -1,0 +1,188 @@
+"""
+Many questions and their answers, as they come: ``Batch``.
+
+Strategy: the rounds (``scheduler``) are run by one thread at a time, the one that
+wants a result. Closing from outside only sets a flag, hangs up and wakes that
+thread, which then tidies up; if none is at work, the closing one does.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sized
+from types import TracebackType
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from ..errors import InvalidOption
+from ..messages import to_prompt
+from ..timeout import to_timeout
+from .asker import Asker
+from .items import Item, read_items
+from .options import BatchOptions
+from .pace import Pace
+from .progress import Tally
+from .result import Result
+from .scheduler import Scheduler
+from .worker import Coordinator
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Batch"]
+
+_open: WeakSet[Batch] = WeakSet()
+
+
+def _close_all() -> None:
+    for batch in list(_open):
+        batch.close()
+
+
+# The interpreter joins the threads of pools at its exit, before it calls what
+# atexit knows: it would wait for answers that nobody reads. This is how
+# concurrent.futures ends its own, and what was registered last is called first.
+getattr(threading, "_register_atexit", atexit.register)(_close_all)
+
+
+class Batch(Iterator[Result]):
+    """
+    Many questions and their answers, as they come.
+
+    An iterator of results, and a context manager. Nothing is sent before the
+    first ``next()``. Made by ``Client.map``.
+
+    Leaving a ``for`` loop early, ``close()``, and dropping the last reference
+    stop it: what was not sent is not sent, what is under way in this process
+    is hung up on, and what has been answered is in the journal.
+    """
+
+    def __init__(
+        self,
+        asker: Asker,
+        items: Iterable[Item],
+        options: BatchOptions,
+    ) -> None:
+        pace = Pace(options.max_in_flight, options.rate)
+        limits = to_timeout(options.timeout, asker.timeout)
+        if options.system is not None:
+            # Said now, and not by every item.
+            to_prompt("", system=options.system)
+        if isinstance(items, str) or not isinstance(items, Iterable):
+            raise InvalidOption(
+                f"items must be an iterable of items, not {type(items).__name__}.",
+                hint='For one question there is ask("...").',
+            )
+        executor = options.executor
+        if executor is not None and not callable(getattr(executor, "submit", None)):
+            raise InvalidOption(f"executor must be an Executor, not {type(executor).__name__}.")
+        self._turn = threading.Lock()
+        # Last: it is what tells a finished construction.
+        self._scheduler = Scheduler(
+            Coordinator(asker),
+            read_items(items, system=options.system),
+            pace,
+            options,
+            timeout=limits,
+            # A length of 0 may be a reader's way to say that it does not know.
+            total=(len(items) or None) if isinstance(items, Sized) else None,
+        )
+        _open.add(self)
+
+    @property
+    def tally(self) -> Tally:
+        """How far it is."""
+        return self._scheduler.tally
+
+    def __iter__(self) -> Generator[Result, None, None]:
+        try:
+            while True:
+                try:
+                    result = self.__next__()
+                except StopIteration:
+                    return
+                yield result
+        finally:
+            # Also when the loop around it was left early.
+            self.close()
+
+    def __next__(self) -> Result:
+        results = self._next(1)
+        if not results:
+            raise StopIteration
+        return results[0]
+
+    def read_batch(self) -> list[Result]:
+        """
+        Wait for results.
+
+        For callers that pay for each wait, such as the async side.
+
+        Returns:
+            What there is, at least one; empty at the end.
+
+        Raises:
+            StreamInterrupted: If the batch was closed before its end.
+            InvalidOption: If the journal cannot be used.
+            OSError: If the journal cannot be opened or written.
+        """
+        return self._next(None)
+
+    def _next(self, most: int | None) -> list[Result]:
+        results: list[Result] = []
+        try:
+            with self._turn:
+                if self._scheduler.run():
+                    ready = self._scheduler.ready
+                    count = len(ready) if most is None else most
+                    results += [ready.popleft() for _ in range(count)]
+        except BaseException:
+            # Ctrl-C too.
+            self.close()
+            raise
+        if not results:
+            self.close()
+        elif self._scheduler.closing:
+            self._release()
+        return results
+
+    def close(self) -> None:
+        """Stop, from any thread; whoever waits for a result gets an error. Idempotent."""
+        self._scheduler.closing = True
+        self._scheduler.coordinator.close()
+        self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # A half-made batch, whose arguments were refused, has nothing to close.
+        if hasattr(self, "_scheduler"):
+            self.close()
+
+    def __repr__(self) -> str:
+        state = (
+            "closed"
+            if self._scheduler.closing
+            else "new"
+            if not self._scheduler.begun
+            else "running"
+        )
+        return f"<{type(self).__name__} {state}: {self.tally}>"
+
+    def _release(self) -> None:
+        """Free everything, unless a thread is at work, which then does it."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._scheduler.tidy()
+            finally:
+                self._turn.release()

@@ -1,0 +1,199 @@
+"""
+The body of a response, read as it comes.
+
+``iter_content`` waits for whole blocks where a body is not chunked, so an
+event may lie there for as long as the answer lasts. On connections of our own
+the bytes are received straight from the socket, which costs one system call for
+all that has come and can be done without waiting. Anything else (a content
+coding, a known length, a caller's own session) is left to urllib3's ``read1``,
+at 10 microseconds a chunk. Receiving straight from the socket is an accelerator:
+without it a burst costs 2.7 times as much (async 15 times), and nothing else
+changes.
+"""
+
+from __future__ import annotations
+
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+
+import requests
+
+from ..errors import InvalidServerMessage
+from .chunked import ChunkedDecoder
+from .scope import CallScope
+from .sockets import BoundedSocket
+
+__all__ = ["Body"]
+
+_READ_BYTES = 32768
+
+
+class Body:
+    """
+    The body of a streamed response.
+
+    Args:
+        response: The response, opened with ``stream=True``.
+        scope: The call that it belongs to.
+    """
+
+    def __init__(self, response: requests.Response, scope: CallScope) -> None:
+        self._response = response
+        self._scope = scope
+        self._ended = False
+        self._failure: Exception | None = None
+        #: The socket, if the bytes are received straight from it.
+        self.socket: BoundedSocket | None = None
+        #: For how many seconds to wait until the socket is readable, after
+        #: ``read_now`` found nothing.
+        self.patience: float | None = None
+        # Mocks of requests put something else there.
+        original = getattr(response.raw, "_original_response", None)
+        coded = response.headers.get("content-encoding", "identity").lower() != "identity"
+        counted = getattr(response.raw, "length_remaining", None) is not None
+        if not isinstance(original, HTTPResponse) or coded or counted:
+            return
+        reader: Any = original.fp
+        sock = getattr(getattr(reader, "raw", None), "_sock", None)
+        if not isinstance(sock, BoundedSocket):
+            return
+        self.socket = sock
+        self._original = original
+        self._chunked = ChunkedDecoder() if original.chunked else None
+        # What came together with the response's head.
+        sock.streams = True
+        self._early: bytes = reader.peek()
+
+    def read(self) -> bytes:
+        """
+        Wait for bytes.
+
+        Returns:
+            What has come; empty at the end of the body, which gives the
+            connection back to its pool.
+
+        Raises:
+            OSError: If the connection failed, or the call ended or is late.
+            HTTPException: If the body is malformed.
+        """
+        if self.socket is None:
+            return self._read_through_urllib3()
+        while not self._ended:
+            data = self._take(self._early or self._receive(self.socket))
+            if data:
+                return data
+        return b""
+
+    def read_now(self) -> bytes | None:
+        """
+        Take what has come, without waiting; nothing without a ``socket``.
+
+        Returns:
+            The bytes; empty at the end of the body. ``None`` if none have come,
+            or none of the payload.
+
+        Raises:
+            OSError: As ``read``.
+            HTTPException: As ``read``.
+        """
+        if self.socket is None:
+            return None
+        if self._ended:
+            return b""
+        if self._failure is not None:
+            # What follows a malformed chunk may look like a good end.
+            raise self._failure
+        data: bytes | None
+        if self._early:
+            data, self.patience = self._early, 0.0
+        else:
+            try:
+                data, self.patience = self.socket.receive_now(_READ_BYTES)
+            except OSError as exc:
+                self._failure = exc
+                raise
+            if data is None:
+                return None
+        return self._take(data) or (b"" if self._ended else None)
+
+    def read_all(self, most: int, *, doing: str) -> bytes:
+        """
+        Read to the end, within bounds.
+
+        Args:
+            most: Bytes that are taken at most.
+            doing: What this is for, as in "while ...".
+
+        Returns:
+            The whole body.
+
+        Raises:
+            InvalidServerMessage: If it is larger.
+            OSError: As ``read``.
+            HTTPException: As ``read``.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := self.read():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise InvalidServerMessage(
+                    f"the Space sent more than {most >> 20} MiB while {doing}."
+                )
+            self._scope.limit()
+        return b"".join(chunks)
+
+    def close(self) -> None:
+        """Hang up, unless the body was read to its end."""
+        self._scope.hang_up_with(None)
+        # Its traceback leads back here.
+        self._failure = None
+        self._response.close()
+
+    def _receive(self, sock: BoundedSocket) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return sock.receive(_READ_BYTES)
+        except OSError as exc:
+            self._failure = exc
+            raise
+
+    def _take(self, data: bytes) -> bytes:
+        """Take what was received out of its framing; empty at the end, and in between too."""
+        self._early = b""
+        chunked = self._chunked
+        if chunked is None:
+            self._ended = not data
+        elif data:
+            data = chunked.feed(data)
+            # Told by the next read; what came before it is good.
+            self._failure = chunked.failure
+            self._ended = chunked.ended
+        else:
+            self._failure = HTTPException("the connection was closed before the end of the body")
+            raise self._failure
+        if self._ended:
+            self._give_back()
+        return data
+
+    def _give_back(self) -> None:
+        """Let the connection be used again, if nothing but this body came over it."""
+        # The next call may have it at once.
+        self._scope.hang_up_with(None)
+        self._original.close()
+        if self._chunked is not None and self._chunked.overrun:
+            self._response.close()
+        else:
+            self._response.raw.release_conn()
+
+    def _read_through_urllib3(self) -> bytes:
+        try:
+            data: bytes = self._response.raw.read1(_READ_BYTES, decode_content=True)
+        except (ValueError, AttributeError):
+            # How a body that was shut down under its reader may surface; with a
+            # call that goes on, it is a fault of ours.
+            self._scope.limit()
+            raise
+        return data

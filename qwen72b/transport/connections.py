@@ -1,0 +1,182 @@
+"""
+Connections that keep to a call's deadlines and can be hung up from outside.
+
+urllib3's timeouts are per ``recv`` and per address, and do not cover the name
+lookup. These connections are bounded in every step, and tell the call how to
+shut their socket down.
+
+They hang on one private part of urllib3: ``HTTPConnection._new_conn``, which
+makes the socket. Should it go, urllib3 makes its own sockets, which know no
+call; then a thread guards each of them, as it guards those of a caller's own
+session (``CallScope.watch``): slower, and the deadlines hold all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from functools import partial
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
+
+from .scope import CallScope, current_scope, shut_down
+from .sockets import BoundedSocket, TLSSocket
+
+__all__ = ["CallConnection", "TLSCallConnection"]
+
+log = logging.getLogger("qwen72b")
+
+
+class CallConnection(HTTPConnection):
+    """A connection that belongs to the call of the thread that uses it."""
+
+    def _new_conn(self) -> socket.socket:
+        scope = current_scope()
+        if scope is None:
+            return super()._new_conn()
+        return self.open_socket(scope)
+
+    def open_socket(self, scope: CallScope) -> socket.socket:
+        """Look the name up and try its addresses in turn, all within the call's deadlines."""
+        failure: OSError | None = None
+        for family, kind, protocol, _, address in self._look_up(scope):
+            sock = BoundedSocket(family, kind, protocol)
+            scope.hang_up_with(partial(shut_down, self.probe(sock)))
+            try:
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                if self.source_address:
+                    sock.bind(self.source_address)
+                sock.settimeout(scope.limit())
+                sock.connect(address)
+                sock.belong_to(scope)
+            except OSError as exc:
+                sock.close()
+                failure = exc
+                if scope.cancelled or isinstance(exc, TimeoutError):
+                    break
+                continue
+            except BaseException:
+                sock.close()
+                raise
+            return sock
+        if isinstance(failure, TimeoutError):
+            raise ConnectTimeoutError(f"Connecting to {self.host} timed out") from failure
+        raise NewConnectionError(
+            self, f"Failed to establish a new connection: {failure}"
+        ) from failure
+
+    def probe(self, sock: socket.socket) -> socket.socket:
+        """Return what can be shut down until the connection is made."""
+        return sock
+
+    def _look_up(self, scope: CallScope) -> list[Any]:
+        host, port = self._dns_host, self.port
+        try:
+            if _is_address(host):
+                return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+            return scope.run(lambda: socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        except socket.gaierror as exc:
+            raise NameResolutionError(self.host, self, exc) from exc
+        except UnicodeError as exc:
+            raise NameResolutionError(
+                self.host, self, socket.gaierror(f"label empty or too long: {exc}")
+            ) from exc
+
+    def connect(self) -> None:
+        scope = current_scope()
+        if scope is None:
+            super().connect()
+            return
+        scope.deadlines.start("connect")
+        try:
+            if _makes_our_sockets():
+                super().connect()
+            else:
+                # It knows no deadline, and can only be left behind.
+                scope.run(super().connect, discard=lambda _: self.close())
+        finally:
+            scope.hang_up_with(None)
+        scope.deadlines.stop("connect")
+        self._belong_to(scope)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        scope = current_scope()
+        if scope is not None:
+            if self.sock is None:
+                # http.client would connect with the head, and so the token, in
+                # its local variables, which some tracebacks show.
+                self.connect()
+            else:
+                self._belong_to(scope)
+        super().request(*args, **kwargs)
+
+    def _belong_to(self, scope: CallScope) -> None:
+        sock = self.sock
+        hang_up = partial(shut_down, sock) if isinstance(sock, socket.socket) else None
+        if isinstance(sock, BoundedSocket):
+            sock.streams = sock.drained = False
+            sock.belong_to(scope)
+            scope.hang_up_with(hang_up)
+            return
+        sock.settimeout(scope.limit())
+        # TLS within TLS (an https proxy) is no socket, and reads through the
+        # inner one, which has its call already.
+        if hang_up is not None:
+            _warn_once()
+            scope.watch(hang_up)
+
+
+class TLSCallConnection(CallConnection, HTTPSConnection):
+    def connect(self) -> None:
+        if self.ssl_context is None:
+            # As urllib3 makes it; only the class of its sockets differs.
+            self.ssl_context = create_urllib3_context(cert_reqs=resolve_cert_reqs(self.cert_reqs))
+            self.ssl_context.sslsocket_class = TLSSocket
+        self._probes: list[socket.socket] = []
+        try:
+            super().connect()
+        finally:
+            for probe in self._probes:
+                probe.close()
+
+    def probe(self, sock: socket.socket) -> socket.socket:
+        # TLS takes the file descriptor out of the socket object during the
+        # handshake; a duplicate can be shut down all along.
+        duplicate = sock.dup()
+        self._probes.append(duplicate)
+        return duplicate
+
+
+def _is_address(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+# Whether it was said that urllib3 makes its own sockets.
+_warned = False
+
+
+def _makes_our_sockets() -> bool:
+    """Tell whether urllib3 asks ``_new_conn`` of ours for its sockets."""
+    return (
+        not _warned and hasattr(HTTPConnection, "_new_conn") and "_new_conn" in vars(CallConnection)
+    )
+
+
+def _warn_once() -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        log.warning(
+            "urllib3 makes its sockets in a way that is not known here; a thread guards "
+            "each connection, which is slower."
+        )

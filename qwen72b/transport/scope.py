@@ -1,0 +1,257 @@
+"""
+The scope of one call: its deadlines, and the means to end it from outside.
+
+A thread that is blocked in ``recv`` is woken by shutting its socket down, plain
+or TLS, within milliseconds; closing the response or the socket does not wake it
+(urllib3 CHANGES 2.3.0). Before there is a socket, in a name lookup for
+example, the work runs in a thread of its own that can be left behind.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from time import monotonic
+from typing import TypeVar
+
+from .deadlines import Deadlines
+from .errand import Errand
+
+__all__ = ["CallScope", "Hangup", "current_scope", "shut_down"]
+
+T = TypeVar("T")
+
+_local = threading.local()
+
+# Calls of this process, told apart in the log.
+_numbers = count(1)
+
+# Seconds between two looks at the deadlines, where a thread has to look.
+_LOOK = 0.25
+
+# Seconds. The system counts the milliseconds of a socket's timeout in 31 bits.
+_LONGEST = 1e6
+
+
+class Hangup(OSError):
+    """The call was ended from outside; never seen by users."""
+
+
+def current_scope() -> CallScope | None:
+    """Return the scope that this thread is making a request in."""
+    scope = getattr(_local, "scope", None)
+    return scope if isinstance(scope, CallScope) else None
+
+
+class CallScope:
+    """
+    One call of a user, over all of its requests.
+
+    Args:
+        deadlines: Until when each of its phases may last.
+    """
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self.deadlines = deadlines
+        self.cancelled = False
+        self._number = next(_numbers)
+        # A signal handler or a destructor may end the call in the very thread
+        # that holds the lock.
+        self._lock = threading.RLock()
+        self._hang_up: Callable[[], None] | None = None
+        self._waiting: threading.Event | None = None
+        self._watched: threading.Event | None = None
+
+    def __str__(self) -> str:
+        """Name the call in the log."""
+        return f"call {self._number}"
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Make this the scope that the thread's connections belong to."""
+        before = getattr(_local, "scope", None)
+        _local.scope = self
+        try:
+            yield
+        finally:
+            _local.scope = before
+
+    def limit(self) -> float | None:
+        """
+        Tell how long the next blocking step may take.
+
+        Returns:
+            Seconds, from a millisecond to eleven days; ``None`` without a limit.
+
+        Raises:
+            Hangup: If the call was ended.
+            TimeoutError: If a deadline has passed.
+        """
+        if self.cancelled:
+            raise Hangup("the call was ended")
+        # ``nearest`` is read here and not asked for: this is done for every
+        # network read.
+        deadline = self.deadlines.nearest
+        if deadline == math.inf:
+            return None
+        left = deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError("a deadline of the call has passed")
+        return min(max(left, 0.001), _LONGEST)
+
+    def cancel(self) -> None:
+        """End the call from any thread, waking whoever is blocked in it; idempotent."""
+        with self._lock:
+            if self.cancelled:
+                return
+            self.cancelled = True
+            self._wake()
+
+    def disown(self) -> None:
+        """End the call in a forked child, without hanging up on the parent's."""
+        # Another thread, which the child does not have, may hold the old one.
+        self._lock = threading.RLock()
+        self._hang_up = self._waiting = self._watched = None
+        self.cancelled = True
+
+    def hang_up_with(self, hang_up: Callable[[], None] | None) -> None:
+        """
+        Set how to wake the reader of the present connection.
+
+        Args:
+            hang_up: Shuts the socket down; ``None`` if there is none.
+        """
+        with self._lock:
+            self._hang_up = hang_up
+            if self._watched is not None:
+                self._watched.set()
+                self._watched = None
+            if self.cancelled:
+                self._wake()
+
+    @contextmanager
+    def keeping_hang_up(self) -> Iterator[None]:
+        """Let another connection of the call come and go while one is being read."""
+        before = self._hang_up
+        try:
+            yield
+        finally:
+            self.hang_up_with(before)
+
+    def watch(self, hang_up: Callable[[], None]) -> None:
+        """
+        Guard a connection that does not know its call, with a thread.
+
+        Args:
+            hang_up: Shuts the socket down; called when the call is ended or a
+                deadline passes, unless ``hang_up_with`` comes before.
+        """
+        self.hang_up_with(hang_up)
+        self._watched = released = threading.Event()
+        threading.Thread(
+            target=self._watch, args=(hang_up, released), name="qwen72b-watch", daemon=True
+        ).start()
+
+    def _watch(self, hang_up: Callable[[], None], released: threading.Event) -> None:
+        try:
+            # Deadlines move, so look again four times a second.
+            while not released.wait(min(self.limit() or _LOOK, _LOOK)):
+                pass
+        except OSError:
+            _quietly(hang_up)
+
+    def sleep(self, seconds: float) -> None:
+        """
+        Wait, unless the call is ended or a deadline passes.
+
+        Args:
+            seconds: How long.
+
+        Raises:
+            Hangup: If the call was ended.
+            TimeoutError: If a deadline has passed.
+        """
+        self._wait(threading.Event(), seconds)
+
+    def wait(self, event: threading.Event) -> None:
+        """
+        Wait for an event, unless the call is ended or a deadline passes.
+
+        Args:
+            event: What to wait for; it is set if the call is ended.
+
+        Raises:
+            Hangup: If the call was ended.
+            TimeoutError: If a deadline has passed.
+        """
+        while not event.is_set():
+            self._wait(event, None)
+
+    def run(self, work: Callable[[], T], discard: Callable[[T], None] = lambda result: None) -> T:
+        """
+        Do something that cannot be interrupted, in a thread that can be left behind.
+
+        Args:
+            work: What to do.
+            discard: Frees the result, should it come when nobody waits.
+
+        Returns:
+            What ``work`` returned.
+
+        Raises:
+            Hangup: If the call was ended.
+            TimeoutError: If a deadline has passed.
+        """
+        errand = Errand(work, discard)
+        threading.Thread(target=errand.do, name="qwen72b-errand", daemon=True).start()
+        try:
+            self.wait(errand.done)
+            # Set without an outcome if the call was ended.
+            if not errand.finished:
+                raise Hangup("the call was ended")
+        except BaseException:
+            errand.abandon()
+            raise
+        return errand.result()
+
+    def _wait(self, event: threading.Event, seconds: float | None) -> None:
+        with self._lock:
+            self._waiting = event
+        try:
+            limit = self.limit()
+            if seconds is not None and (limit is None or seconds < limit):
+                limit = seconds
+            event.wait(limit)
+            self.limit()
+        finally:
+            with self._lock:
+                self._waiting = None
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            self._waiting.set()
+        if self._hang_up is not None:
+            _quietly(self._hang_up)
+
+
+def _quietly(hang_up: Callable[[], None]) -> None:
+    """Hang up; if the socket is gone or back in its pool, nobody is blocked in it."""
+    with suppress(OSError, ValueError, RuntimeError):
+        hang_up()
+
+
+def shut_down(sock: socket.socket) -> None:
+    """
+    Shut a socket down in both directions, which wakes its reader.
+
+    ``SSLSocket.shutdown`` forgets its TLS state first, under the reader's feet;
+    the plain method does only what is wanted.
+
+    Args:
+        sock: The socket, plain or TLS.
+    """
+    socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -1,0 +1,139 @@
+"""
+Sockets whose every wait is bounded by their call.
+
+A timeout of Python's is per ``recv``. These sockets ask their call before every
+step that may wait how long it may take, so that no trickle of bytes outlasts a
+deadline.
+
+A class that waited with the kernel's timeouts (``SO_RCVTIMEO``) stood beside
+this one: two system calls fewer a read. Measured on two cores, three
+interleaved runs each: 1,000 streams in threads 1.03 to 1.08 times as long
+without it, 200 joins, bursts and lone deltas within noise. It was not worth a
+second kind of socket.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .scope import CallScope
+
+__all__ = ["BoundedSocket", "TLSSocket"]
+
+T = TypeVar("T")
+
+# Seconds that the main thread waits before it looks for a signal, such as Ctrl-C,
+# that came just before the system call and so did not end it.
+_GLANCE = 0.1
+
+# Seconds by which a socket's timeout may differ from the call's limit.
+_SLACK = 0.1
+
+
+class BoundedSocket(socket.socket):
+    """A socket whose every receive is bounded by its call."""
+
+    scope: CallScope | None = None
+    # While True the socket carries a body that is taken with ``receive``; what
+    # buffers it gives nothing more to whoever looks into them.
+    streams = False
+    # Whether a short receive has taken all that had come; TLS may hold bytes that
+    # the system no longer shows.
+    takes_all = True
+    # Whether the last receive has taken all that had come.
+    drained = False
+
+    def belong_to(self, scope: CallScope) -> None:
+        """Keep to a call's limits from now on."""
+        self.scope = scope
+        self.settimeout(scope.limit())
+
+    def settimeout(self, value: float | None) -> None:
+        # Deadlines come nearer with every look at them. A little late will do,
+        # and spares a system call; early would be an error.
+        before = self.gettimeout()
+        if value and before and 0 <= before - value <= _SLACK:
+            return
+        super().settimeout(value)
+
+    def recv_into(self, *args: Any) -> int:
+        if self.streams:
+            raise BlockingIOError(errno.EAGAIN, "the body is received directly")
+        try:
+            return self._patiently(super().recv_into, *args)
+        finally:
+            # A TLS handshake, behind a proxy's answer, takes the timeout over.
+            self.settimeout(None if self.scope is None else self.scope.limit())
+
+    def receive(self, most: int) -> bytes:
+        """
+        Wait for bytes, for as long as the call may.
+
+        Args:
+            most: Bytes.
+
+        Returns:
+            What has come; empty at the end.
+
+        Raises:
+            OSError: If the connection failed, or the call ended or is late.
+        """
+        data: bytes = self._patiently(self.recv, most)
+        self.drained = self.takes_all and len(data) < most
+        return data
+
+    def receive_now(self, most: int) -> tuple[bytes | None, float | None]:
+        """
+        Take what has come, without waiting.
+
+        Args:
+            most: Bytes.
+
+        Returns:
+            Bytes, empty at the end, ``None`` if none have come; and for how
+            many seconds the call may wait until the socket is readable.
+
+        Raises:
+            OSError: As ``receive``.
+        """
+        limit = None if self.scope is None else self.scope.limit()
+        if self.drained:
+            self.drained = False
+            return None, limit
+        if self.gettimeout() != 0.0:
+            super().settimeout(0.0)
+        try:
+            data = self.recv(most)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None, limit
+        except ssl.SSLWantWriteError:
+            # TLS has something to say before it goes on (RFC 8446, 4.6.3).
+            return None, 0.0
+        self.drained = self.takes_all and len(data) < most
+        return data, limit
+
+    def _patiently(self, step: Callable[..., T], *args: Any) -> T:
+        """Do a step that may wait, for as long as the call may."""
+        on_main = threading.get_ident() == threading.main_thread().ident
+        scope = self.scope
+        while True:
+            limit = None if scope is None else scope.limit()
+            if on_main and (limit is None or limit > _GLANCE):
+                limit = _GLANCE
+            self.settimeout(limit)
+            try:
+                return step(*args)
+            except (TimeoutError, BlockingIOError):
+                # The socket's timeout; whether it is the call's, the limit tells.
+                continue
+
+
+class TLSSocket(BoundedSocket, ssl.SSLSocket):
+    """A socket of a call with TLS."""
+
+    takes_all = False

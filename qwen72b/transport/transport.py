@@ -1,0 +1,216 @@
+"""
+The way that requests leave, and what they may carry where.
+
+The token and the prompt go to the configured base and nowhere else: redirects
+are followed within one origin only, and the token travels in a header that no
+``.netrc`` replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+
+from ..errors import Qwen72BError
+from ..version import __version__
+from .auth import Secret, origin_of
+from .body import Body
+from .debuglog import shown
+from .scope import CallScope
+from .sessions import ForeignSession, OwnSession, Session
+from .translate import IO_ERRORS, translate
+
+__all__ = ["Request", "Transport"]
+
+log = logging.getLogger("qwen72b")
+
+# Real configurations are below 1 MB; a hostile server must not fill memory.
+_MAX_BODY_BYTES = 16 * 1024 * 1024
+
+_MAX_REDIRECTS = 5
+
+_USER_AGENT = f"qwen72b/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    A request to a Space, or to the Hub.
+
+    Args:
+        method: HTTP method.
+        path: Path below the base; or a whole URL.
+        doing: What it is for, as in "while ...".
+        query: Query parameters.
+        payload: JSON body.
+        form: Form body.
+        accept: Media type that is wanted.
+    """
+
+    method: str
+    path: str
+    doing: str
+    query: Mapping[str, str] | None = None
+    payload: Any = None
+    form: Mapping[str, str] | None = None
+    accept: str = "application/json"
+
+
+class Transport:
+    """
+    Sends the requests of one client.
+
+    Args:
+        base_url: Where the Space is; without a slash at its end.
+        session: The caller's session, which is neither changed nor closed;
+            ``None`` for one of our own.
+        secret: The token, if there is one.
+        proxy: URL of a proxy for all requests.
+        verify: As in requests; ``None`` leaves it to the session.
+        cert: Client certificate, as in requests.
+        headers: Sent with every request.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        session: requests.Session | None = None,
+        secret: Secret | None = None,
+        proxy: str | None = None,
+        verify: bool | str | None = None,
+        cert: str | tuple[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.base_url = base_url
+        proxies = {} if proxy is None else {"http": proxy, "https": proxy}
+        options: dict[str, Any] = {"verify": verify, "cert": cert, "proxies": proxies}
+        self._session: Session = (
+            OwnSession(secret, options)
+            if session is None
+            else ForeignSession(session, secret, options)
+        )
+        self._origin = origin_of(base_url)
+        self._headers = {
+            "Origin": self._origin,
+            "Referer": f"{base_url}/",
+            **(headers or {}),
+        }
+
+    def send(self, scope: CallScope, request: Request) -> requests.Response:
+        """
+        Make a request and wait for the head of its response.
+
+        Args:
+            scope: The call that it belongs to.
+            request: The request.
+
+        Returns:
+            The response; its body is unread.
+
+        Raises:
+            Qwen72BError: If there was none.
+        """
+        headers = {"User-Agent": _USER_AGENT, "Accept": request.accept}
+        if "://" in request.path:
+            url = request.path
+            ours = origin_of(url) == self._origin
+        else:
+            url, ours = self.base_url + request.path, True
+        if ours:
+            # The caller's headers may be as secret as the token.
+            headers.update(self._headers)
+        body: bytes | Mapping[str, str] | None = request.form
+        if request.payload is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(request.payload, ensure_ascii=False, separators=(",", ":")).encode()
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("%s: sends %s", scope, shown(request.payload))
+        query = request.query
+        scope.deadlines.listen()
+        begun = monotonic()
+        try:
+            for _ in range(_MAX_REDIRECTS):
+                response = self._session.send(
+                    scope, request.method, url, params=query, data=body, headers=headers
+                )
+                log.debug(
+                    "%s: %s %s %s -> %d %s after %.3f s",
+                    scope,
+                    request.method,
+                    url.partition("?")[0],
+                    query or "",
+                    response.status_code,
+                    response.headers.get("content-type", ""),
+                    monotonic() - begun,
+                )
+                target = _redirect(response, url)
+                if target is None:
+                    break
+                response.close()
+                url, query = target, None
+        except IO_ERRORS as exc:
+            error = translate(exc, scope, request.doing, url)
+            log.debug(
+                "%s: %s %s -> %s after %.3f s",
+                scope,
+                request.method,
+                url,
+                type(error).__name__,
+                monotonic() - begun,
+            )
+            raise error from exc
+        return response
+
+    def read(self, response: requests.Response, scope: CallScope, *, doing: str) -> str:
+        """
+        Read a whole body, within bounds.
+
+        Args:
+            response: The response.
+            scope: The call that it belongs to.
+            doing: What this is for, as in "while ...".
+
+        Returns:
+            The body as text; malformed UTF-8 becomes U+FFFD.
+
+        Raises:
+            Qwen72BError: If it does not come whole, or is larger than 16 MiB.
+        """
+        body = Body(response, scope)
+        try:
+            data = body.read_all(_MAX_BODY_BYTES, doing=doing)
+        except Qwen72BError:
+            raise
+        except IO_ERRORS as exc:
+            raise translate(exc, scope, doing, response.url or self.base_url) from exc
+        finally:
+            body.close()
+            scope.deadlines.rest()
+        text = data.decode("utf-8", "replace")
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s: body %s", scope, shown(text))
+        return text
+
+    def close(self) -> None:
+        """Close the connections of our own session."""
+        self._session.close()
+
+
+def _redirect(response: requests.Response, url: str) -> str | None:
+    """Tell where a response redirects to, if that is followed: with 307 and 308, within one origin."""
+    if response.status_code not in (307, 308):
+        return None
+    try:
+        target = urljoin(response.url or url, response.headers.get("location", ""))
+        return target if origin_of(target) == origin_of(url) else None
+    except ValueError:
+        # No URL. What it says is told with the status.
+        return None
