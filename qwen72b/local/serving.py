@@ -34,14 +34,21 @@ def listen(host: str, port: int, what: str) -> socket.socket:
     Raises:
         InvalidOption: If the address is taken or useless.
     """
+    hint = "Choose another port, or 0 for a free one."
+    if not 0 <= port < 2**16:
+        raise InvalidOption(f"The {what} cannot listen on {host}: {port} is no port.", hint=hint)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as exc:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as exc:
         raise InvalidOption(
-            f"The {what} cannot listen on {host}, port {port}: {exc}.",
-            hint="Choose another port, or 0 for a free one.",
+            f"The {what} cannot listen on {host}, port {port}: {exc}.", hint=hint
         ) from exc
+    # Connections inherit it. asyncio sets it too, but on sockets whose protocol is
+    # named only, which this one's is not: small pieces would wait up to 40 ms for
+    # the receiver's acknowledgement of the one before.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def base_url_of(host: str, listener: socket.socket) -> str:
