@@ -23,6 +23,7 @@ if _typing.TYPE_CHECKING:
     from .batch.result import Result
     from .client.client import Client
     from .client.conversation import Conversation
+    from .client.description import Description
     from .client.status import SpaceStatus
     from .client.stream import Stream
     from .errors import (
@@ -80,6 +81,7 @@ _HOMES = {
     "batch.result": "Result",
     "client.client": "Client",
     "client.conversation": "Conversation",
+    "client.description": "Description",
     "client.status": "SpaceStatus",
     "client.stream": "Stream",
     "errors": "AuthenticationError ConnectFailed EndpointNotFound GenerationFailed HTTPStatusError InvalidDiff InvalidMessages InvalidOption InvalidRequest InvalidServerMessage ModelNotFound ProtocolError QueueFull QuotaExceeded Qwen72BError RateLimited RequestTimeout SpaceError SpaceUnavailable StreamInterrupted TransportError UnsupportedProtocol",
@@ -104,6 +106,7 @@ __all__ = [
     "ConnectFailed",
     "Conversation",
     "Delta",
+    "Description",
     "EndpointNotFound",
     "Event",
     "Finished",

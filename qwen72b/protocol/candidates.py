@@ -21,6 +21,12 @@ __all__ = ["MOST_STEPS", "TEXT_OUTPUTS", "Candidate", "flows", "list_candidates"
 # The steps of a chain at most; the longest seen in public has 9.
 MOST_STEPS = 16
 
+# What is looked at, so that no page takes long: candidates, functions of one
+# chain, and text boxes that a chain reads.
+_MOST_CANDIDATES = 100
+_MOST_FUNCTIONS = 100
+_MOST_BOXES = 100
+
 # Components that show text, the plainest first.
 TEXT_OUTPUTS = ("textbox", "markdown", "html", "code", "json")
 
@@ -123,6 +129,8 @@ def list_candidates(
         candidate = _candidate(page, triggers, paths, taken, named, hidden)
         if candidate is not None and (named is None or candidate.is_called(named)):
             found.append(candidate)
+            if len(found) == _MOST_CANDIDATES:
+                break
     return found
 
 
@@ -145,8 +153,8 @@ def walk_chain(page: Page, root: Function) -> list[tuple[Function, ...]] | None:
     Walk down the chain of an event: for each function, the way that leads to it.
 
     Returns:
-        The paths, parents first; ``None`` if the chain is malformed: it runs in
-        a circle, or a function of it cannot be called.
+        The paths, parents first; ``None`` if the chain runs in a circle or has
+        more functions than any page of people.
     """
     found: list[tuple[Function, ...]] = []
     seen = {root.id}
@@ -154,10 +162,12 @@ def walk_chain(page: Page, root: Function) -> list[tuple[Function, ...]] | None:
     for function, before in pending:
         # JavaScript of the page changes nothing that the server sees.
         path = (*before, function) if function.callable else before
-        if function.callable and len(path) <= MOST_STEPS:
+        if len(path) > MOST_STEPS:
+            continue
+        if function.callable:
             found.append(path)
         for follower in page.followers(function.id):
-            if follower.id in seen:
+            if follower.id in seen or len(seen) == _MOST_FUNCTIONS:
                 return None
             seen.add(follower.id)
             pending.append((follower, path))
@@ -179,6 +189,8 @@ def _candidate(
         for component in map(page.component, sorted(everything))
         if component.is_text_box and taken.isdisjoint(component.names)
     ]
+    if len(boxes) > _MOST_BOXES:
+        return None
     asked = _questions(boxes, triggers, named, hidden or named is not None)
     # The submit of a box that is none of the question's does something else.
     triggers = [pair for pair in triggers if not pair[1] or pair[0] in asked]

@@ -92,9 +92,7 @@ _SETTING = _words(
     r"リンク|住所|名前|モデル|言語|ファイル|パス|주소|이름|모델|언어|파일|링크",
 )
 # In prose, such as a placeholder, only an address says that no question is wanted.
-_ADDRESS = re.compile(
-    r"https?://|\b[\w.]+@[\w.]+\.\w|\b(?:paste|enter)\b[^.]{0,20}\b(?:url|link)\b"
-)
+_ADDRESS = re.compile(r"https?://|\w@\w[\w.]*\.\w|\b(?:paste|enter)\b[^.]{0,20}\b(?:url|link)\b")
 
 # A label with more words than these is prose.
 _LABEL_WORDS = 4

@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidServerMessage
 from .chat import ChatFormat
-from .config import QueueProtocol, _read_protocol
-from .jsontext import NotJSON, read_json
+from .config import QueueProtocol, read_protocol
+from .jsontext import NotJSON, TooManyValues, read_json
 
 __all__ = ["TEXT_BOXES", "Component", "Function", "Page", "fold_label", "read_page"]
 
 TEXT_BOXES = frozenset({"textbox", "multimodaltextbox"})
 
 _I18N = re.compile(r'__i18n__.*"key": *"([^"]+)"')
+
+# Numbers beyond it are not the same in every JSON.
+_MOST = 2**53
+
+# Characters of a label that are looked at, and inputs of one function.
+_MOST_LABEL = 300
+_MOST_INPUTS = 1000
 
 # The server keeps their values by session hash; a browser sends null for them.
 _STATES = frozenset({"state", "variable"})
@@ -74,8 +81,9 @@ class Component:
             value = self.props.get(name)
             if isinstance(value, str) and value.strip():
                 # Gradio 6 leaves the choice of the language to the browser.
+                value = value.strip()[:_MOST_LABEL]
                 key = _I18N.match(value)
-                return key[1] if key else value.strip()
+                return key[1] if key else value
         return ""
 
     @property
@@ -131,6 +139,7 @@ class Page:
         prefix: What comes before ``/queue/...`` in a path.
         components: The components by number.
         functions: The functions by number, in the page's order.
+        after: The functions that follow one, by its number.
     """
 
     version: str
@@ -138,6 +147,7 @@ class Page:
     prefix: str
     components: Mapping[int, Component]
     functions: Mapping[int, Function]
+    after: Mapping[int, Sequence[Function]]
 
     def component(self, number: int) -> Component:
         """Return a component; one that the page does not describe has no known type."""
@@ -146,9 +156,7 @@ class Page:
 
     def followers(self, number: int) -> Iterator[Function]:
         """Walk over the functions that are called right after one that went well."""
-        return (
-            each for each in self.functions.values() if each.after == number and not each.rescue
-        )
+        return (each for each in self.after.get(number, ()) if not each.rescue)
 
 
 def read_page(text: str) -> Page:
@@ -168,6 +176,8 @@ def read_page(text: str) -> Page:
     """
     try:
         config = read_json(text)
+    except TooManyValues as exc:
+        raise InvalidServerMessage(f"the Space's /config is too large: {exc}.") from exc
     except NotJSON as exc:
         raise InvalidServerMessage(
             f"the Space's /config is not JSON: {exc}.", hint="Is the URL that of a Gradio app?"
@@ -180,13 +190,22 @@ def read_page(text: str) -> Page:
     version = config.get("version")
     version = version if isinstance(version, str) else ""
     prefix = config.get("api_prefix")
-    functions = (_read_function(item, i) for i, item in enumerate(config["dependencies"]))
+    functions = {
+        function.id: function
+        for i, item in enumerate(config["dependencies"])
+        if (function := _read_function(item, i)) is not None
+    }
+    after: dict[int, list[Function]] = {}
+    for function in functions.values():
+        if function.after is not None:
+            after.setdefault(function.after, []).append(function)
     return Page(
         version,
-        _read_protocol(config.get("protocol"), version),
+        read_protocol(config.get("protocol"), version),
         "/" + prefix.strip("/") if isinstance(prefix, str) and prefix.strip("/") else "",
         _read_components(config.get("components"), version),
-        {function.id: function for function in functions if function is not None},
+        functions,
+        after,
     )
 
 
@@ -197,7 +216,8 @@ def _read_components(value: Any, version: str) -> dict[int, Component]:
             continue
         props = item.get("props")
         props = props if isinstance(props, dict) else {}
-        kind = str(item.get("type"))
+        kind = item.get("type")
+        kind = kind if isinstance(kind, str) else "component"
         info = item.get("api_info")
         title = info.get("title") if isinstance(info, dict) else None
         form = _read_form(props.get("type"), title, version)
@@ -212,8 +232,8 @@ def _read_form(named: Any, title: Any, version: str) -> ChatFormat:
     Gradio 4.44 and 5 name it in ``props.type``. Gradio 6 has one form and 4.0
     to 4.43 have another, and name neither.
     """
-    major = version.partition(".")[0]
-    if major.isdecimal() and int(major) >= 6:
+    major = re.match(r"\d{1,4}", version)
+    if major and int(major[0]) >= 6:
         return ChatFormat.PARTS
     if named == "messages" or (named != "tuples" and title == "ChatbotDataMessages"):
         return ChatFormat.ROLES
@@ -226,10 +246,14 @@ def _read_function(item: Any, position: int) -> Function | None:
     inputs, outputs = _ids(item.get("inputs")), _ids(item.get("outputs"))
     if inputs is None or outputs is None:
         return None
+    if len(inputs) > _MOST_INPUTS or len(inputs) != len(set(inputs)):
+        # One long default value could otherwise be asked of us a hundred
+        # thousand times in one join.
+        return None
     types = item.get("types")
     number, name, after = item.get("id"), item.get("api_name"), item.get("trigger_after")
     return Function(
-        id=number if type(number) is int else position,
+        id=number if type(number) is int and 0 <= number <= _MOST else position,
         targets=_read_targets(item.get("targets")),
         inputs=inputs,
         outputs=outputs,

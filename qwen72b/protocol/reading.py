@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,8 @@ class Answer:
 
     Args:
         text: The answer; empty if there is none yet.
-        path: Where appended text extends it; ``None`` if nowhere.
+        path: Where appended text extends the last message, which is a thought
+            if ``thinking``; ``None`` if nowhere.
         start: The path of the new turn's first element: edits of the elements
             before it do not change the answer. ``None`` if any edit may.
         given: Whether there is an answer at all, be it an empty one.
@@ -76,18 +77,22 @@ class ChatReader:
         self._asked = {text for key in self._sent for role, text in key if role == "user"}
         self._query = _squeezed(query)
         self._files = files
-        # Where the new turn began in the value last read, and that value's
-        # length: an app adds to its chat far more often than it changes it.
+        # Where the new turn began in the value last read, that value's length,
+        # and what stood before: an app adds to its chat far more often than it
+        # changes it.
         self._length = -1
         self._start = 0
         self._before: object = None
+        # The last user's text that was judged, and whether it is an old one.
+        self._judged: tuple[str, int, bool] | None = None
 
-    def read(self, value: Any) -> Answer | None:
+    def read(self, value: Any, spend: Callable[[int], None] | None = None) -> Answer | None:
         """
         Find the answer in the Chatbot's value.
 
         Args:
             value: The value, in any of Gradio's forms; or an update.
+            spend: Told how many characters are gone through; may raise to stop.
 
         Returns:
             The answer; ``None`` if the value is an update that leaves it as it was.
@@ -95,17 +100,19 @@ class ChatReader:
         if isinstance(value, dict):
             if "value" not in value:
                 return None
-            return _moved(self.read(value["value"]) or NOTHING)
+            inner = value["value"]
+            return _moved(self.read(inner, spend) or NOTHING) if type(inner) is list else NOTHING
         if not isinstance(value, list) or not value:
             return NOTHING
-        first = self._find_start(value)
+        first = self._find_start(value, spend)
         if first == len(value):
             return NOTHING
-        for i in range(len(value) - 1, self._start - 1, -1):
-            if any(message.role == "user" for message in _messages(value[i], i)):
-                first = i
-                if self._start == 0 and self._sent and self._is_old(value, i):
+        for i in range(len(value) - 1, first - 1, -1):
+            asked = [message for message in _messages(value[i], i) if message.role == "user"]
+            if asked:
+                if first == 0 and self._sent and self._is_old(asked, len(value), spend):
                     return NOTHING
+                first = i
                 break
         turn = [
             message
@@ -115,31 +122,38 @@ class ChatReader:
         ]
         return self._read_turn(turn, [first])
 
-    def _find_start(self, value: list[Any]) -> int:
+    def _find_start(self, value: list[Any], spend: Callable[[int], None] | None) -> int:
         """Count the elements at the beginning that are the end of what was sent."""
         start = self._start
-        if len(value) == self._length and (start == 0 or _key(value[start - 1]) == self._before):
+        if len(value) == self._length and (start == 0 or _raw(value[start - 1]) == self._before):
             return start
-        start = self._find_old(value)
+        keys = [_key(element, spend) for element in value[: len(self._sent)]]
+        start = next(
+            (
+                size
+                for size in range(len(keys), 0, -1)
+                if keys[:size] == self._sent[len(self._sent) - size :]
+            ),
+            0,
+        )
         self._length, self._start = len(value), start
-        self._before = _key(value[start - 1]) if start else None
+        self._before = _raw(value[start - 1]) if start else None
         return start
 
-    def _find_old(self, value: list[Any]) -> int:
-        keys = [_key(element) for element in value[: len(self._sent)]]
-        for size in range(len(keys), 0, -1):
-            if keys[:size] == self._sent[len(self._sent) - size :]:
-                return size
-        return 0
-
-    def _is_old(self, value: list[Any], i: int) -> bool:
+    def _is_old(
+        self, asked: list[_Message], length: int, spend: Callable[[int], None] | None
+    ) -> bool:
         """Tell whether the last question is an old one, though the app changed the old turns."""
-        text = "".join(text for role, text in _key(value[i]) if role == "user")
-        if text == self._query:
-            return False
-        if text in self._asked:
-            return True
-        return len(value) <= len(self._sent) and self._query not in text
+        raw = "".join(_read_content(message.content, [])[0] for message in asked)
+        if self._judged is None or self._judged[:2] != (raw, length):
+            if spend is not None:
+                spend(len(raw))
+            text = _squeezed(raw)
+            old = text != self._query and (
+                text in self._asked or (length <= len(self._sent) and self._query not in text)
+            )
+            self._judged = raw, length, old
+        return self._judged[2]
 
     def _read_turn(self, turn: list[_Message], start: list[Any]) -> Answer:
         texts: list[str] = []
@@ -153,6 +167,7 @@ class ChatReader:
             thinking = bool(message.title)
             if thinking:
                 thoughts.append(Thought(message.title, text))
+                path = inner
                 continue
             given = True
             # An empty message has no place yet between those before and after.
@@ -173,12 +188,13 @@ class ChatReader:
 class TextReader:
     """A reader of a component that shows text."""
 
-    def read(self, value: Any) -> Answer | None:
+    def read(self, value: Any, spend: Callable[[int], None] | None = None) -> Answer | None:
         """
         Find the answer in the component's value.
 
         Args:
             value: The value, or an update.
+            spend: As in ``ChatReader.read``.
 
         Returns:
             The answer; ``None`` if the value is an update that leaves it as it was.
@@ -220,10 +236,10 @@ def _messages(element: Any, i: int) -> Iterator[_Message]:
             if element[column] is not None:
                 yield _Message(role, element[column], [i, column])
     elif isinstance(element, dict) and element.get("content") is not None:
-        role, metadata = element.get("role"), element.get("metadata")
+        speaker, metadata = element.get("role"), element.get("metadata")
         title = metadata.get("title") if isinstance(metadata, dict) else None
         yield _Message(
-            role if isinstance(role, str) else "",
+            speaker if isinstance(speaker, str) else "",
             element["content"],
             [i, "content"],
             title if isinstance(title, str) else "",
@@ -235,15 +251,18 @@ def _read_content(content: Any, path: list[Any]) -> tuple[str, list[Any] | None]
     if isinstance(content, str):
         return content, path
     if isinstance(content, dict):
-        text = content.get("text")
-        return (text, [*path, "text"]) if isinstance(text, str) else ("", None)
+        words = content.get("text")
+        return (words, [*path, "text"]) if isinstance(words, str) else ("", None)
     texts: list[str] = []
     end: list[Any] | None = None
     for i, part in enumerate(content if isinstance(content, list) else ()):
-        said, inner = ("", None) if isinstance(part, list) else _read_content(part, [*path, i])
-        if inner is not None:
-            texts.append(said)
-            end = inner
+        # Not by another call: a list of thousands of parts is read at every snapshot.
+        if isinstance(part, str):
+            texts.append(part)
+            end = [*path, i]
+        elif isinstance(part, dict) and isinstance(words := part.get("text"), str):
+            texts.append(words)
+            end = [*path, i, "text"]
     return "".join(texts), end
 
 
@@ -267,12 +286,19 @@ def _find_files(content: Any, base: str) -> Iterator[Attachment]:
                     yield from _find_files(part, base)
 
 
-def _key(element: Any) -> tuple[tuple[str, str], ...]:
-    """Write an element so that two compare equal though a Chatbot has re-indented one."""
+def _raw(element: Any) -> tuple[tuple[str, str], ...]:
+    """Read who says what in an element."""
     return tuple(
-        (message.role, _squeezed(_read_content(message.content, [])[0]))
-        for message in _messages(element, 0)
+        (message.role, _read_content(message.content, [])[0]) for message in _messages(element, 0)
     )
+
+
+def _key(element: Any, spend: Callable[[int], None] | None = None) -> tuple[tuple[str, str], ...]:
+    """Write an element so that two compare equal though a Chatbot has re-indented one."""
+    raw = _raw(element)
+    if spend is not None:
+        spend(sum(len(text) for _, text in raw))
+    return tuple((role, _squeezed(text)) for role, text in raw)
 
 
 def _squeezed(text: str) -> str:
