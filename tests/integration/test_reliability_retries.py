@@ -309,7 +309,18 @@ def test_retry_after_beyond_the_total(phase: str, refusal: Respond) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["soon", "", "-5", "nan", "inf", "1e9", "99999999999999", "Mon, 99"]
+    "value",
+    [
+        *["soon", "", "-5", "nan", "inf", "1e9", "99999999999999", "Mon, 99"],
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        "Mon, 01 Jan 0001 00:00:00 +9999",
+        "Mon, 01 Jan 2030 99999999999999999999:00:00 GMT",
+        "Mon, 01 Jan 2030 00:00:00 +99999999999999999999",
+        "9" * 5000,
+        "9," * 5000,
+        "\u00b2\u00b3",
+    ],
+    ids=lambda value: value[:30],
 )
 def test_retry_after_that_makes_no_sense(value: str) -> None:
     """A Retry-After that cannot be read is as none."""

@@ -26,7 +26,9 @@ def names(*lines: str) -> frozenset[str]:
 
 
 # What needs no world: no I/O, no clock, no chance, no environment, no threads.
-PURE = names("ast collections datetime.timezone email.utils enum html json re urllib.parse")
+PURE = names(
+    "array.array collections datetime.timezone email.utils enum html itertools.accumulate json re urllib.parse"
+)
 
 # Words: what users see. Each stands on its own or on others of them.
 WORDS = {
@@ -57,14 +59,18 @@ TABLE = Table(
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
             names("errors messages protocol reply retry timeout"),
-            names("array atexit collections concurrent.futures contextlib fcntl functools")
-            | names("hashlib json logging os pickle queue shutil sys threading time types uuid")
+            names("array atexit collections concurrent.futures contextlib errno fcntl functools")
+            | names(
+                "hashlib json logging os pickle queue re select shutil stat sys threading time types uuid"
+            )
             | names("weakref"),
         ),
         "client": Layer(
             names("errors events messages protocol reply retry timeout transport"),
-            names("collections concurrent.futures copy functools json logging os pathlib random")
-            | names("re requests threading time types urllib.parse uuid weakref"),
+            names("collections concurrent.futures contextlib.suppress copy errno functools json")
+            | names(
+                "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
+            ),
             # What Client.map takes and gives; it is loaded when it is called.
             types=names("batch"),
         ),
@@ -90,9 +96,9 @@ TABLE = Table(
             | names("requests rich socket ssl stat sys time traceback urllib.parse"),
         ),
         "local": Layer(
-            names("errors"),
+            names("errors protocol"),
             names("abc asyncio collections contextlib fastapi gradio hashlib io json os")
-            | names("pathlib platformdirs queue re requests secrets signal socket sseclient")
+            | names("pathlib platformdirs queue re requests secrets signal socket")
             | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
             | names("zipfile"),
         ),
