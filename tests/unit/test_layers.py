@@ -3,7 +3,7 @@ The house: which folder may import which, and what from outside.
 
 Arrows point down: words <- protocol | transport <- batch <- client <- aio <- faces.
 What a folder may import is listed, all else is forbidden: to the standard
-library and third parties alike. `layers` has the reader and the rules.
+library and third parties alike. `imports` has the reader, `layers` the rules.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from layers import Door, Layer, Package, Table, read_package
+from imports import Package, read_package
+from layers import Door, Layer, Table
 
 import qwen72b
 
