@@ -1,5 +1,5 @@
 """
-How do chat messages become the Space's arguments?
+Chat messages, and what a Space is asked: a query, a history and a system text.
 
 The Space's function takes a query, a history and a system text. Everything
 here is checked before any I/O, and the caller's list is never changed.
@@ -7,13 +7,13 @@ here is checked before any I/O, and the caller's list is never changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import InvalidMessages
 
-__all__ = ["Messages", "Prompt", "Turn", "format_prompt", "read_messages", "to_prompt"]
+__all__ = ["Messages", "Prompt", "Turn", "format_prompt", "read_messages", "to_dicts", "to_prompt"]
 
 # One chat message, read: its role ("system", "user" or "assistant") and text.
 Turn = tuple[str, str]
@@ -40,6 +40,28 @@ class Prompt:
     history: tuple[Turn, ...] = ()
     system: str | None = None
 
+    def to_messages(self, answer: str) -> list[dict[str, str]]:
+        """
+        Write the chat up to and with an answer, as role dicts.
+
+        Args:
+            answer: The assistant's text.
+        """
+        turns = [*self.history, ("user", self.query), ("assistant", answer)]
+        if self.system is not None:
+            turns.insert(0, ("system", self.system))
+        return to_dicts(turns)
+
+
+def to_dicts(turns: Iterable[Turn]) -> list[dict[str, str]]:
+    """
+    Write turns as role dicts.
+
+    Args:
+        turns: Roles and texts.
+    """
+    return [{"role": role, "content": text} for role, text in turns]
+
 
 def to_prompt(messages: Messages, *, system: str | None = None) -> Prompt:
     """
@@ -63,17 +85,17 @@ def to_prompt(messages: Messages, *, system: str | None = None) -> Prompt:
     turns = read_messages(messages)
     systems = [] if system is None else [_system_text(system)]
     systems += [text for role, text in turns if role == "system"]
-    talk: list[Turn] = []
+    chat: list[Turn] = []
     for role, text in turns:
         if role == "system":
             continue
-        if talk and talk[-1][0] == role:
-            talk[-1] = (role, f"{talk[-1][1]}\n\n{text}")
+        if chat and chat[-1][0] == role:
+            chat[-1] = (role, f"{chat[-1][1]}\n\n{text}")
         else:
-            talk.append((role, text))
+            chat.append((role, text))
     return Prompt(
-        query=talk[-1][1],
-        history=tuple(talk[:-1]),
+        query=chat[-1][1],
+        history=tuple(chat[:-1]),
         system="\n".join(systems) if systems else None,
     )
 

@@ -1,5 +1,5 @@
 """
-Who keeps a batch off the event loop? One hop to a thread for all results that there are.
+Many questions on an event loop: one hop to a thread for all results that there are.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope, from_thread
 
-from ..batch.driver import Batch
+from ..batch.batch import Batch
 from ..batch.items import Item
 from ..batch.progress import Tally
 from ..batch.result import Result

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from array import array
 
-__all__ = ["Seen"]
+__all__ = ["IdSet"]
 
 _FIRST_SIZE = 1024
 
 
-class Seen:
+class IdSet:
     """The names that came before."""
 
     def __init__(self) -> None:

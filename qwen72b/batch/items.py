@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import InvalidMessages, InvalidRequest
 from ..messages import Messages, Prompt, to_prompt
-from .idset import Seen
+from .idset import IdSet
 
 __all__ = ["Item", "Task", "read_items"]
 
@@ -62,7 +62,7 @@ def read_items(items: Iterable[Item], *, system: str | None = None) -> Iterator[
     Yields:
         A task for each, in order; one that cannot be asked has an ``error``.
     """
-    seen = Seen()
+    seen = IdSet()
     # How often a question came that came more than once.
     repeated: dict[str, int] = {}
     for position, item in enumerate(items):

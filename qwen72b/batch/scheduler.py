@@ -1,5 +1,5 @@
 """
-What happens in one round of a batch?
+The rounds of a batch.
 
 Each round takes in the futures that are done, sends items as far as the pace
 allows, and waits for the next future or the end of a pause. The window bounds
@@ -31,12 +31,13 @@ from ..retry import is_passing
 from ..timeout import Timeout
 from .items import Task
 from .journal import Journal
+from .options import BatchOptions
 from .pace import Pace
 from .progress import ProgressLine, Tally
 from .result import Result
-from .worker import Home, Outcome, answer
+from .worker import Coordinator, Outcome, answer
 
-__all__ = ["Engine"]
+__all__ = ["Scheduler"]
 
 log = logging.getLogger("qwen72b")
 
@@ -55,59 +56,56 @@ _REPORT = 1.0
 
 @dataclass(slots=True)
 class _Sent:
-    """An item under way: which, the how-manieth try, and since when."""
+    """An item under way: which, the attempt number, and since when."""
 
     task: Task
     tries: int
     when: float
 
 
-class Engine:
+class Scheduler:
     """
     The state of a batch; used by one thread at a time, but for ``closing``.
 
     Args:
-        home: The driver's end of the workers.
+        coordinator: The batch's end of the workers.
         tasks: The items that were read.
         pace: When the next may go.
-        executor: What runs them; ``None`` for threads of its own.
-        journal: What gets every outcome, if anything does.
-        progress: Told each outcome, if anyone is.
-        ordered: Whether results come in the order of the items.
-        stop_on_error: Whether the first failure ends the batch.
+        options: What the batch was told.
         timeout: Limits of each item.
         total: Items in all; ``None`` if unknown.
     """
 
     def __init__(
         self,
-        home: Home,
+        coordinator: Coordinator,
         tasks: Iterator[Task],
         pace: Pace,
+        options: BatchOptions,
         *,
-        executor: Executor | None,
-        journal: Journal | None,
-        progress: Callable[[Tally], object] | None,
-        ordered: bool,
-        stop_on_error: bool,
         timeout: Timeout,
         total: int | None,
     ) -> None:
-        self.home = home
-        # Set from any thread, before ``home.close()`` wakes this one.
+        self.coordinator = coordinator
+        # Set from any thread, before ``coordinator.close()`` wakes this one.
         self.closing = False
         self.ready: deque[Result] = deque()
         self._tasks = tasks
         self._pace = pace
-        self._executor = executor
+        self._executor = options.executor
         self._own: Executor | None = None
-        self._journal = journal
-        self._report = progress
-        self._ordered = ordered
-        self._stop_on_error = stop_on_error
+        journal = options.journal
+        self._journal = journal if isinstance(journal, Journal | None) else Journal(journal)
+        self._report: Callable[[Tally], object] | None
+        if isinstance(options.progress, bool):
+            self._report = ProgressLine() if options.progress else None
+        else:
+            self._report = options.progress
+        self._ordered = options.ordered
+        self._stop_on_error = options.stop_on_error
         self._timeout = timeout
         self._total = total
-        self._retry = home.client.retry
+        self._retry = coordinator.asker.retry
         self._running: dict[Future[Outcome], _Sent] = {}
         self._again: deque[_Sent] = deque()
         # Results that wait for those before them, and whose turn it is.
@@ -182,9 +180,9 @@ class Engine:
 
     def _collect(self) -> None:
         """Take in the futures that are done."""
-        while self._running or not self.home.finished.empty():
+        while self._running or not self.coordinator.finished.empty():
             try:
-                future = self.home.finished.get_nowait()
+                future = self.coordinator.finished.get_nowait()
             except Empty:
                 return
             self._settle(future)
@@ -202,7 +200,7 @@ class Engine:
             paused = self._report is not None and self._pace.paused(monotonic()) > 0
             limit = min(delay, _REPORT) if paused and delay is not None else delay
             try:
-                future = self.home.finished.get(timeout=limit)
+                future = self.coordinator.finished.get(timeout=limit)
             except Empty:
                 if limit == delay:
                     return
@@ -253,13 +251,13 @@ class Engine:
         assert sent.task.prompt is not None  # or it would have failed
         future = self._executor.submit(
             answer,
-            self.home.recipe,
+            self.coordinator.spec,
             (sent.task.position, sent.tries),
             sent.task.prompt,
             self._timeout,
         )
         self._running[future] = sent
-        future.add_done_callback(self.home.announce)
+        future.add_done_callback(self.coordinator.announce)
 
     def _settle(self, future: Future[Outcome] | None) -> None:
         """Take in one future that is done."""
@@ -302,7 +300,7 @@ class Engine:
         if not is_passing(error) and not isinstance(error, QuotaExceeded):
             return False
         retry = self._retry
-        asked = getattr(error, "retry_after", None)
+        asked = error.retry_after
         pause = min(retry.cap, retry.base * 2.0 ** (sent.tries - 1)) if asked is None else asked
         self._pace.refused(pause, sent.when, monotonic())
         self._reason = "".join(c if c.isprintable() else " " for c in error.reason[:80])
@@ -335,7 +333,7 @@ class Engine:
             self._report(self.tally)
 
     def tidy(self) -> None:
-        """Free everything; what has been answered meanwhile is kept. Again does nothing."""
+        """Free everything; what has been answered meanwhile is kept. Idempotent."""
         if self._tidied:
             return
         self._tidied = True
@@ -357,9 +355,5 @@ class Engine:
 
 
 def _reply(task: Task, text: str, timings: Timings | None) -> Reply:
-    prompt = task.prompt
-    assert prompt is not None  # there is an answer to it
-    turns = [*prompt.history, ("user", prompt.query), ("assistant", text)]
-    if prompt.system is not None:
-        turns.insert(0, ("system", prompt.system))
-    return Reply(text, timings, [{"role": role, "content": content} for role, content in turns])
+    assert task.prompt is not None  # there is an answer to it
+    return Reply(text, timings, task.prompt.to_messages(text))

@@ -22,7 +22,7 @@ from .options import add_connection, add_verbosity
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ..batch.driver import Batch
+    from ..batch.batch import Batch
     from ..batch.progress import Tally
     from ..batch.result import Result
     from .console import Console

@@ -103,7 +103,7 @@ def hint_for(error: Qwen72BError) -> str:
     Args:
         error: The error; its hint speaks of Python arguments.
     """
-    retry_after = getattr(error, "retry_after", None)
+    retry_after = error.retry_after
     if isinstance(error, AuthenticationError):
         return "For a private Space put a Hugging Face token in the variable HF_TOKEN."
     if isinstance(error, SpaceUnavailable) and (error.stage or error.status_code):

@@ -45,7 +45,7 @@ def follow(stream: Stream, console: Console, *, counting: bool = False) -> Itera
         Each event.
     """
     console.status("Connecting...")
-    while batch := stream.read_batch():
+    while batch := stream._read_batch():
         for event in batch:
             _tell(event, console)
             if counting and isinstance(event, (Delta, Revised)):
@@ -118,7 +118,7 @@ class StreamFace(Face):
         """Show an answer to its end."""
         try:
             for event in follow(stream, self.console):
-                self.console.write(stream.to_chunk(event))
+                self.console.write(stream._to_chunk(event))
         except BrokenPipeError:
             raise
         except BaseException:

@@ -1,5 +1,5 @@
 """
-What does an iterator hand out that cannot take anything back?
+The text that iteration hands out, which cannot take anything back.
 
 A Space's Chatbot cleans the indentation of every snapshot, so text that was
 already sent may change although the model only appended. Two rules keep what
@@ -13,12 +13,12 @@ was handed out honest:
 
 from __future__ import annotations
 
-from ..protocol.textbuffer import Growing
+from ..protocol.textbuffer import TextBuffer
 
-__all__ = ["Chunks"]
+__all__ = ["AppendOnlyText"]
 
 
-class Chunks:
+class AppendOnlyText:
     """The text handed out so far, and what to hand out next."""
 
     def __init__(self) -> None:
@@ -26,11 +26,13 @@ class Chunks:
         self.revised = False
         #: Whether the text was started over, since other than white space changed.
         self.restarted = False
-        self._handed = Growing()
+        #: What was handed out; as long as nothing was taken back, whoever hands
+        #: out more may add it here.
+        self.buffer = TextBuffer()
         # The answer; the same text as long as nothing was taken back.
-        self._present = self._handed
+        self._present = self.buffer
 
-    def delta(self, text: str) -> str:
+    def add(self, text: str) -> str:
         """
         Take text that was added to the answer.
 
@@ -40,12 +42,12 @@ class Chunks:
         Returns:
             What to hand out: the same text.
         """
-        self._handed.add(text)
+        self.buffer.add(text)
         if self.revised:
             self._present.add(text)
         return text
 
-    def revision(self, text: str, offset: int) -> str:
+    def revise(self, text: str, offset: int) -> str:
         """
         Take a new end of the answer.
 
@@ -57,17 +59,17 @@ class Chunks:
             What to hand out; empty if all of it was handed out before.
         """
         present = str(self._present)[:offset] + text
-        handed = str(self._handed)
+        handed = str(self.buffer)
         self.revised = True
-        self._present = Growing(present)
+        self._present = TextBuffer(present)
         rest = _after(present, "".join(handed.split()))
         if rest is None:
             self.restarted = True
-            self._handed = Growing(present)
+            self.buffer = TextBuffer(present)
             return present if not handed or handed.endswith("\n") else "\n" + present
         rest = _without_shared_start(rest, handed[len(handed.rstrip()) :])
         if rest:
-            self._handed.add(rest)
+            self.buffer.add(rest)
         return rest
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ..errors import EndpointNotFound, InvalidServerMessage, UnsupportedProtocol
-from .chat import ChatFormat
+from ..errors import EndpointNotFound, InvalidOption, InvalidServerMessage, UnsupportedProtocol
+from ..messages import Prompt
+from .chat import ChatFormat, encode_history
 from .jsontext import NotJSON, read_json
 from .model import DEFAULT_SYSTEM
 
@@ -87,6 +88,30 @@ class Endpoint:
     chat_format: ChatFormat = ChatFormat.PAIRS
     version: str = ""
     api_name: str | None = None
+
+    def data(self, prompt: Prompt) -> list[Any]:
+        """
+        Write the arguments for a question.
+
+        Args:
+            prompt: The question.
+
+        Returns:
+            One value for each input, ready for JSON.
+
+        Raises:
+            InvalidOption: If the prompt has a system text and the Space takes none.
+        """
+        if prompt.system is not None and self.system is None:
+            raise InvalidOption(
+                "this Space takes no system text.", hint="Leave the system message out."
+            )
+        data = list(self.inputs)
+        data[self.query] = prompt.query
+        data[self.history] = encode_history(prompt.history, self.chat_format)
+        if self.system is not None and prompt.system is not None:
+            data[self.system] = prompt.system
+        return data
 
     @property
     def join_path(self) -> str:

@@ -1,8 +1,8 @@
 """
-What is said in a queue? ``Job``: payloads out, server messages in, events out.
+The sans-I/O state machine of one queued job: payloads out, server messages in, events out.
 
-A job is one question to the Space. It does no I/O and knows no clock; all of
-its state is here.
+A job is one function of the Space that was asked to run. It does no I/O and
+knows no clock; all of its state is here.
 
 ===========  ==========================  =======================================
 state        entered by                  a server message then
@@ -23,51 +23,39 @@ Unknown messages and unknown fields are ignored, since the protocol grows.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..errors import (
     GenerationFailed,
     InvalidDiff,
-    InvalidOption,
     InvalidServerMessage,
     QueueFull,
-    QuotaExceeded,
-    Qwen72BError,
     StreamInterrupted,
 )
 from ..events import Delta, Event, Finished, Logged, Progress, Queued, Revised, Started
-from ..messages import Prompt
-from .chat import Answer, encode_history, find_answer
+from .chat import Answer, find_answer
 from .config import Endpoint
 from .diff import apply_edits
+from .failure import job_error
 from .jsontext import NotJSON, read_json
-from .textbuffer import Growing
+from .surrogates import replace_surrogates
+from .textbuffer import TextBuffer
 
-__all__ = ["Job", "failure"]
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
+__all__ = ["Job"]
 
 
 class Job:
     """
-    One question on its way through a Space's queue.
+    One function of a Space on its way through the queue.
 
     Args:
-        endpoint: The Space's chat function.
-        prompt: The question.
+        step: The function.
+        data: Its arguments.
         session_hash: The random token that ties the join to the stream.
-
-    Raises:
-        InvalidOption: If the prompt has a system text and the Space takes none.
     """
 
-    def __init__(self, endpoint: Endpoint, prompt: Prompt, *, session_hash: str) -> None:
-        if prompt.system is not None and endpoint.system is None:
-            raise InvalidOption(
-                "this Space takes no system text.", hint="Leave the system message out."
-            )
+    def __init__(self, step: Endpoint, data: list[Any], *, session_hash: str) -> None:
         self.session_hash = session_hash
         self.joined = False
         self.started = False
@@ -76,16 +64,12 @@ class Job:
         self.skipped = 0
         # Under ``sse``: the data that the server has asked for.
         self.upload: dict[str, Any] | None = None
-        self._endpoint = endpoint
-        self._position = endpoint.output
-        self._sent = encode_history(prompt.history, endpoint.chat_format)
-        self._data = list(endpoint.inputs)
-        self._data[endpoint.query] = prompt.query
-        self._data[endpoint.history] = self._sent
-        if endpoint.system is not None and prompt.system is not None:
-            self._data[endpoint.system] = prompt.system
+        self._step = step
+        self._position = step.output
+        self._data = data
+        self._sent = data[step.history]
         self._event_id: str | None = None
-        self._text = Growing()
+        self._text = TextBuffer()
         # The chatbot's last value. Text appended since then to the answer is
         # in ``_text`` only, until another edit needs it here (``_behind``).
         self._value: Any = None
@@ -96,7 +80,7 @@ class Job:
     @property
     def text(self) -> str:
         """The answer so far."""
-        return _printable(str(self._text))
+        return replace_surrogates(str(self._text))
 
     @property
     def has_text(self) -> bool:
@@ -114,8 +98,8 @@ class Job:
         return {
             "data": self._data,
             "event_data": None,
-            "fn_index": self._endpoint.fn_index,
-            "trigger_id": self._endpoint.trigger_id,
+            "fn_index": self._step.fn_index,
+            "trigger_id": self._step.trigger_id,
             "session_hash": self.session_hash,
         }
 
@@ -126,8 +110,8 @@ class Job:
         Returns:
             Its parameters.
         """
-        if self._endpoint.protocol.stream_first:
-            return {"fn_index": str(self._endpoint.fn_index), "session_hash": self.session_hash}
+        if self._step.protocol.stream_first:
+            return {"fn_index": str(self._step.fn_index), "session_hash": self.session_hash}
         return {"session_hash": self.session_hash}
 
     def receive_join(self, text: str) -> None:
@@ -206,7 +190,7 @@ class Job:
 
     def _send_data(self, message: dict[str, Any]) -> list[Event]:
         event_id = message.get("event_id")
-        if not self._endpoint.protocol.stream_first or self.joined:
+        if not self._step.protocol.stream_first or self.joined:
             return []
         if not isinstance(event_id, str) or not event_id:
             raise InvalidServerMessage("the Space's send_data names no event_id.")
@@ -239,13 +223,13 @@ class Job:
         if type(output) is not dict:
             output = {}
         if message.get("success") is False or ("error" in output and "data" not in output):
-            raise failure(message)
+            raise job_error(message)
         data = output.get("data")
         if type(data) is not list or len(data) <= self._position:
             raise InvalidServerMessage("a process_generating of the Space has no such output.")
         if not self._folding:
             # From now on edits, if the protocol has them.
-            self._folding = self._endpoint.protocol.edits
+            self._folding = self._step.protocol.edits
             events = self._take(data[self._position])
         else:
             try:
@@ -298,13 +282,13 @@ class Job:
         old = str(self._text)
         if new == old:
             # In one piece, and the same as in the value.
-            self._text = Growing(new)
+            self._text = TextBuffer(new)
             return []
         if new.startswith(old):
             return self._extend(new[len(old) :])
         offset = _shared_length(old, new)
-        self._text = Growing(new)
-        return [Revised(_printable(new[offset:]), offset)]
+        self._text = TextBuffer(new)
+        return [Revised(replace_surrogates(new[offset:]), offset)]
 
     def _last(self) -> str:
         """Return the present text at the answer's path."""
@@ -317,12 +301,12 @@ class Job:
         if not text:
             return []
         self._text.add(text)
-        return [Delta(_printable(text))]
+        return [Delta(replace_surrogates(text))]
 
     def _completed(self, message: dict[str, Any]) -> list[Event]:
         output = message.get("output")
         if message.get("success") is not True:
-            raise failure(message)
+            raise job_error(message)
         if type(output) is not dict:
             raise InvalidServerMessage("the Space's process_completed has no output.")
         if "data" not in output:
@@ -345,9 +329,9 @@ class Job:
         text, level, title = message.get("log"), message.get("level"), message.get("title")
         return [
             Logged(
-                _printable(text) if isinstance(text, str) else "",
+                replace_surrogates(text) if isinstance(text, str) else "",
                 level if isinstance(level, str) else "info",
-                _printable(title) if isinstance(title, str) else "",
+                replace_surrogates(title) if isinstance(title, str) else "",
             )
         ]
 
@@ -359,7 +343,7 @@ class Job:
                 _number(step.get("length")),
                 step["unit"] if isinstance(step.get("unit"), str) else "steps",
                 _number(step.get("progress")),
-                _printable(step["desc"]) if isinstance(step.get("desc"), str) else "",
+                replace_surrogates(step["desc"]) if isinstance(step.get("desc"), str) else "",
             )
             for step in (steps if isinstance(steps, list) else [])
             if isinstance(step, dict)
@@ -395,70 +379,6 @@ class Job:
     }
 
 
-def failure(message: dict[str, Any]) -> Qwen72BError:
-    """
-    Tell why a job failed.
-
-    Gradio's default hides the reason of a plain exception (``error: null``);
-    ``gr.Error`` shows it, up to 5.24 as a Python literal with its quotes.
-
-    Args:
-        message: A server message with ``success: false``.
-
-    Returns:
-        The error to raise.
-    """
-    output = message.get("output")
-    fields = output if isinstance(output, dict) else {}
-    title = fields.get("title", message.get("title"))
-    title = title if isinstance(title, str) else None
-    words = fields.get("error")
-    words = _printable(_unquoted(words)) if isinstance(words, str) else ""
-    # "None" is what 4.0 to 4.19 make of a hidden reason.
-    if words.strip() in ("", "None"):
-        return GenerationFailed(
-            "the Space's app failed and hid the reason.",
-            title=title,
-            hint="Ask again, or shorten the chat; the Space's owner sees the reason in its log.",
-        )
-    if re.search(r"\bquota\b", words, re.IGNORECASE):
-        return QuotaExceeded(
-            words,
-            retry_after=_wait(words),
-            hint="Wait, or pass the token of an account with quota left.",
-        )
-    return GenerationFailed(words, title=title)
-
-
-def _unquoted(words: str) -> str:
-    """Undo the ``repr`` that Gradio up to 5.24 sends a ``gr.Error`` as."""
-    if len(words) < 2 or words[0] != words[-1] or words[0] not in "'\"":
-        return words
-    from ast import literal_eval
-
-    try:
-        value = literal_eval(words)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return words[1:-1]
-    return value if isinstance(value, str) else words[1:-1]
-
-
-# "Try again in 0:05:23", "... in 1 day, 2:03:04": a Python timedelta (spaces'
-# zero client); or a number with its unit.
-_TIMEDELTA = re.compile(r"\b(?:in|after)\s+(?:(\d{1,4}) days?, )?(\d{1,4}):(\d\d):(\d\d)")
-_COUNT = re.compile(r"\b(?:in|after)\s+(\d{1,6}(?:\.\d+)?)\s*(s|m|h)(?:ec|in|our|r|\b)")
-
-
-def _wait(words: str) -> float | None:
-    """Read the seconds to wait from a quota message."""
-    if match := _TIMEDELTA.search(words):
-        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-    if match := _COUNT.search(words):
-        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
-    return None
-
-
 def _number(value: Any) -> float | None:
     return value if type(value) in (int, float) else None
 
@@ -466,15 +386,6 @@ def _number(value: Any) -> float | None:
 def _seconds(value: Any) -> float | None:
     number = _number(value)
     return None if number is None else float(number)
-
-
-def _printable(text: str) -> str:
-    """
-    Replace lone surrogates, which no file or terminal takes.
-
-    One character for one, so that offsets stay right.
-    """
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _shared_length(old: str, new: str) -> int:

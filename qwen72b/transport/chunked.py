@@ -1,5 +1,5 @@
 """
-How is a chunked body put together, wherever the network cut it?
+The decoder of chunked bodies, wherever the network cut them.
 
 ``http.client`` does it too, but cannot stop in the middle of a chunk's head, as
 whoever reads on an event loop must; and it takes every chunk apart by itself,
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from http.client import HTTPException
 
-__all__ = ["Chunked"]
+__all__ = ["ChunkedDecoder"]
 
 # Bytes of a chunk's head, and of all trailers: what http.client allows a line.
 _MAX_HEAD = 65536
@@ -22,7 +22,7 @@ _FIRST = re.compile(_HEAD)
 _NEXT = re.compile(rb"\r\n" + _HEAD)
 
 
-class Chunked:
+class ChunkedDecoder:
     """The state of a body with ``Transfer-Encoding: chunked`` (RFC 9112, section 7.1)."""
 
     def __init__(self) -> None:

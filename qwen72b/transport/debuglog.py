@@ -1,5 +1,5 @@
 """
-What does a maintainer need to replay a failure? The debug log.
+The debug log: what a maintainer needs to replay a failure.
 
 The logger ``qwen72b`` tells at DEBUG, per call: the requests with statuses and
 times, what the Space said of itself, each message to and from the queue, each
@@ -21,9 +21,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..version import __version__
-from .scope import Call
+from .scope import CallScope
 
-__all__ = ["begun", "received", "shown", "traced"]
+__all__ = ["log_environment", "shown", "traced"]
 
 T = TypeVar("T")
 
@@ -98,12 +98,12 @@ def _blank(value: Any) -> Any:
     return value
 
 
-def traced(call: Call, receive: Callable[[str], T]) -> Callable[[str], T]:
+def traced(scope: CallScope, receive: Callable[[str], T]) -> Callable[[str], T]:
     """
     Log each message of the Space before it is taken.
 
     Args:
-        call: The call that it belongs to.
+        scope: The call that it belongs to.
         receive: Takes the message.
 
     Returns:
@@ -114,30 +114,18 @@ def traced(call: Call, receive: Callable[[str], T]) -> Callable[[str], T]:
         return receive
 
     def logged(text: str) -> T:
-        log.debug("%s: received %s", call, shown(text))
+        log.debug("%s: received %s", scope, shown(text))
         return receive(text)
 
     return logged
 
 
-def received(call: Call, text: str) -> None:
-    """
-    Log the body of a response.
-
-    Args:
-        call: The call that it belongs to.
-        text: The body.
-    """
-    if log.isEnabledFor(logging.DEBUG):
-        log.debug("%s: body %s", call, shown(text))
-
-
-def begun(call: Call, base_url: str) -> None:
+def log_environment(scope: CallScope, base_url: str) -> None:
     """
     Log what a call is made with.
 
     Args:
-        call: The call.
+        scope: The call.
         base_url: Where to.
     """
     if log.isEnabledFor(logging.DEBUG):
@@ -147,7 +135,7 @@ def begun(call: Call, base_url: str) -> None:
         )
         log.debug(
             "%s: to %s with qwen72b %s, Python %s on %s, %s",
-            call,
+            scope,
             base_url,
             __version__,
             ".".join(map(str, sys.version_info[:3])),

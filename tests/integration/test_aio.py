@@ -49,12 +49,8 @@ async def _no_longer_read(space: FakeSpace, count: int = 1) -> None:
     await anyio.to_thread.run_sync(lambda: space.wait_for_disconnect(count))
 
 
-# What only one side has: the blocking side's is for its async twin, and the
-# async side's are names that async code expects, and its way to the other.
-_ONLY_BLOCKING = {"open", "new_call", "status_within"}
-_ONLY_BLOCKING_STREAM = {"turns", "begin", "read_batch", "take_batch", "disown", "end"}
-_ONLY_ASYNC = {"aclose", "blocking", "wrap"}
-_ONLY_ASYNC_STREAM = {"aclose", "hang_up", "fill"}
+# What only the async side has: the name that async code expects.
+_ONLY_ASYNC = {"aclose"}
 
 
 class TestParity:
@@ -67,21 +63,19 @@ class TestParity:
 
     def test_the_client_has_the_same_names(self) -> None:
         """Every public name of Client is one of AsyncClient."""
-        blocking = self._names(Client, object.__new__(Client)) - _ONLY_BLOCKING
+        blocking = self._names(Client, object.__new__(Client))
         mirrored = {name for name in blocking if not hasattr(AsyncClient, name)}
         assert not mirrored, mirrored
         extra = self._names(AsyncClient, object.__new__(AsyncClient)) - blocking
-        assert extra - {"base_url"} <= _ONLY_ASYNC
+        assert extra <= _ONLY_ASYNC
 
     def test_the_stream_has_the_same_names(self) -> None:
         """Every public name of Stream is one of AsyncStream."""
         client = AsyncClient("http://127.0.0.1:9")
         stream = client.stream("hi")
-        blocking = self._names(Stream, object.__new__(Stream)) - _ONLY_BLOCKING_STREAM
+        blocking = self._names(Stream, object.__new__(Stream))
         assert {name for name in blocking if not hasattr(stream, name)} == set()
-        assert self._names(AsyncStream, object.__new__(AsyncStream)) - blocking <= (
-            _ONLY_ASYNC_STREAM
-        )
+        assert self._names(AsyncStream, object.__new__(AsyncStream)) - blocking <= _ONLY_ASYNC
 
     @pytest.mark.parametrize("name", ["stream", "ask", "status", "close"])
     def test_the_parameters_are_the_same(self, name: str) -> None:
@@ -108,7 +102,7 @@ class TestParity:
         assert set(given) == set(inspect.signature(Client).parameters) - {"base_url"}
         client = AsyncClient("http://127.0.0.1:9", **given)
         assert client.base_url == "http://127.0.0.1:9"
-        assert client.blocking.timeout.total == 3
+        assert client.timeout.total == 3
 
     def test_an_unknown_option_is_refused(self) -> None:
         """A misspelt option is an error, not ignored."""

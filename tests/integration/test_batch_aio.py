@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from qwen72b import AsyncClient, StreamInterrupted
+from qwen72b import AsyncClient, Client, StreamInterrupted
 from qwen72b.testing import FakeSpace, Gate, Job
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,8 @@ async def test_journal_is_that_of_the_blocking_client(space: FakeSpace, tmp_path
     async with AsyncClient(space.url) as client:
         async for _ in client.map(["a", "b"], journal=path):
             pass
-        results = list(client.blocking.map(["b", "c"], journal=path))
+    with Client(space.url) as blocking:
+        results = list(blocking.map(["b", "c"], journal=path))
     assert [result.resumed for result in results] == [True, False]
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 3
 

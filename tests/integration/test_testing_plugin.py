@@ -54,7 +54,7 @@ def test_plugin_loads_nothing_of_the_fake() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    names = "['qwen72b', 'qwen72b.testing', 'qwen72b.testing.plugin']"
+    names = "['qwen72b', 'qwen72b.testing', 'qwen72b.testing.plugin', 'qwen72b.version']"
     assert done.stdout.strip() == f"{names} False"
 
 

@@ -1,4 +1,4 @@
-"""The shield and sseclient-py together read what the WHATWG rules say, wherever bytes are cut."""
+"""The splitter and sseclient-py together read what the WHATWG rules say, wherever bytes are cut."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from qwen72b import InvalidServerMessage
-from qwen72b.protocol.sse import MAX_EVENT_BYTES, MAX_EVENT_LINES, Shield, read_events
+from qwen72b.protocol.sse import MAX_EVENT_BYTES, MAX_EVENT_LINES, EventSplitter, read_events
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "sse_vectors.json").read_bytes())
 
 
 def read(*chunks: bytes) -> list[str]:
-    shield = Shield()
-    return [text for chunk in chunks for text in read_events(shield.feed(chunk))]
+    splitter = EventSplitter()
+    return [text for chunk in chunks for text in read_events(splitter.feed(chunk))]
 
 
 def unpack(vector: dict[str, Any]) -> tuple[bytes, list[str]]:
@@ -54,15 +54,15 @@ def test_vector(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("size", [65536, 1 << 20])
 def test_event_without_end(size: int) -> None:
     """An event that grows beyond its limit is refused, before it fills the memory."""
-    shield = Shield()
+    splitter = EventSplitter()
     with pytest.raises(InvalidServerMessage, match="larger"):
         for _ in range(MAX_EVENT_BYTES // size + 1):
-            assert shield.feed(b"x" * size) == b""
+            assert splitter.feed(b"x" * size) == b""
 
 
 def test_event_of_many_lines() -> None:
     """An event of more lines than sseclient-py can join in time is refused."""
-    shield = Shield()
+    splitter = EventSplitter()
     with pytest.raises(InvalidServerMessage, match="lines"):
         for _ in range(MAX_EVENT_LINES + 1):
-            shield.feed(b"data: x\n")
+            splitter.feed(b"data: x\n")

@@ -35,7 +35,7 @@ EVENT = "e1"
 
 
 def joined(endpoint: Endpoint = DOCUMENTED, prompt: Prompt | None = None) -> Job:
-    job = Job(endpoint, prompt or Prompt("q"), session_hash="abcdef012345")
+    job = Job(endpoint, endpoint.data(prompt or Prompt("q")), session_hash="abcdef012345")
     job.receive_join(json.dumps({"event_id": EVENT}))
     return job
 
@@ -59,7 +59,7 @@ def snapshots() -> Job:
 
 def test_join_payload_is_what_browsers_send() -> None:
     """The documented Space is asked in its documented words."""
-    job = Job(DOCUMENTED, Prompt("q", system="s"), session_hash="abcdef012345")
+    job = Job(DOCUMENTED, DOCUMENTED.data(Prompt("q", system="s")), session_hash="abcdef012345")
     assert json.dumps(job.join_payload()) == (
         '{"data": ["q", [], "s"], "event_data": null, "fn_index": 0, "trigger_id": 11, '
         '"session_hash": "abcdef012345"}'
@@ -75,7 +75,9 @@ def test_default_system_text_is_the_spaces_own() -> None:
 def test_history_goes_out_in_the_spaces_form() -> None:
     """The turns before the query are real history."""
     endpoint = replace(DOCUMENTED, chat_format=ChatFormat.ROLES, history=0, query=1)
-    job = Job(endpoint, Prompt("q", (("user", "a"), ("assistant", "b"))), session_hash="x")
+    job = Job(
+        endpoint, endpoint.data(Prompt("q", (("user", "a"), ("assistant", "b")))), session_hash="x"
+    )
     assert job.join_payload()["data"][:2] == [
         [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
         "q",
@@ -85,15 +87,17 @@ def test_history_goes_out_in_the_spaces_form() -> None:
 def test_space_without_system_text_refuses_one() -> None:
     """A system text that the Space has no place for is an error, not dropped."""
     endpoint = replace(DOCUMENTED, system=None, inputs=("", None))
-    assert len(Job(endpoint, Prompt("q"), session_hash="x").join_payload()["data"]) == 2
+    assert (
+        len(Job(endpoint, endpoint.data(Prompt("q")), session_hash="x").join_payload()["data"]) == 2
+    )
     with pytest.raises(InvalidOption):
-        Job(endpoint, Prompt("q", system="s"), session_hash="x")
+        Job(endpoint, endpoint.data(Prompt("q", system="s")), session_hash="x")
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"event_id": 5}', '{"event_id": ""}'])
 def test_join_without_event_id_is_refused(text: str) -> None:
     """The answer to a join must name the event."""
-    job = Job(DOCUMENTED, Prompt("q"), session_hash="x")
+    job = Job(DOCUMENTED, DOCUMENTED.data(Prompt("q")), session_hash="x")
     with pytest.raises(InvalidServerMessage):
         job.receive_join(text)
 
@@ -356,7 +360,7 @@ def test_logs_and_progress_are_events() -> None:
 def test_old_queues_ask_for_the_data() -> None:
     """Under sse the stream comes first and names the event."""
     endpoint = replace(DOCUMENTED, protocol=QueueProtocol.SSE)
-    job = Job(endpoint, Prompt("q"), session_hash="x")
+    job = Job(endpoint, endpoint.data(Prompt("q")), session_hash="x")
     assert job.stream_query() == {"fn_index": "0", "session_hash": "x"}
     assert job.receive_data('{"msg": "estimation", "rank": 0}') == [Queued(0)]
     assert job.receive_data('{"msg": "send_data", "event_id": "e1"}') == []
@@ -367,7 +371,8 @@ def test_old_queues_ask_for_the_data() -> None:
 
 def test_send_data_without_event_id_is_refused() -> None:
     """The data can only be sent for a named event."""
-    job = Job(replace(DOCUMENTED, protocol=QueueProtocol.SSE), Prompt("q"), session_hash="x")
+    endpoint = replace(DOCUMENTED, protocol=QueueProtocol.SSE)
+    job = Job(endpoint, endpoint.data(Prompt("q")), session_hash="x")
     with pytest.raises(InvalidServerMessage):
         job.receive_data('{"msg": "send_data", "event_id": 7}')
 
