@@ -1,5 +1,5 @@
 """
-What can go wrong: the exception tree.
+The exception tree: all that can go wrong.
 
 The axis is whose fault it is, because that is what decides what to do next::
 

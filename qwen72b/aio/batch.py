@@ -63,7 +63,7 @@ class AsyncBatch(AsyncIterator[Result]):
         return self._results.popleft()
 
     async def aclose(self) -> None:
-        """Stop; a waiting reader gets an error. Again does nothing."""
+        """Stop; a waiting reader gets an error; idempotent."""
         self._results.clear()
         with CancelScope(shield=True):
             await self._threads.run(self._batch.close, self._batch.close)

@@ -1,5 +1,5 @@
 """
-What is asked, and under which id?
+The items of a batch: what is asked, and under which id.
 
 An item may be a text, a list of messages, or a dict with an ``id``, also in
 the shape of OpenAI's batch files (``custom_id`` and ``body``). Items are read

@@ -1,5 +1,5 @@
 """
-Which items are done, also after a kill?
+The items that are done, also after a kill.
 
 A file of JSON Lines that is only ever appended to, one ``write`` for each
 outcome. What was written outlives the process, however it ends; the disk is
@@ -110,7 +110,7 @@ class Journal:
             self._sync()
 
     def close(self) -> None:
-        """Close the file; again does nothing."""
+        """Close the file; idempotent."""
         if self._file >= 0:
             try:
                 self._sync()
@@ -118,7 +118,7 @@ class Journal:
                 self.leave()
 
     def leave(self) -> None:
-        """Let go of the file without a word, as after a fork; again does nothing."""
+        """Let go of the file without a word, as after a fork; idempotent."""
         if self._file >= 0:
             file, self._file = self._file, -1
             os.close(file)

@@ -1,5 +1,5 @@
 """
-What does a line of the journal look like?
+The lines of the journal.
 
 One JSON object per line, in a shape of our own or in that of OpenAI's batch
 output. Both begin with the key ``id``, both are read back.

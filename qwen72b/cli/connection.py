@@ -1,5 +1,5 @@
 """
-Whom does a command talk to? The client that the shared options describe.
+The client that the shared options describe.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-``qwen72b doctor``: why does it not work?
+The command ``doctor``: why does it not work?
 
 Strategy: the way of a question is walked step by step, each step on its own,
 so that the first one that fails names the trouble. What lies behind it is not

@@ -1,5 +1,5 @@
 """
-How does a command end? Exit statuses, and the line that explains a failure.
+The end of a command: exit statuses, and the line that explains a failure.
 
 The table is part of the interface: scripts branch on it.
 """

@@ -1,5 +1,5 @@
 """
-How does an answer look? As a stream, as a whole, as its code, or as JSON.
+The looks of an answer: a stream, a whole, its code, or JSON.
 """
 
 from __future__ import annotations

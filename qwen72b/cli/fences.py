@@ -1,5 +1,5 @@
 """
-Where is the code in an answer?
+The code blocks of an answer.
 """
 
 from __future__ import annotations

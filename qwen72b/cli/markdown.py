@@ -1,5 +1,5 @@
 """
-How does an answer look when it is drawn? As Markdown that grows in place, by rich.
+An answer drawn as Markdown that grows in place, by rich.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What may be typed? The one parser, and the options that commands share.
+The one parser, and the options that commands share.
 
 Each command's module adds its own parser. ``ask`` is the command that is meant
 where none is named.

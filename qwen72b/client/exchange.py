@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
+from time import monotonic
 from uuid import uuid4
 
 from ..errors import AuthenticationError, QueueFull, Qwen72BError, StreamInterrupted
@@ -135,8 +136,9 @@ class Exchange:
     ) -> Generator[list[Event], None, None]:
         """Join the queue for one step, then yield the events of each read until the body ends."""
         job, body = self._open(step, fresh, attempts)
-        receive = traced(self._scope, job.receive_data)
-        deadlines = self._scope.deadlines
+        scope = self._scope
+        receive = traced(scope, job.receive_data)
+        deadlines = scope.deadlines
         splitter = EventSplitter()
         warned = False
         try:
@@ -151,7 +153,7 @@ class Exchange:
                 if body.socket is not None:
                     self.source = body if splitter.held < _LARGE_EVENT else None
                 if not texts:
-                    self._scope.limit()
+                    scope.limit()
                     if not self.waits:
                         yield []
                     continue
@@ -159,7 +161,10 @@ class Exchange:
                 try:
                     for text in texts:
                         events += receive(text)
-                except Qwen72BError:
+                        # ``scope.limit`` looks too; here it is asked for every event.
+                        if scope.cancelled or monotonic() >= deadlines.nearest:
+                            scope.limit()
+                except (Qwen72BError, OSError):
                     # What came before the failure is handed out before it.
                     if events:
                         yield events
@@ -169,7 +174,7 @@ class Exchange:
                     log.warning("Skipped what is no JSON object among the Space's messages.")
                 if job.upload is not None:
                     yield from self._leave_loop()
-                    self._space.upload(self._scope, step, job)
+                    self._space.upload(scope, step, job)
                 if events:
                     yield events
                 # Only now: neither a slow consumer nor the upload, which stops

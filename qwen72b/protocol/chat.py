@@ -1,5 +1,5 @@
 """
-What does a Space's chat history look like, and where in it is the answer?
+The forms of a Space's chat history, and the place of the answer in it.
 
 Gradio's Chatbot has had three forms (measured on 4.0 to 6.31)::
 

@@ -1,5 +1,5 @@
 """
-Which door do we knock on? From the text of ``/config`` to an ``Endpoint``.
+The way from the text of ``/config`` to an ``Endpoint``.
 
 Nothing about a Space is assumed: the protocol, the prefix of its routes, the
 function, its inputs and outputs, the form of its history and its default

@@ -1,5 +1,5 @@
 """
-How do edits change a value?
+The edits that change a value.
 
 From Gradio 4.19 on a running job sends, for each output, the edits that lead
 from its last value to its present one (gradio ``utils.py``, ``diff``)::

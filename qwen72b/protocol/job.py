@@ -301,7 +301,7 @@ class Job:
         if not text:
             return []
         self._text.add(text)
-        return [Delta(replace_surrogates(text))]
+        return [Delta(text if text.isascii() else replace_surrogates(text))]
 
     def _completed(self, message: dict[str, Any]) -> list[Event]:
         output = message.get("output")

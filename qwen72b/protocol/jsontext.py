@@ -1,5 +1,5 @@
 """
-How is JSON from a stranger read?
+The reading of JSON from a stranger.
 
 Python's own decoder lets three things through that must not reach the rest:
 ``NaN`` and its kin, a ``RecursionError`` for deep nesting (from wherever the

@@ -1,5 +1,5 @@
 """
-What becomes of a job? Its record, and its part of a stream.
+A job of the fake: its record, and its part of a stream.
 
 Strategy: `JobStream` knows what has been said and adds what a real server
 adds: ``process_starts`` before the first text, edits instead of snapshots

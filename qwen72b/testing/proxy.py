@@ -1,5 +1,5 @@
 """
-What passes through a proxy? A forward proxy and a SOCKS5 proxy on loopback.
+A forward proxy and a SOCKS5 proxy on loopback.
 
 Strategy: the least that a client's proxy support needs (absolute targets,
 ``CONNECT``, SOCKS5 without a password), with a record of what came by, so that

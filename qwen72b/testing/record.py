@@ -1,5 +1,5 @@
 """
-What was ordered, and what has happened? The memory of a `FakeSpace`.
+The memory of a `FakeSpace`: what was ordered, and what has happened.
 
 Strategy: one condition guards it all and announces every change, so that a
 test waits on what happens and never on the clock.

@@ -1,5 +1,5 @@
 """
-How does a Gradio server answer? Its doors, refusals included.
+The routes of a Gradio server, refusals included.
 
 Strategy: what was measured on real servers (Gradio 4.0 to 6.31), in their own
 words where a client may read them, for one request at a time. It reads the

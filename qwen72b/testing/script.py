@@ -1,5 +1,5 @@
 """
-What does the Space say about a job? The steps of a scripted answer.
+The steps of a scripted answer.
 
 Strategy: text in a script is text added to the answer, as a model adds it;
 every other step is an object. The steps go from what a well-behaved app does

@@ -1,5 +1,5 @@
 """
-Is anyone there? `FakeSpace`, a scripted Space on loopback.
+A scripted Space on loopback: `FakeSpace`.
 
 Strategy: the routes and refusals of a real Gradio server (`routes`); in front
 of them the faults that a test has ordered, behind them the scripts of its
@@ -257,7 +257,7 @@ class FakeSpace:
 
         Args:
             phase: As `fault`'s ``where``, without ``connect``.
-            count: The how-manieth, from 1.
+            count: Which one, from 1.
             timeout: Seconds.
 
         Returns:

@@ -1,5 +1,5 @@
 """
-What may happen on a connection? The steps of which faults are made.
+The steps of which faults on a connection are made.
 
 Strategy: few steps that combine, each doing one thing to the bytes or to the
 clock, instead of a flag for every fault. A script is a sequence of steps; it

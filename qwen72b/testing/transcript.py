@@ -1,5 +1,5 @@
 """
-What did a real server send? The player of recorded conversations.
+The player of recorded conversations.
 
 Strategy: a recording is a folder of a scenario (``config.json``,
 ``join_response.json``, ``data.sse`` with the borders of its HTTP chunks in

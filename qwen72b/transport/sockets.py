@@ -15,10 +15,12 @@ second kind of socket.
 from __future__ import annotations
 
 import errno
+import math
 import socket
 import ssl
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, TypeVar
 
 from .scope import CallScope
@@ -95,42 +97,47 @@ class BoundedSocket(socket.socket):
             most: Bytes.
 
         Returns:
-            Bytes, empty at the end, ``None`` if none have come; and for how
-            many seconds the call may wait until the socket is readable.
+            Bytes, empty at the end; ``None`` if none have come, and for how many
+            seconds the call may wait until the socket is readable.
 
         Raises:
             OSError: As ``receive``.
         """
-        limit = None if self.scope is None else self.scope.limit()
         if self.drained:
             self.drained = False
-            return None, limit
-        if self.gettimeout() != 0.0:
-            super().settimeout(0.0)
-        try:
-            data = self.recv(most)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return None, limit
-        except ssl.SSLWantWriteError:
-            # TLS has something to say before it goes on (RFC 8446, 4.6.3).
-            return None, 0.0
-        self.drained = self.takes_all and len(data) < most
-        return data, limit
+        else:
+            if self.gettimeout() != 0.0:
+                super().settimeout(0.0)
+            try:
+                data = self.recv(most)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                pass
+            except ssl.SSLWantWriteError:
+                # TLS has something to say before it goes on (RFC 8446, 4.6.3).
+                return None, 0.0
+            else:
+                self.drained = self.takes_all and len(data) < most
+                return data, None
+        return None, None if self.scope is None else self.scope.limit()
 
     def _patiently(self, step: Callable[..., T], *args: Any) -> T:
         """Do a step that may wait, for as long as the call may."""
-        on_main = threading.get_ident() == threading.main_thread().ident
         scope = self.scope
+        if scope is None:
+            return step(*args)
+        on_main = threading.get_ident() == threading.main_thread().ident
         while True:
-            limit = None if scope is None else scope.limit()
-            if on_main and (limit is None or limit > _GLANCE):
-                limit = _GLANCE
-            self.settimeout(limit)
-            try:
-                return step(*args)
-            except (TimeoutError, BlockingIOError):
-                # The socket's timeout; whether it is the call's, the limit tells.
-                continue
+            limit = scope.limit()
+            until = math.inf if limit is None else monotonic() + limit
+            glances = on_main and (limit is None or limit > _GLANCE)
+            self.settimeout(_GLANCE if glances else limit)
+            while True:
+                try:
+                    return step(*args)
+                except (TimeoutError, BlockingIOError):
+                    # The socket's timeout; whether it is the call's, the limit tells.
+                    if not glances or scope.cancelled or monotonic() >= until:
+                        break
 
 
 class TLSSocket(BoundedSocket, ssl.SSLSocket):
