@@ -1,4 +1,4 @@
-"""The README and the guide as the tests read them."""
+"""The README, the guide and the contributor's notes as the tests read them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ GUIDE = Path(qwen72b.__file__).parent / "guide"
 
 # Each by a short name.
 DOCUMENTS = {
-    path.stem.lower(): path for path in [HOME / "README.rst", *sorted(GUIDE.glob("*.rst"))]
+    path.stem.lower(): path
+    for path in [
+        HOME / "README.rst",
+        HOME / ".github" / "CONTRIBUTING.rst",
+        *sorted(GUIDE.glob("*.rst")),
+    ]
 }
 
 

@@ -171,6 +171,19 @@ def test_tox_environments() -> None:
         assert f"[testenv:{environment}]" in tox or base in listed[1], environment
 
 
+def test_files_that_documents_name() -> None:
+    """Each path of the repository that a document names is there."""
+    named = {
+        (name, path.rstrip("."))
+        for name, document in DOCUMENTS.items()
+        for path in re.findall(
+            r"(?<![\w./-])(?:qwen72b|tests|\.ci|\.github)/[\w./-]*\w", document.read_text("utf-8")
+        )
+    }
+    missing = {(name, path) for name, path in named if not (HOME / path).exists()}
+    assert not missing
+
+
 def test_topics_are_files() -> None:
     """The topics of ``qwen72b help`` are the files of the guide."""
     assert sorted(TOPICS) == sorted(path.stem for path in GUIDE.iterdir())
