@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from dataclasses import dataclass, field
 from time import monotonic
 from weakref import WeakSet
 
@@ -22,16 +23,17 @@ from ..errors import InvalidOption
 from .records import OPENING, Record, read_record, write_record
 from .result import Result
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "JournalFile"]
 
 _SYNC_SECONDS = 1.0
 
-_open_journals: WeakSet[Journal] = WeakSet()
+_open_files: WeakSet[JournalFile] = WeakSet()
 
 
+@dataclass(frozen=True, slots=True)
 class Journal:
     """
-    The outcomes of a batch in a file.
+    A file for the outcomes of a batch.
 
     Nothing is opened before the batch begins. One batch at a time may use it.
 
@@ -41,9 +43,21 @@ class Journal:
             of either shape are read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, openai: bool = False) -> None:
-        self.path = os.fspath(path)
-        self._openai = openai
+    path: str | os.PathLike[str]
+    openai: bool = field(default=False, kw_only=True)
+
+
+class JournalFile:
+    """
+    The file while a batch uses it.
+
+    Args:
+        journal: What the user said of it.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.path = os.fspath(journal.path)
+        self._openai = journal.openai
         self._file = -1
         self._size = 0
         self._synced = 0.0
@@ -60,7 +74,7 @@ class Journal:
             OSError: If it cannot be opened.
         """
         self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-        _open_journals.add(self)
+        _open_files.add(self)
         try:
             self._lock()
             self._read()
@@ -174,8 +188,8 @@ class Journal:
 
 def _leave_all() -> None:
     """After a fork: a child that outlives its killed parent must not keep the lock."""
-    for journal in list(_open_journals):
-        journal.leave()
+    for file in list(_open_files):
+        file.leave()
 
 
 os.register_at_fork(after_in_child=_leave_all)
