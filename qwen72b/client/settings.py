@@ -107,6 +107,12 @@ def _checked_url(url: str | None, space: str | None) -> str:
         raise InvalidOption(f"base_url must be a str, not {type(url).__name__}.")
     url = url.strip().rstrip("/")
     parts = _split(url)
+    page = _HUB_PAGE.fullmatch(url)
+    if page:
+        raise InvalidOption(
+            f"base_url {_without_secrets(url)!r} is a Space's page on the Hub, or its name.",
+            hint=f'Pass space="{page[1]}" instead.',
+        )
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidOption(
             f"base_url {_without_secrets(url)!r} is not a URL.",
@@ -122,6 +128,13 @@ def _checked_url(url: str | None, space: str | None) -> str:
             hint="Pass the Space's address alone.",
         )
     return url
+
+
+# The page of a Space on the Hub, or its name alone.
+_HUB_PAGE = re.compile(
+    r"(?:(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/spaces/(?=[^/]+/[^/]+))?"
+    r"((?<=/)[\w.-]+/[\w.-]+(?=/|$)|^[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][\w.-]*$)(?:/.*)?"
+)
 
 
 def _split(url: str) -> Any:

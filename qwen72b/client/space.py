@@ -17,6 +17,7 @@ from ..errors import (
     AuthenticationError,
     EndpointNotFound,
     HTTPStatusError,
+    InvalidOption,
     InvalidServerMessage,
     Qwen72BError,
     RateLimited,
@@ -295,6 +296,11 @@ class Space:
                     status_code=400,
                     headers=error.headers,
                     body=error.body,
+                ) from error
+            if 300 <= error.status_code < 400:
+                # Measured on 4.44 to 6.31: to the page itself.
+                raise InvalidOption(
+                    "this Space has no login of its own.", hint="Leave auth= out."
                 ) from error
             raise
 

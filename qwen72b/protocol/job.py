@@ -51,10 +51,10 @@ from ..events import (
     Thought,
 )
 from .diff import Allowance, apply_edits
-from .failure import MAX_WORDS, job_error
+from .joberror import MAX_WORDS, job_error
 from .jsontext import NotJSON, TooManyValues, read_json
 from .plan import Plan, Step
-from .reading import NOTHING, Answer, ChatReader, TextReader
+from .reading import NOTHING, ChatReader, TextReader
 from .surrogates import replace_surrogates
 from .textbuffer import TextBuffer
 

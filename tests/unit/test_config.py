@@ -18,9 +18,9 @@ from qwen72b import (
 from qwen72b.protocol.chat import ChatFormat
 from qwen72b.protocol.choose import choose
 from qwen72b.protocol.config import QueueProtocol
+from qwen72b.protocol.model import check_model
 from qwen72b.protocol.page import read_page
 from qwen72b.protocol.plan import DOCUMENTED, Plan
-from qwen72b.protocol.model import check_model
 
 
 def textbox(number: int, value: Any = "", **props: Any) -> dict[str, Any]:
