@@ -96,7 +96,7 @@ def _read_parser() -> list[_Command]:
                     action.metavar in _FILES,
                 )
                 # argparse has no public list of a parser's arguments.
-                for action in parser._actions
+                for action in getattr(parser, "_actions", ())
             ],
         )
         for name, parser in parsers.items()

@@ -58,8 +58,10 @@ def build_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser], dict[str
     commands = parser.add_subparsers(dest="command", required=True)
     for name in COMMANDS:
         import_module(f".{name}", __package__).add_parser(commands)
-    # argparse has no public list of these.
-    helps = {action.dest: action.help or "" for action in commands._choices_actions}
+    # argparse has no public list of these; without its own, there are no words to a name.
+    helps = dict.fromkeys(COMMANDS, "")
+    for action in getattr(commands, "_choices_actions", ()):
+        helps[action.dest] = action.help or ""
     ask = commands.choices["ask"]
     lines = "".join(f"  {name:<12}{text}\n" for name, text in helps.items())
     ask.epilog = f"commands (qwen72b COMMAND --help tells more):\n{lines}\n{ask.epilog}"
@@ -94,7 +96,7 @@ def _find_command(words: Sequence[str], commands: dict[str, argparse.ArgumentPar
     takes_value = {
         option
         # argparse has no public list of a parser's options.
-        for action in commands["ask"]._actions
+        for action in getattr(commands["ask"], "_actions", ())
         for option in action.option_strings
         if action.nargs is None
     }

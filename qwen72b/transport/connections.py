@@ -74,7 +74,7 @@ class CallConnection(HTTPConnection):
         return sock
 
     def _look_up(self, scope: CallScope) -> list[Any]:
-        host, port = self._dns_host, self.port
+        host, port = getattr(self, "_dns_host", self.host), self.port
         try:
             if _is_address(host):
                 return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
