@@ -15,6 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty
 from time import monotonic
@@ -98,7 +99,7 @@ class Scheduler:
         self._journal: JournalFile | None = None
         if journal is not None:
             named = journal if isinstance(journal, Journal) else Journal(journal)
-            self._journal = JournalFile(named)
+            self._journal = named._file
         self._report: Callable[[Tally], object] | None
         if isinstance(options.progress, bool):
             self._report = ProgressLine() if options.progress else None
@@ -123,6 +124,8 @@ class Scheduler:
         self._over = False
         self._fatal: BaseException | None = None
         self._tidied = False
+        # Whether it is open, and no other batch's.
+        self._has_journal = False
 
     @property
     def begun(self) -> bool:
@@ -175,7 +178,8 @@ class Scheduler:
     def _begin(self) -> None:
         self._begun = monotonic()
         if self._journal is not None:
-            self._journal.open()
+            self._journal.open(lambda: self.closing)
+            self._has_journal = True
         if self._executor is None:
             self._executor = self._own = ThreadPoolExecutor(
                 self._pace.most, thread_name_prefix="qwen72b-batch"
@@ -347,11 +351,13 @@ class Scheduler:
             if self._own is not None:
                 self._own.shutdown(wait=True, cancel_futures=True)
             if self.begun:
-                # What has been answered meanwhile is kept.
-                self._collect()
+                # What has been answered meanwhile is kept, unless it would
+                # have to be waited for.
+                with suppress(StreamInterrupted):
+                    self._collect()
                 self.ready.clear()
         finally:
-            if self._journal is not None:
+            if self._journal is not None and self._has_journal:
                 self._journal.close()
             if isinstance(self._report, ProgressLine) and self.begun:
                 self._report.end(self.tally)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from ..batch.batch import Batch
+    from ..batch.journal import Journal
     from ..batch.progress import Tally
     from ..batch.result import Result
     from .console import Console
@@ -38,11 +40,15 @@ lines ({"custom_id": ..., "body": {"messages": [...]}}).
 Output has a line for each outcome, in the order of their coming:
   {"id": ..., "answer": ..., "error": null, ...}
 Run the same command again to go on where it stopped: what has an answer there
-is not asked again, what failed is.
+is not asked again, what failed is. A pipe, a terminal or a device (-o - is
+standard output) gets the answers too, but remembers none.
 
 exit status:
   0 all answered   1 some failed   2 usage or input   130 Ctrl-C
 """
+
+# Bytes of a line; a device may have lines without end.
+_LONGEST_LINE = 64 * 1024 * 1024
 
 # Seconds between two looks at the tally, and failures that are told one by one.
 _DRAW = 0.1
@@ -62,7 +68,11 @@ def add_parser(commands: Commands) -> None:
         "prompts", metavar="PROMPTS", help="file of JSON Lines; - is standard input"
     )
     parser.add_argument(
-        "-o", "--output", metavar="ANSWERS", required=True, help="file that gets the answers"
+        "-o",
+        "--output",
+        metavar="ANSWERS",
+        required=True,
+        help="file that gets the answers; - is standard output",
     )
     parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt where none is given")
     parser.add_argument("--limit", type=_count, metavar="N", help="only the first N prompts")
@@ -87,11 +97,16 @@ def run(args: argparse.Namespace) -> int:
     """Answer all prompts; tell whether any failed."""
     from ..batch.journal import Journal
 
-    if os.path.exists(args.output) and args.prompts != "-":
+    console = args.console
+    to_stdout = args.output == "-"
+    if to_stdout and sys.stdout is None:
+        raise InvalidOption("standard output is closed.")
+    if not to_stdout and os.path.exists(args.output) and args.prompts != "-":
         if not os.path.exists(args.prompts):
             raise InvalidOption(f"{args.prompts} cannot be read: there is no such file.")
         if os.path.samefile(args.prompts, args.output):
             raise InvalidOption("the answers would go into the file of prompts.")
+    journal = Journal(sys.stdout.fileno() if to_stdout else args.output, openai=args.openai)
     with (
         _opened(args.prompts) as file,
         connected(args) as client,
@@ -101,26 +116,29 @@ def run(args: argparse.Namespace) -> int:
             executor=executor,
             max_in_flight=args.workers,
             rate=args.rate,
-            journal=Journal(args.output, openai=args.openai),
-            progress=_Progress(args.console),
+            journal=journal,
+            # On a terminal that gets the answers, a status line would be in their way.
+            progress=None if to_stdout and console.output_is_terminal else _Progress(console),
             ordered=False,
             system=args.system,
         ) as batch,
     ):
-        return _watch(batch, args)
+        return _watch(batch, args, journal)
 
 
-def _watch(batch: Batch, args: argparse.Namespace) -> int:
+def _watch(batch: Batch, args: argparse.Namespace, journal: Journal) -> int:
     console = args.console
+    where = "standard output" if args.output == "-" else args.output
     try:
         for result in batch:
             if not result.ok and batch.tally.failed <= _TOLD:
                 console.complain(f"{args.prompts}: {_failure(result)}")
     except KeyboardInterrupt as exc:
         batch.close()
-        console.say(f"stopped; the same command goes on. {_summary(batch.tally, args.output)}")
+        way = "the same command goes on" if journal.resumes else "the same command starts over"
+        console.say(f"stopped; {way}. {_summary(batch.tally, where)}")
         return exit_status(exc)
-    console.say(_summary(batch.tally, args.output))
+    console.say(_summary(batch.tally, where))
     return 1 if batch.tally.failed else 0
 
 
@@ -173,14 +191,23 @@ class _Prompts:
 
     def __len__(self) -> int:
         """Count the lines, for the time to the end; a hint, 0 where they cannot be counted."""
-        if not self._file.seekable():
+        # Not of a device, which may have no end.
+        if not self._file.seekable() or not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
             return 0
         lines = sum(1 for line in self._file if line.strip())
         self._file.seek(0)
         return lines if self._limit is None else min(lines, self._limit)
 
     def _items(self) -> Iterator[Any]:
-        for number, line in enumerate(self._file, 1):
+        number = 0
+        while line := self._file.readline(_LONGEST_LINE):
+            number += 1
+            if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+                yield InvalidRequest(
+                    f"line {number} is longer than {_LONGEST_LINE >> 20} MiB; "
+                    "what follows is not read."
+                )
+                return
             if line.strip():
                 yield _read_line(line, number)
 

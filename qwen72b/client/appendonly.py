@@ -58,11 +58,15 @@ class AppendOnlyText:
         Returns:
             What to hand out; empty if all of it was handed out before.
         """
-        present = str(self._present)[:offset] + text
+        old = str(self._present)
+        kept = old[:offset]
+        present = kept + text
         handed = str(self.buffer)
         self.revised = True
         self._present = TextBuffer(present)
-        rest = _after(present, "".join(handed.split()))
+        # White space apart, what was handed out is the present text, so that
+        # only what is taken back needs to be looked at.
+        rest = _after(kept[len(kept.rstrip()) :] + text, "".join(old[offset:].split()))
         if rest is None:
             self.restarted = True
             self.buffer = TextBuffer(present)
@@ -75,18 +79,16 @@ class AppendOnlyText:
 
 def _after(text: str, shown: str) -> str | None:
     """Return what follows the characters of ``shown`` in ``text``, white space apart."""
-    squeezed = "".join(text.split())
-    if not squeezed.startswith(shown):
+    if not "".join(text.split()).startswith(shown):
         return None
-    count = len(shown)
-    if count == 0:
-        return text
-    # The count-th non-space character lies at or after position count - 1.
-    position = count
-    found = count - sum(map(str.isspace, text[:count]))
-    while found < count:
-        found += not text[position].isspace()
-        position += 1
+    # Where the last of them ends: by halves, so that C counts.
+    position, missing, size = 0, len(shown), len(text)
+    while missing:
+        size = (size + 1) // 2
+        count = len("".join(text[position : position + size].split()))
+        if count < missing or (count == missing and size == 1):
+            position += size
+            missing -= count
     return text[position:]
 
 

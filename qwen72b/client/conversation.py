@@ -20,15 +20,15 @@ import json
 import threading
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import InvalidMessages, InvalidRequest
-from ..messages import Messages, Turn, read_messages, to_dicts, to_prompt
+from ..messages import Messages, Turn, read_messages, system_text, to_dicts, to_prompt
 from ..reply import Reply
 from ..timeout import TimeoutLike
 from .answer import Answer
 from .core import ClientCore
+from .files import read_file, replace_file
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class HasCore(Protocol):
 
 
 C = TypeVar("C", bound=HasCore)
+
+# Bytes of a file that holds a chat; a device may have any number.
+_MOST_BYTES = 256 * 1024 * 1024
 
 
 class Memory(Generic[C]):
@@ -65,16 +68,13 @@ class Memory(Generic[C]):
         self, client: C, *, system: str | None = None, messages: Messages | None = None
     ) -> None:
         turns = _read_chat([] if messages is None else messages)
-        systems = [text for role, text in turns if role == "system"]
-        if system is not None:
-            systems.insert(0, system)
         self._client = client
         # Reentrant: the collector may end a dropped stream in any thread, at any point.
         self._lock = threading.RLock()
         self._turns = tuple(turn for turn in turns if turn[0] != "system")
         # The question that is being answered.
         self._asked: Turn | None = None
-        self.system = "\n".join([_checked_system(text) for text in systems]) if systems else None
+        self._system = system_text(turns, system)
 
     @property
     def system(self) -> str | None:
@@ -83,7 +83,7 @@ class Memory(Generic[C]):
 
     @system.setter
     def system(self, system: str | None) -> None:
-        self._system = None if system is None else _checked_system(system)
+        self._system = system_text((), system)
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -130,13 +130,14 @@ class Memory(Generic[C]):
         Write ``messages`` to a file: a JSON list of role dicts, as chat tools read it.
 
         Args:
-            path: The file; it is replaced.
+            path: The file; it is replaced as a whole, or stays as it was.
 
         Raises:
             OSError: If it cannot be written.
         """
         text = json.dumps(self.messages, ensure_ascii=False, indent=2)
-        Path(path).write_text(f"{text}\n", encoding="utf-8")
+        # A lone surrogate becomes JSON's escape for it.
+        replace_file(path, f"{text}\n".encode("utf-8", "backslashreplace"))
 
     @classmethod
     def load(cls, path: str | PathLike[str], client: C) -> Self:
@@ -154,8 +155,11 @@ class Memory(Generic[C]):
             InvalidMessages: If the file holds something else.
             OSError: If it cannot be read.
         """
+        content = read_file(path, _MOST_BYTES)
+        if content is None:
+            raise InvalidMessages(f"{str(path)!r} is larger than {_MOST_BYTES >> 20} MiB.")
         try:
-            messages = json.loads(Path(path).read_bytes())
+            messages = json.loads(content)
         except (ValueError, RecursionError) as exc:
             raise InvalidMessages(
                 f"{str(path)!r} is not JSON.", hint="It must hold a list of role dicts."
@@ -250,7 +254,3 @@ def _read_chat(messages: Any) -> list[Turn]:
         )
     # With a question at its end, it is held to the same rules as any other.
     return read_messages([*messages, {"role": "user", "content": ""}])[:-1]
-
-
-def _checked_system(system: str) -> str:
-    return to_prompt("", system=system).system or ""

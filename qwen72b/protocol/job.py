@@ -19,6 +19,9 @@ A failure raises, and the job is not used again. Only ``process_completed`` of
 this very job is success: a stream that ends before it was cut.
 
 Unknown messages and unknown fields are ignored, since the protocol grows.
+
+What a message costs is in proportion to its size, or is refused: an answer of
+megabytes is not gone through for each edit of a few bytes (``Allowance``).
 """
 
 from __future__ import annotations
@@ -36,13 +39,20 @@ from ..errors import (
 from ..events import Delta, Event, Finished, Logged, Progress, Queued, Revised, Started
 from .chat import Answer, find_answer
 from .config import Endpoint
-from .diff import apply_edits
-from .failure import job_error
-from .jsontext import NotJSON, read_json
+from .diff import Allowance, apply_edits
+from .failure import MAX_WORDS, job_error
+from .jsontext import NotJSON, TooManyValues, read_json
 from .surrogates import replace_surrogates
 from .textbuffer import TextBuffer
 
 __all__ = ["Job"]
+
+# Numbers beyond it are none that a queue or a progress bar has, and many of
+# them fit in no float. JavaScript, which counts in floats, has it too.
+_MOST = 2**53
+
+# Seconds beyond which an estimate says nothing: some 30 years.
+_MOST_SECONDS = 1e9
 
 
 class Job:
@@ -76,6 +86,10 @@ class Job:
         self._behind = False
         self._answer = Answer("")
         self._folding = False
+        self._allowance = Allowance()
+        # Characters that came since the allowance was last told.
+        self._came = 0
+        self._check: Callable[[], None] | None = None
 
     @property
     def text(self) -> str:
@@ -136,7 +150,7 @@ class Job:
         self._event_id = event_id
         self.joined = True
 
-    def receive_data(self, data: str) -> list[Event]:
+    def receive_data(self, data: str, check: Callable[[], None] | None = None) -> list[Event]:
         """
         Take the data of one SSE event.
 
@@ -146,6 +160,7 @@ class Job:
 
         Args:
             data: Joined ``data`` lines of one SSE event; JSON text.
+            check: Called now and then where it takes long; may raise to stop.
 
         Returns:
             Events in order; empty for heartbeats, unknown messages, messages
@@ -161,6 +176,8 @@ class Job:
         """
         try:
             message = read_json(data)
+        except TooManyValues as exc:
+            raise InvalidServerMessage(f"a message of the Space is too large: {exc}.") from exc
         except NotJSON:
             message = None
         if type(message) is not dict:
@@ -173,6 +190,8 @@ class Job:
             return []
         name = message.get("msg")
         handler = self._HANDLERS.get(name) if type(name) is str else None
+        self._came += len(data)
+        self._check = check
         return handler(self, message) if handler else []
 
     def receive_eof(self) -> None:
@@ -203,8 +222,8 @@ class Job:
         rank, size = message.get("rank"), message.get("queue_size")
         return [
             Queued(
-                rank if type(rank) is int else None,
-                size if type(size) is int else None,
+                rank if type(rank) is int and abs(rank) <= _MOST else None,
+                size if type(size) is int and abs(size) <= _MOST else None,
                 _seconds(message.get("rank_eta")),
             )
         ]
@@ -232,37 +251,68 @@ class Job:
             self._folding = self._step.protocol.edits
             events = self._take(data[self._position])
         else:
+            events = []
             try:
-                events = self._fold(data[self._position])
+                self._fold(data[self._position], events)
             except InvalidDiff:
                 if not self.skipped:
                     raise
                 # An unreadable message may have carried the edits that these
                 # build on. The completion has the whole text.
-                events = []
+                self._value, self._behind, self._answer = None, False, Answer("")
         return events if self.started else self._start() + events
 
-    def _fold(self, edits: Any) -> list[Event]:
+    def _fold(self, edits: Any, events: list[Event]) -> None:
         """Apply the chatbot's edits; text that extends the answer is the common case."""
-        if type(edits) is list and len(edits) == 1:
-            edit = edits[0]
+        if type(edits) is not list:
+            raise InvalidDiff(f"Edits must be a list, not {type(edits).__name__}.")
+        added: list[str] = []
+        others: list[Any] = []
+        concerned = False
+        for edit in edits:
             if (
-                type(edit) is list
+                not concerned
+                and type(edit) is list
                 and len(edit) == 3
                 and edit[0] == "append"
                 and edit[1] == self._answer.path
                 and type(edit[2]) is str
             ):
+                added.append(edit[2])
+            else:
+                others.append(edit)
+                concerned = concerned or self._concerns_answer(edit)
+        text = "".join(added)
+        if not concerned:
+            if others:
+                self._edit(others)
+            if added:
                 self._behind = True
-                return self._extend(edit[2])
-        if edits == []:
-            return []
-        if type(edits) is list and not any(map(self._concerns_answer, edits)):
-            self._value = apply_edits(self._value, edits)
-            return []
+                events += self._extend(text)
+            return
+        self._earn()
         if self._behind:
-            self._value = apply_edits(self._value, [["replace", self._answer.path, self._last()]])
-        return self._take(apply_edits(self._value, edits))
+            present = self._last()
+            self._allowance.spend(len(present))
+            self._edit([["replace", self._answer.path, present]])
+        if added:
+            others.insert(0, ["append", self._answer.path, text])
+        self._edit(others)
+        events += self._take(self._value)
+
+    def _earn(self) -> None:
+        """Tell the allowance what came, before it is spent from: text alone spends nothing."""
+        self._allowance.earn(self._came)
+        self._came = 0
+
+    def _edit(self, edits: Any) -> None:
+        """Apply edits to the value, which is nobody else's."""
+        if not edits:
+            return
+        self._earn()
+        self._value = apply_edits(
+            self._value, edits, in_place=True, allowance=self._allowance, check=self._check
+        )
 
     def _concerns_answer(self, edit: Any) -> bool:
         """Tell whether an edit can change what the answer is or where it stands."""
@@ -270,15 +320,23 @@ class Job:
         path = edit[1] if type(edit) is list and len(edit) > 1 else None
         if root is None or type(path) is not list or len(path) < len(root):
             return True
-        return bool(path[: len(root)] == root or path[len(root) - 1] == "role")
+        if path[: len(root)] == root:
+            return True
+        if path[: len(root) - 1] != root[:-1]:
+            return False
+        # Beside it: of a turn the role decides whose words it has, and of a
+        # pair an element more or less moves the answer.
+        return bool(path[len(root) - 1] == "role" or edit[0] in ("add", "delete"))
 
     def _take(self, value: Any) -> list[Event]:
         """Take the chatbot's whole value and tell how the answer changed."""
         if value is not None and type(value) not in (list, dict):
             raise InvalidServerMessage("what the Space sent as its chat is no list of turns.")
+        self._earn()
         self._value, self._behind = value, False
-        self._answer = find_answer(value, self._sent)
+        self._answer = find_answer(value, self._sent, self._allowance.spend)
         new = self._answer.text
+        self._allowance.spend(len(new))
         old = str(self._text)
         if new == old:
             # In one piece, and the same as in the value.
@@ -354,7 +412,7 @@ class Job:
 
     def _unexpected_error(self, message: dict[str, Any]) -> list[Event]:
         text = message.get("message")
-        words = text if isinstance(text, str) and text else "no reason given"
+        words = text[:MAX_WORDS] if isinstance(text, str) and text else "no reason given"
         lost = message.get("session_not_found") is True or "session not found" in words.lower()
         if lost or words == "Server stopped unexpectedly.":
             raise StreamInterrupted(f"the Space lost the job: {words}", hint="Ask again.")
@@ -380,12 +438,13 @@ class Job:
 
 
 def _number(value: Any) -> float | None:
-    return value if type(value) in (int, float) else None
+    """Read a number that can be counted with; not so infinity, and hundreds of digits."""
+    return value if type(value) in (int, float) and abs(value) <= _MOST else None
 
 
 def _seconds(value: Any) -> float | None:
     number = _number(value)
-    return None if number is None else float(number)
+    return float(number) if number is not None and abs(number) <= _MOST_SECONDS else None
 
 
 def _shared_length(old: str, new: str) -> int:

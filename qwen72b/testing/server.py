@@ -1,5 +1,5 @@
 """
-The loopback server, which notices when a client has left.
+Server on loopback: it accepts, and notices that a client has left.
 
 Strategy: one thread per connection, which may block as long as a script wants,
 and one thread that accepts and *watches*: it polls every socket for the

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -26,6 +27,9 @@ from .scope import CallScope
 __all__ = ["log_environment", "shown", "traced"]
 
 T = TypeVar("T")
+
+# What may be unprintable: control characters, and all that is not ASCII.
+_UNPRINTABLE = re.compile("[^ -~]+")
 
 log = logging.getLogger("qwen72b")
 
@@ -54,6 +58,10 @@ _STEPS = ("content", "text", "value")
 # A longer body is no message; a Space's configuration has up to a megabyte.
 _LONGEST_BODY = 4096
 
+# A longer message is not taken apart again: looking on may not cost more than
+# what is looked at.
+_LONGEST_MESSAGE = 131072
+
 
 def shown(value: Any) -> str:
     """
@@ -68,8 +76,9 @@ def shown(value: Any) -> str:
     content = os.environ.get("QWEN72B_LOG_CONTENT", "") not in ("", "0")
     if isinstance(value, str):
         if content:
-            return value
-        if len(value) > _LONGEST_BODY and not value.lstrip().startswith('{"msg"'):
+            return _escaped(value)
+        is_message = value[:100].lstrip().startswith('{"msg"')
+        if len(value) > (_LONGEST_MESSAGE if is_message else _LONGEST_BODY):
             return f"{len(value)} characters"
         try:
             value = json.loads(value)
@@ -79,6 +88,17 @@ def shown(value: Any) -> str:
         return json.dumps(value if content else _blank(value), separators=(",", ":"))
     except RecursionError:
         return "JSON that is nested too deep"
+
+
+def _escaped(text: str) -> str:
+    """Write what no terminal should be sent, and what would end the line, as JSON writes it."""
+    if text.isprintable():
+        return text
+    # Outside strings JSON has these for layout only, inside not at all.
+    text = text.translate({9: " ", 10: " ", 13: " "})
+    return _UNPRINTABLE.sub(
+        lambda run: "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in run[0]), text
+    )
 
 
 def _blank(value: Any) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from clusters import cluster
 from documents import DOCUMENTS, GUIDE, HOME, find_examples, parse, read_tables
+from timing import PATIENCE
 
 from qwen72b import errors
 from qwen72b.cli.exits import exit_status
@@ -51,7 +52,7 @@ def run(folder: Path, space: FakeSpace, *command: str) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=2 * PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -92,3 +92,29 @@ def test_endless_lines(start: bytes) -> None:
         if body.failure is None:
             body.feed(b"x" * 1000)
     assert body.failure is not None
+
+
+@pytest.mark.parametrize("start", [b"1;", b"1\r\na\r\n1;", b"0\r\nTrailer: "])
+def test_long_lines_byte_by_byte(start: bytes) -> None:
+    """A long head, or trailer, is put together once its end has come."""
+    body = ChunkedDecoder()
+    body.feed(start)
+    for _ in range(50_000):
+        body.feed(b"x")
+    assert body.failure is None and not body.ended
+    if body.feed(b"\r\n") == b"" and not start.startswith(b"0"):
+        assert body.feed(b"b\r\n0\r\n") == b"b"
+    body.feed(b"\r\n")
+    assert body.ended and body.failure is None
+
+
+def test_many_trailers() -> None:
+    """Trailers are as long as a head at most, whatever their number."""
+    body = ChunkedDecoder()
+    body.feed(b"0\r\n")
+    for _ in range(10_000):
+        body.feed(b"a: b\r\n")
+    assert body.failure is None
+    for _ in range(1000):
+        body.feed(b"a: b\r\n")
+    assert "trailers" in str(body.failure)

@@ -403,3 +403,112 @@ def test_carriage_returns_are_kept() -> None:
     generating(job, [["q", "a\r\n"]])
     generating(job, [["append", [0, 1], "b\r"]])
     assert job.text == "a\r\nb\r"
+
+
+def test_edits_beside_the_answer_that_move_it() -> None:
+    """An element less or more in the answer's pair leaves no answer where it was."""
+    job = joined()
+    generating(job, [["q", "abc"]])
+    assert generating(job, [["append", [0, 1], "d"]]) == [Delta("d")]
+    assert generating(job, [["delete", [0, 0], None]]) == [Revised("", 0)]
+    assert generating(job, [["add", [0, 0], "q"], ["append", [0, 1], "e"]]) == [Delta("abcde")]
+    with pytest.raises(InvalidDiff):
+        generating(job, [["replace", [0, 1, 2], "x"]])
+
+
+def test_several_pieces_in_one_message() -> None:
+    """Appended pieces are one delta, wherever other edits stand between them."""
+    job = joined()
+    generating(job, [["a", "b"], ["q", "x"]])
+    pieces = [["append", [1, 1], letter] for letter in "yz!"]
+    edits = [pieces[0], ["append", [0, 1], "c"], pieces[1], pieces[2]]
+    assert generating(job, edits) == [Delta("yz!")]
+    assert generating(job, [["append", [1, 1], ""]]) == []
+    assert completed(job, [["a", "bc"], ["q", "xyz!"]]) == [Finished("xyz!")]
+
+
+def test_edits_after_a_gap_that_do_not_fit() -> None:
+    """What an unreadable message may have changed is not built upon; the completion tells."""
+    job = joined()
+    generating(job, [["a", "b"], ["q", "x"]])
+    generating(job, [["append", [1, 1], "y"]])
+    job.receive_data("?")
+    gap = [["delete", [1], None], ["append", [7, 1], "z"]]
+    assert generating(job, gap) == []
+    assert generating(job, [["replace", [1, 1], "new"]]) == []
+    assert completed(job, [["q", "xyz"]]) == [Delta("z"), Finished("xyz")]
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [["add", [0, "content", 1], {"type": "text", "text": "b"}]],
+        [["append", [0, "content", 0, "text"], "b"]],
+        [["replace", [0, "role"], "assistant"]],
+    ],
+)
+def test_long_answer_is_not_rewritten_for_every_word(edits: Any) -> None:
+    """Edits of a few bytes that have megabytes told anew are refused after some."""
+    job = joined(replace(DOCUMENTED, chat_format=ChatFormat.PARTS))
+    parts = [{"type": "text", "text": text} for text in ("a", "x" * 3_000_000)]
+    generating(job, [{"role": "assistant", "content": parts}])
+    with pytest.raises(InvalidDiff, match="move"):
+        for _ in range(10):
+            generating(job, edits)
+
+
+def test_long_answer_grows_and_is_revised() -> None:
+    """Neither its end nor a text of its own size is too much of a change."""
+    job = snapshots()
+    text = "x" * 3_000_000
+    for end in "abcdefgh":
+        assert generating(job, [["q", text + end]])[-1].text.endswith(end)  # type: ignore[union-attr]
+    job = joined()
+    generating(job, [["q", text]])
+    for end in "abcdefgh":
+        assert generating(job, [["append", [0, 1], end], ["append", [0, 1], end]])
+    assert job.text == text + "aabbccddeeffgghh"
+
+
+def test_message_of_very_many_values_is_an_error() -> None:
+    """What would take the interpreter too long is refused, and says its limit."""
+    job = joined()
+    with pytest.raises(InvalidServerMessage, match="200,000 values"):
+        say(job, "log", log=[[]] * 200_000)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "-" + "9" * 4000, "1e300", "NaN"])
+def test_numbers_that_nothing_counts_with(number: str) -> None:
+    """Infinity and numbers of hundreds of digits are no ranks, estimates and lengths."""
+    job = joined()
+    fields = f'"rank":{number},"queue_size":{number},"rank_eta":{number},"eta":{number}'
+    assert job.receive_data(f'{{"msg":"estimation",{fields}}}') == [Queued(None, None, None)]
+    step = f'{{"index":{number},"length":{number},"progress":{number}}}'
+    assert job.receive_data(f'{{"msg":"progress","progress_data":[{step}]}}') == [Progress()]
+    assert job.receive_data(f'{{"msg":"process_starts",{fields}}}') == [Started(None)]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("'" + "(" * 200_000 + "'", "(" * 9_999),
+        ("'" + "a'+'" * 100_000 + "'", "a'+'" * 2500),
+        ("'\\d \\x1b \\U0001f600 \\uFFFF'", "\\d \x1b \U0001f600 \\uFFFF"),
+        ("'\\U99999999 \\x'", "\\U99999999 \\x"),
+        ("'a\\\\'", "a\\"),
+        ("'a\\'", "a\\"),
+        ("'\\\"\\'\\r\\t'", "\"'\r\t"),
+        ("in " * 100_000, "in " * 3333),
+    ],
+    ids=lambda words: words[:8],
+)
+def test_words_of_a_failure_are_only_words(words: str, reason: str) -> None:
+    """Nothing in them is run or warned of, and so many are enough."""
+    with pytest.raises(GenerationFailed) as caught:
+        say(joined(), "process_completed", success=False, output={"error": words}, title=words)
+    assert caught.value.reason.strip("'") == (reason + words[0])[:10_000].strip("'")
+    assert len(caught.value.title or "") <= 10_000
+    with pytest.raises(GenerationFailed) as caught:
+        job = joined()
+        job.receive_data(json.dumps({"msg": "unexpected_error", "message": words}))
+    assert len(caught.value.reason) < 10_100

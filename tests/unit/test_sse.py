@@ -66,3 +66,32 @@ def test_event_of_many_lines() -> None:
     with pytest.raises(InvalidServerMessage, match="lines"):
         for _ in range(MAX_EVENT_LINES + 1):
             splitter.feed(b"data: x\n")
+
+
+def test_large_event_of_many_lines() -> None:
+    """The more lines an event has, the smaller it must be to be joined in time."""
+    shield = EventSplitter()
+    with pytest.raises(InvalidServerMessage, match="lines"):
+        for _ in range(MAX_EVENT_LINES):
+            shield.feed(b"data: " + b"x" * 60_000 + b"\n")
+
+
+def test_event_of_many_lines_that_comes_at_once() -> None:
+    """The limit holds for an event that was never waited for."""
+    block = EventSplitter().feed(b"data:\n" * (MAX_EVENT_LINES + 1) + b"\n")
+    with pytest.raises(InvalidServerMessage, match="lines"):
+        read_events(block)
+    assert read_events(b"data:\n" * MAX_EVENT_LINES + b"\n\n") == ["\n" * (MAX_EVENT_LINES - 1)]
+
+
+@pytest.mark.parametrize("idle", [b":", b": ping", b"event: x", b"id: 1", b"x", b"datum: y", b""])
+def test_what_is_no_data_is_left_out(idle: bytes) -> None:
+    """Comments, other fields and blank lines are no events and change none."""
+    block = (idle + b"\n") * 50_000 + b"\n"
+    assert read(block) == []
+    assert read(block + b"data: a\n\n" + block + b"data:b\n\n" + idle + b"\ndata\n\n" + block) == [
+        "a",
+        "b",
+        "",
+    ]
+    assert read(b"data: a\n" + idle + b"\n" + b"data: b\n\n") == (["a\nb"] if idle else ["a", "b"])
