@@ -92,8 +92,10 @@ TABLE = Table(
         "cli": Layer(
             names("aio batch client errors events gateway local protocol reply timeout version"),
             names("abc anyio argparse certifi collections concurrent.futures contextlib")
-            | names("distributed errno importlib io itertools json logging os re readline")
-            | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
+            | names("difflib distributed errno importlib io itertools json logging os pydoc")
+            | names(
+                "re readline requests rich shlex socket ssl stat sys time traceback urllib.parse"
+            ),
         ),
         "local": Layer(
             names("errors protocol"),
