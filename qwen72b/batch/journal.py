@@ -25,6 +25,7 @@ import select
 import stat
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import monotonic
 from weakref import WeakSet
 
@@ -47,9 +48,10 @@ _MOST_LINE = 512 * 1024 * 1024
 _open_files: WeakSet[JournalFile] = WeakSet()
 
 
+@dataclass(frozen=True, slots=True)
 class Journal:
     """
-    The outcomes of a batch in a file.
+    A file for the outcomes of a batch.
 
     Nothing is opened before the batch begins. One batch at a time may use it.
 
@@ -60,36 +62,30 @@ class Journal:
             of either shape are read.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | int, *, openai: bool = False) -> None:
-        self._file = JournalFile(path, openai=openai)
-
-    @property
-    def path(self) -> str | int:
-        """The file, or the number of the descriptor."""
-        return self._file.path
-
-    @property
-    def resumes(self) -> bool:
-        """Whether the file remembers what was written to it; known once a batch has it."""
-        return self._file.resumes
+    path: str | os.PathLike[str] | int
+    openai: bool = field(default=False, kw_only=True)
+    # Held for as long as a batch has it.
+    _use: threading.Lock = field(
+        default_factory=threading.Lock, init=False, repr=False, compare=False
+    )
 
 
 class JournalFile:
     """
-    What a batch does with its journal.
+    The file while a batch uses it.
 
     Args:
-        path: As in ``Journal``.
-        openai: As in ``Journal``.
+        journal: What the user said of it.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | int, *, openai: bool) -> None:
-        self.path = path if isinstance(path, int) else os.fspath(path)
+    def __init__(self, journal: Journal) -> None:
+        self.path = journal.path if isinstance(journal.path, int) else os.fspath(journal.path)
+        #: Whether the file remembers what was written to it; known once it is open.
         self.resumes = True
-        self._openai = openai
+        self._openai = journal.openai
+        self._use = journal._use
+        self._uses = False
         self._file = -1
-        # Held for as long as a batch has it.
-        self._use = threading.Lock()
         self._stopped: Callable[[], bool] = _never
         self._size = 0
         self._synced = 0.0
@@ -112,6 +108,7 @@ class JournalFile:
         """
         if not self._use.acquire(blocking=False):
             raise self._in_use()
+        self._uses = True
         try:
             self._stopped = stopped or _never
             self._places.clear()
@@ -188,7 +185,8 @@ class JournalFile:
             file, self._file = self._file, -1
             os.close(file)
         self._stopped = _never
-        if self._use.locked():
+        if self._uses:
+            self._uses = False
             self._use.release()
 
     @property

@@ -99,7 +99,7 @@ class Scheduler:
         self._journal: JournalFile | None = None
         if journal is not None:
             named = journal if isinstance(journal, Journal) else Journal(journal)
-            self._journal = named._file
+            self._journal = JournalFile(named)
         self._report: Callable[[Tally], object] | None
         if isinstance(options.progress, bool):
             self._report = ProgressLine() if options.progress else None

@@ -91,11 +91,9 @@ TABLE = Table(
         ),
         "cli": Layer(
             names("aio batch client errors events gateway local protocol reply timeout version"),
-            names("abc anyio argparse certifi collections concurrent.futures contextlib")
-            | names("difflib distributed errno importlib io itertools json logging os pydoc")
-            | names(
-                "re readline requests rich shlex socket ssl stat sys time traceback urllib.parse"
-            ),
+            names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
+            | names("distributed errno importlib io itertools json logging os pydoc re readline")
+            | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
         ),
         "local": Layer(
             names("errors protocol"),
