@@ -52,11 +52,7 @@ def run(folder: Path, space: FakeSpace, *command: str) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-<<<<<<< HEAD
         timeout=2 * PATIENCE,
-=======
-        timeout=PATIENCE,
->>>>>>> main
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
