@@ -37,6 +37,7 @@ _FOR_USERS = (
     "network",
     "spaces",
     "provider",
+    "gateway",
     "testing",
     "logging",
     "speed",

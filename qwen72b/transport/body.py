@@ -53,8 +53,9 @@ class Body:
         counted = getattr(response.raw, "length_remaining", None) is not None
         if not isinstance(original, HTTPResponse) or coded or counted:
             return
+        # Where http.client hides its reader in another way, its own reading will do.
         reader: Any = getattr(original, "fp", None)
-        chunked = getattr(original, "chunked", None)
+        chunked: bool | None = getattr(original, "chunked", None)
         sock = getattr(getattr(reader, "raw", None), "_sock", None)
         if not isinstance(sock, BoundedSocket) or chunked is None:
             return

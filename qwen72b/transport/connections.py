@@ -74,6 +74,7 @@ class CallConnection(HTTPConnection):
         return sock
 
     def _look_up(self, scope: CallScope) -> list[Any]:
+        # With the dot at its end that ends the search, which ``host`` does not have.
         host, port = getattr(self, "_dns_host", self.host), self.port
         try:
             if _is_address(host):
