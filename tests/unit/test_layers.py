@@ -25,7 +25,8 @@ def names(*lines: str) -> frozenset[str]:
 
 
 # What needs no world: no I/O, no clock, no chance, no environment, no threads.
-PURE = names("ast collections datetime.timezone email.utils enum html json re urllib.parse")
+PURE = names("array collections datetime.timezone email.utils enum html itertools json re")
+PURE |= names("urllib.parse")
 
 # Words: what users see. Each stands on its own or on others of them.
 WORDS = {
@@ -56,14 +57,15 @@ TABLE = Table(
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
             names("errors messages protocol reply retry timeout"),
-            names("array atexit collections concurrent.futures contextlib fcntl functools")
-            | names("hashlib json logging os pickle queue shutil sys threading time types uuid")
-            | names("weakref"),
+            names("array atexit collections concurrent.futures contextlib errno fcntl functools")
+            | names("hashlib json logging os pickle queue re select shutil stat sys threading")
+            | names("time types uuid weakref"),
         ),
         "client": Layer(
             names("errors events messages protocol reply retry timeout transport"),
-            names("collections concurrent.futures copy functools json logging os pathlib random")
-            | names("re requests threading time types urllib.parse uuid weakref"),
+            names("collections concurrent.futures contextlib copy errno functools json logging os")
+            | names("random re requests secrets stat threading time types urllib.parse uuid")
+            | names("weakref"),
             # What Client.map takes and gives; it is loaded when it is called.
             types=names("batch"),
         ),
