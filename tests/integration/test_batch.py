@@ -576,11 +576,11 @@ url, address = sys.argv[1:]
 with Cluster(address) as cluster, Client(url, token=False) as client:
     try:
         for result in client.map(
-            map(str, range(9)), executor=cluster.get_executor(pure=False), max_in_flight=4
+            map(str, range(10_000)), executor=cluster.get_executor(pure=False), max_in_flight=4
         ):
             print(type(result.error).__name__, flush=True)
     except Exception as error:
-        print(type(error).__name__, str(error).partition(":")[0], flush=True)
+        print(type(error).__name__, error.reason.rstrip(".").partition(":")[0], flush=True)
 """
 
 
