@@ -13,7 +13,16 @@ from typing import Any
 
 from .errors import InvalidMessages
 
-__all__ = ["Messages", "Prompt", "Turn", "format_prompt", "read_messages", "to_dicts", "to_prompt"]
+__all__ = [
+    "Messages",
+    "Prompt",
+    "Turn",
+    "format_prompt",
+    "read_messages",
+    "system_text",
+    "to_dicts",
+    "to_prompt",
+]
 
 # One chat message, read: its role ("system", "user" or "assistant") and text.
 Turn = tuple[str, str]
@@ -53,6 +62,25 @@ class Prompt:
         return to_dicts(turns)
 
 
+def system_text(turns: Iterable[Turn], system: str | None) -> str | None:
+    """
+    Join the system texts of a chat.
+
+    Args:
+        turns: Roles and texts.
+        system: What goes before those of the turns; ``None`` for nothing.
+
+    Returns:
+        The texts, a line each; ``None`` if there are none.
+
+    Raises:
+        InvalidMessages: If ``system`` is no text.
+    """
+    systems = [] if system is None else [_checked_system(system)]
+    systems += [text for role, text in turns if role == "system"]
+    return "\n".join(systems) if systems else None
+
+
 def to_dicts(turns: Iterable[Turn]) -> list[dict[str, str]]:
     """
     Write turns as role dicts.
@@ -83,8 +111,6 @@ def to_prompt(messages: Messages, *, system: str | None = None) -> Prompt:
         InvalidMessages: If a message is missing or malformed.
     """
     turns = read_messages(messages)
-    systems = [] if system is None else [_system_text(system)]
-    systems += [text for role, text in turns if role == "system"]
     chat: list[Turn] = []
     for role, text in turns:
         if role == "system":
@@ -96,7 +122,7 @@ def to_prompt(messages: Messages, *, system: str | None = None) -> Prompt:
     return Prompt(
         query=chat[-1][1],
         history=tuple(chat[:-1]),
-        system="\n".join(systems) if systems else None,
+        system=system_text(turns, system),
     )
 
 
@@ -205,7 +231,7 @@ def _read_content(content: object, index: int) -> str:
     return _encodable("\n".join(texts))
 
 
-def _system_text(system: object) -> str:
+def _checked_system(system: object) -> str:
     if not isinstance(system, str):
         raise InvalidMessages(
             f"system must be a str, not {type(system).__name__}.",

@@ -18,7 +18,7 @@ from .client.client import Client
 from .client.core import ClientCore
 from .client.exchange import new_session_hash
 from .client.stream import Stream
-from .messages import Messages, Prompt, format_prompt, read_messages
+from .messages import Messages, Prompt, format_prompt, read_messages, system_text
 from .protocol.config import DOCUMENTED
 from .protocol.hub import PUBLIC_SPACE, space_url
 from .protocol.model import MODEL, MODEL_ALIASES, check_model
@@ -206,10 +206,8 @@ class Qwen_Qwen_2_72B:
 def _fold(messages: Messages, system: str | None) -> Prompt:
     """Make one prompt of a chat; the system texts go where the Space wants them."""
     turns = read_messages(messages)
-    systems = [] if system is None else [system]
-    systems += [text for role, text in turns if role == "system"]
     chat = [{"role": role, "content": text} for role, text in turns if role != "system"]
-    return Prompt(format_prompt(chat), system="\n".join(systems) if systems else None)
+    return Prompt(format_prompt(chat), system=system_text(turns, system))
 
 
 def _chunks(client: Client, stream: Stream, *, whole: bool) -> Iterator[str]:

@@ -57,7 +57,7 @@ class AsyncBatch(AsyncIterator[Result]):
             # Closing wakes the thread that a cancelled task leaves behind, which
             # then tidies up, so it does not block the event loop.
             batch = self._batch
-            self._results.extend(await self._threads.run(batch.read_batch, batch.close))
+            self._results.extend(await self._threads.run(batch._read_batch, batch.close))
         if not self._results:
             raise StopAsyncIteration
         return self._results.popleft()
@@ -86,7 +86,7 @@ class AsyncBatch(AsyncIterator[Result]):
     def __repr__(self) -> str:
         return f"<Async{repr(self._batch).removeprefix('<')}"
 
-    def stop(self) -> None:
+    def _stop(self) -> None:
         """Stop where nothing can be awaited, as in a destructor."""
         self._results.clear()
         self._batch.close()
@@ -107,7 +107,7 @@ class _Loop(AsyncIterator[Result]):
         return await self._batch.__anext__()
 
     def __del__(self) -> None:
-        self._batch.stop()
+        self._batch._stop()
 
 
 def blocking(items: Iterable[Item] | AsyncIterable[Item]) -> Iterable[Item]:

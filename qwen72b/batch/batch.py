@@ -113,7 +113,7 @@ class Batch(Iterator[Result]):
             raise StopIteration
         return results[0]
 
-    def read_batch(self) -> list[Result]:
+    def _read_batch(self) -> list[Result]:
         """
         Wait for results.
 

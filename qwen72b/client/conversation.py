@@ -23,7 +23,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import InvalidMessages, InvalidRequest
-from ..messages import Messages, Turn, read_messages, to_dicts, to_prompt
+from ..messages import Messages, Turn, read_messages, system_text, to_dicts, to_prompt
 from ..reply import Reply
 from ..timeout import TimeoutLike
 from .answer import Answer
@@ -68,16 +68,13 @@ class Memory(Generic[C]):
         self, client: C, *, system: str | None = None, messages: Messages | None = None
     ) -> None:
         turns = _read_chat([] if messages is None else messages)
-        systems = [text for role, text in turns if role == "system"]
-        if system is not None:
-            systems.insert(0, system)
         self._client = client
         # Reentrant: the collector may end a dropped stream in any thread, at any point.
         self._lock = threading.RLock()
         self._turns = tuple(turn for turn in turns if turn[0] != "system")
         # The question that is being answered.
         self._asked: Turn | None = None
-        self.system = "\n".join([_checked_system(text) for text in systems]) if systems else None
+        self._system = system_text(turns, system)
 
     @property
     def system(self) -> str | None:
@@ -86,7 +83,7 @@ class Memory(Generic[C]):
 
     @system.setter
     def system(self, system: str | None) -> None:
-        self._system = None if system is None else _checked_system(system)
+        self._system = system_text((), system)
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -257,7 +254,3 @@ def _read_chat(messages: Any) -> list[Turn]:
         )
     # With a question at its end, it is held to the same rules as any other.
     return read_messages([*messages, {"role": "user", "content": ""}])[:-1]
-
-
-def _checked_system(system: str) -> str:
-    return to_prompt("", system=system).system or ""
