@@ -185,6 +185,8 @@ def test_dask_cluster_answers(
     """A cluster's workers ask with the driver's token, which is in no log of theirs."""
     pytest.importorskip("distributed", reason="needs the extra dask")
     monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
+    # It goes to the Hub's own host, which this test is.
+    monkeypatch.setenv("HF_ENDPOINT", space.url)
     space.answer(Fail("out of memory"), times=1)
     files.write(*(f"q{number}" for number in range(40)))
     with cluster(tmp_path) as address:
