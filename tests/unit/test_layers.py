@@ -83,10 +83,10 @@ TABLE = Table(
             | names("importlib.import_module re shlex time uuid"),
         ),
         "cli": Layer(
-            names("batch client errors events local protocol reply timeout version"),
-            names("abc argparse certifi collections concurrent.futures contextlib")
+            names("aio batch client errors events gateway local protocol reply timeout version"),
+            names("abc anyio argparse certifi collections concurrent.futures contextlib")
             | names("distributed errno importlib io itertools json logging os re readline")
-            | names("requests rich socket ssl stat sys time traceback urllib.parse"),
+            | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
         ),
         "local": Layer(
             names("errors protocol"),
@@ -94,6 +94,21 @@ TABLE = Table(
             | names("pathlib platformdirs queue re requests secrets signal socket")
             | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
             | names("zipfile"),
+        ),
+        # A face on the async client; its server is the local Space's.
+        "gateway": Layer(
+            names("aio errors local provider"),
+            names("anyio asyncio collections contextlib hashlib hmac ipaddress json logging")
+            | names("math re socket time urllib.parse uuid uvicorn"),
+        ),
+        # Each module is for those who have its framework.
+        "integrations": Layer(
+            names("aio client gateway provider"),
+            names("functools pydantic"),
+            alone={
+                "integrations.langchain": names("langchain_core"),
+                "integrations.llm": names("llm"),
+            },
         ),
         # The fake: it knows nobody, so that it can test any client.
         "testing": Layer(
