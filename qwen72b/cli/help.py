@@ -39,7 +39,6 @@ _FOR_USERS = (
     "network",
     "spaces",
     "provider",
-    "gateway",
     "testing",
     "logging",
     "speed",

@@ -33,7 +33,6 @@ from urllib3.util import ssl_
 
 import qwen72b
 
-LIBRARIES = "anyio|argparse|gradio|http_client|requests|socket|threading|urllib3"
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n"
 
