@@ -107,11 +107,11 @@ class _Chat:
         return True
 
     def _answer(self, text: str) -> None:
-        from .faces import StreamFace, timings_line
+        from .renderers import StreamRenderer, timings_line
 
         with closing(self._talk.stream(text)) as stream:
             try:
-                StreamFace(self._console).show(stream)
+                StreamRenderer(self._console).show(stream)
             except KeyboardInterrupt:
                 if not self.interactive:
                     raise

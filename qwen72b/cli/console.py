@@ -11,39 +11,17 @@ from __future__ import annotations
 import errno
 import io
 import os
-import re
 import stat
 import sys
 from contextlib import suppress
 from typing import TextIO
 
-__all__ = ["Console", "escape"]
+from ..escape import escape, escape_line
 
-# C0 but tab and line feed, DEL, C1; and the marks that turn the direction of
-# text around, which can make a command look like another one (CVE-2021-42574).
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+__all__ = ["Console"]
 
 # Columns to assume where a terminal does not tell.
 _COLUMNS = 80
-
-
-def escape(text: str) -> str:
-    r"""
-    Make control characters visible, so that text cannot command the terminal.
-
-    Args:
-        text: Text from elsewhere.
-
-    Returns:
-        The text with ``\x1b`` and the like in place of control characters;
-        tabs and line feeds stay.
-    """
-    return _CONTROLS.sub(_visible, text)
-
-
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 class Console:
@@ -135,7 +113,7 @@ class Console:
     def complain(self, *lines: str) -> None:
         """Say something on standard error in any case; each argument is a line."""
         for line in lines:
-            self.note("qwen72b: " + " ".join(line.split("\n")))
+            self.note("qwen72b: " + " ".join(line.splitlines()))
 
     def note(self, text: str = "") -> None:
         """Write a line to standard error as it is, but for control characters."""
@@ -144,9 +122,7 @@ class Console:
         self.erase()
         # There is nobody left to tell that standard error is closed.
         with suppress(OSError, ValueError):
-            encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-            shown = escape(text).encode(encoding, "backslashreplace").decode(encoding)
-            sys.stderr.write(f"{shown}\n")
+            sys.stderr.write(f"{escape(text, _encoding(sys.stderr))}\n")
             sys.stderr.flush()
 
     def status(self, text: str) -> None:
@@ -159,7 +135,7 @@ class Console:
         if self.quiet or not self._errors_are_terminal or os.environ.get("TERM") == "dumb":
             return
         # A line that wraps could not be erased.
-        shown = escape(text)[: _columns(sys.stderr) - 1]
+        shown = escape_line(text, _encoding(sys.stderr))[: _columns(sys.stderr) - 1]
         if shown == self._status:
             return
         self.erase()
@@ -185,6 +161,10 @@ def _is_file(file: TextIO | None) -> bool:
         return file is not None and stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except (OSError, ValueError):
         return False
+
+
+def _encoding(file: TextIO) -> str:
+    return getattr(file, "encoding", None) or "ascii"
 
 
 def _columns(file: TextIO) -> int:

@@ -9,9 +9,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import InvalidOption
+from ..escape import escape
 from ..events import Delta, Revised
-from .console import escape
-from .faces import Face, follow
+from .renderers import Renderer, follow
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from ..stream import Stream
     from .console import Console
 
-__all__ = ["MarkdownFace"]
+__all__ = ["MarkdownRenderer"]
 
 # Seconds between two drawings: each one lays the whole text out again.
 _PAUSE = 0.1
 
 
-class MarkdownFace(Face):
+class MarkdownRenderer(Renderer):
     """
     The answer drawn as Markdown, exact even where the Space took text back.
 

@@ -200,6 +200,18 @@ def test_first_code_block_is_extracted(
     assert capsys.readouterr() == (code, "")
 
 
+@pytest.mark.parametrize(
+    ("option", "code"), [("-x", "a\n"), ("--last-code", "c\n"), ("--all-code", "a\n\nb\n\nc\n")]
+)
+def test_code_blocks_can_be_chosen(
+    space: FakeSpace, capsys: pytest.CaptureFixture[str], option: str, code: str
+) -> None:
+    """The first, the last or all code blocks, in list items and quotes, too."""
+    space.answer("1. ```\n   a\n   ```\n> ```\n> b\n> ```\n```\nc\n```\n")
+    assert main([option, "Hi"]) == 0
+    assert capsys.readouterr() == (code, "")
+
+
 def test_answer_without_code_is_an_error_for_extract(
     space: FakeSpace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,7 +220,7 @@ def test_answer_without_code_is_an_error_for_extract(
     assert main(["-x", "Hi"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "qwen72b: the answer holds no code block. Ask without -x.\n"
+    assert err == "qwen72b: the answer holds no code block. Ask for the whole answer.\n"
 
 
 def test_what_the_space_says_goes_to_stderr(

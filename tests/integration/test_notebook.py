@@ -78,7 +78,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Page:
     shell = SimpleNamespace(kernel=object(), execution_count=1)
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     monkeypatch.setattr("IPython.display.display", page.display)
-    monkeypatch.setattr("qwen72b.notebook.monotonic", lambda: page.now)
+    monkeypatch.setattr("qwen72b.notebook.display.monotonic", lambda: page.now)
     return page
 
 
@@ -136,7 +136,7 @@ def test_queue_is_shown_until_text_comes(space: FakeSpace, client: Client, page:
     page.at_first = gate.open
     show(client.stream("Hi"))
     waiting, *_, last = page.outputs[0]
-    assert waiting == "*In the queue: 3 before this one, about 12 s.*"
+    assert waiting == "*3 before you in the queue, about 12 s.*"
     assert last == "Hello"
 
 
@@ -273,6 +273,12 @@ def shell(space: FakeSpace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interac
     load_ipython_extension(shell)
     yield shell
     unload_ipython_extension(shell)
+
+
+def test_printed_text_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Outside a notebook the text of a Space is escaped as the command line escapes it."""
+    show(["\x1b]52;c;aGk=\x07", "\u202e", "\x9b"])
+    assert capsys.readouterr().out == "\\x1b]52;c;aGk=\\x07\\u202e\\x9b\n"
 
 
 def test_magic_asks_the_cell(

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import GenerationFailed, Qwen72BError
 from ..events import Delta, Event, Finished, Logged, Progress, Queued, Revised, Started
+from ..fences import code_blocks
+from ..progress import queue_words
 from .exits import describe, exit_status, hint_for
-from .fences import first_code_block
 
 if TYPE_CHECKING:
     from ..reply import Timings
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from .console import Console
 
 __all__ = [
-    "CodeFace",
-    "Face",
-    "JSONFace",
-    "StreamFace",
-    "WholeFace",
+    "CodeRenderer",
+    "JSONRenderer",
+    "Renderer",
+    "StreamRenderer",
+    "WholeRenderer",
     "follow",
     "timings_line",
 ]
@@ -38,7 +39,7 @@ def follow(stream: Stream, console: Console, *, counting: bool = False) -> Itera
     Args:
         stream: The answer.
         console: Where the status line is.
-        counting: Whether it also tells how the answer grows, for faces that
+        counting: Whether it also tells how the answer grows, for renderers that
             do not show it yet.
 
     Yields:
@@ -56,7 +57,7 @@ def follow(stream: Stream, console: Console, *, counting: bool = False) -> Itera
 
 def _tell(event: Event, console: Console) -> None:
     if isinstance(event, Queued):
-        console.status(_queue_line(event))
+        console.status(f"{queue_words(event)}...")
     elif isinstance(event, Started):
         console.status("Waiting for the first word...")
     elif isinstance(event, Progress):
@@ -64,13 +65,6 @@ def _tell(event: Event, console: Console) -> None:
     elif isinstance(event, Logged):
         title = f"{event.title}: " if event.title else ""
         console.say(f"the Space says: {title}{event.text}")
-
-
-def _queue_line(event: Queued) -> str:
-    if event.rank is None:
-        return "Waiting in the queue..."
-    place = "Next in the queue" if event.rank == 0 else f"{event.rank} before you in the queue"
-    return place + ("..." if event.eta is None else f", about {event.eta:.0f} s...")
 
 
 def _progress_line(event: Progress) -> str:
@@ -92,7 +86,7 @@ def timings_line(timings: Timings) -> str:
     return ", ".join(f"{name} {took:.2f} s" for name, took in parts if took is not None)
 
 
-class Face(ABC):
+class Renderer(ABC):
     """
     A way to show one answer.
 
@@ -111,7 +105,7 @@ class Face(ABC):
         """Take note of what ended the command."""
 
 
-class StreamFace(Face):
+class StreamRenderer(Renderer):
     """Each piece as it comes."""
 
     def show(self, stream: Stream) -> None:
@@ -127,7 +121,7 @@ class StreamFace(Face):
         self.console.end()
 
 
-class WholeFace(Face):
+class WholeRenderer(Renderer):
     """The whole text at the end: exact, even where the Space took text back."""
 
     def show(self, stream: Stream) -> None:
@@ -140,21 +134,33 @@ class WholeFace(Face):
             self.console.end()
 
 
-class CodeFace(Face):
-    """The first code block, once the answer is complete; half a program is of no use."""
+class CodeRenderer(Renderer):
+    """
+    Code blocks, once the answer is complete; half a program is of no use.
+
+    Args:
+        console: Where to.
+        which: Which of the blocks.
+    """
+
+    def __init__(self, console: Console, which: slice) -> None:
+        super().__init__(console)
+        self._which = which
 
     def show(self, stream: Stream) -> None:
         """Show an answer's code."""
         for _ in follow(stream, self.console, counting=True):
             pass
-        code = first_code_block(stream.text)
-        if code is None:
-            raise GenerationFailed("the answer holds no code block.", hint="Ask without -x.")
-        self.console.write(code)
+        blocks = list(code_blocks(stream.text))
+        if not blocks:
+            raise GenerationFailed(
+                "the answer holds no code block.", hint="Ask for the whole answer."
+            )
+        self.console.write("\n\n".join(blocks[self._which]))
         self.console.end()
 
 
-class JSONFace(Face):
+class JSONRenderer(Renderer):
     """The events as JSON Lines; an error is the last of them."""
 
     def show(self, stream: Stream) -> None:

@@ -9,10 +9,10 @@ import shlex
 from importlib import import_module
 from typing import Any, NoReturn
 
-from .client import Client
-from .conversation import Conversation
-from .notebook import show
-from .reply import Reply
+from ..client import Client
+from ..conversation import Conversation
+from ..reply import Reply
+from .display import show
 
 __all__ = ["Magic"]
 
