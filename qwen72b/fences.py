@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["FenceReader", "close_fence", "code_blocks"]
 
@@ -19,8 +19,7 @@ _OPENING = re.compile(r"((?:[ \t]|>|(?:[-*+]|\d{1,9}[.)])[ \t])*)(`{3,}|~{3,})(.
 _MARK = re.compile(r"[-*+]|\d{1,9}[.)]")
 
 
-@dataclass(frozen=True, slots=True)
-class _Fence:
+class _Fence(NamedTuple):
     """
     A fence that is open.
 

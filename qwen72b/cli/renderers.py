@@ -7,6 +7,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from json import dumps
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 
-def follow(stream: Stream, console: Console, *, counting: bool = False) -> Iterator[Event]:
+def follow(stream: Stream, console: Console, *, counting: bool = False) -> Iterator[list[Event]]:
     """
     Read an answer and keep the status line up to date.
 
@@ -43,7 +44,7 @@ def follow(stream: Stream, console: Console, *, counting: bool = False) -> Itera
             do not show it yet.
 
     Yields:
-        Each event.
+        The events that came together.
     """
     console.status("Connecting...")
     while batch := stream.read_batch():
@@ -51,7 +52,7 @@ def follow(stream: Stream, console: Console, *, counting: bool = False) -> Itera
             _tell(event, console)
             if counting and isinstance(event, (Delta, Revised)):
                 console.status(f"Answering, {len(stream.text)} characters so far...")
-            yield event
+        yield batch
     console.erase()
 
 
@@ -111,8 +112,9 @@ class StreamRenderer(Renderer):
     def show(self, stream: Stream) -> None:
         """Show an answer to its end."""
         try:
-            for event in follow(stream, self.console):
-                self.console.write(stream.to_chunk(event))
+            for batch in follow(stream, self.console):
+                for event in batch:
+                    self.console.write(stream.to_chunk(event))
         except BrokenPipeError:
             raise
         except BaseException:
@@ -165,7 +167,7 @@ class JSONRenderer(Renderer):
 
     def show(self, stream: Stream) -> None:
         """Show what happens."""
-        for event in follow(stream, self.console):
+        for event in chain.from_iterable(follow(stream, self.console)):
             fields = asdict(event)
             if isinstance(event, Finished):
                 fields["timings"] = asdict(stream.timings)

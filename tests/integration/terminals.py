@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import fcntl
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +53,7 @@ class Terminal:
         argv: Its arguments.
         piped: Whether its standard output is a pipe all the same.
         typed: Whether its standard input is the terminal, too.
+        size: Its height and width; 0 is a terminal that does not tell.
         env: Further variables.
     """
 
@@ -57,10 +62,15 @@ class Terminal:
         *argv: str,
         piped: bool = False,
         typed: bool = False,
+        size: tuple[int, int] = (0, 0),
         env: dict[str, str] | None = None,
     ) -> None:
         self._ours, theirs = pty.openpty()
+        self.resize(*size)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._seen = ""
+        #: All that was written, whether it was looked for or not.
+        self.written = ""
         self.process = subprocess.Popen(
             [sys.executable, "-c", _TAKE_TERMINAL, *command(*argv)[1:]],
             stdin=theirs if typed else subprocess.DEVNULL,
@@ -70,6 +80,15 @@ class Terminal:
             env={**os.environ, "TERM": "xterm", **(env or {})},
         )
         os.close(theirs)
+
+    def resize(self, height: int, width: int) -> None:
+        """Give the terminal another size."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def hang_up(self) -> None:
+        """Take the terminal away, as closing its window does."""
+        os.close(self._ours)
+        self._ours = -1
 
     def type(self, text: str) -> None:
         """Press keys."""
@@ -94,10 +113,12 @@ class Terminal:
 
     def _read(self) -> str:
         try:
-            return os.read(self._ours, 65536).decode()
+            more = self._decoder.decode(os.read(self._ours, 65536))
         except OSError:
             # How Linux says that the other end was closed.
             return ""
+        self.written += more
+        return more
 
     def close(self) -> None:
         """End the process, if need be, and give the terminal back."""
@@ -106,7 +127,8 @@ class Terminal:
         self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
-        os.close(self._ours)
+        if self._ours >= 0:
+            self.hang_up()
 
 
 @contextmanager

@@ -232,3 +232,29 @@ def test_chat_prompts_on_the_terminal_alone(space: FakeSpace) -> None:
         assert screen.finish()[0] == 0
         assert screen.process.stdout is not None
         assert screen.process.stdout.read() == b"Hello\n"
+
+
+# Lines
+
+
+def test_words_are_wrapped_on_a_terminal_only(space: FakeSpace) -> None:
+    """A terminal gets line ends between words; a pipe gets the text as it is."""
+    space.answer("one two th", "ree four")
+    with terminal("-q", "Hi", size=(24, 10)) as screen:
+        assert screen.finish() == (
+            0,
+            "one two t\x1b[1D\x1b[K\r\nthree fou\x1b[3D\x1b[K\r\nfour\r\n",
+        )
+    with terminal("-q", "Hi", size=(24, 10), piped=True) as screen:
+        assert screen.finish() == (0, "")
+        assert screen.process.stdout is not None
+        assert screen.process.stdout.read() == b"one two three four\n"
+
+
+def test_line_ends_of_windows_are_line_ends(space: FakeSpace) -> None:
+    """CR LF is no control character, wherever it is cut; in a pipe it stays."""
+    space.answer("one\r", "\ntwo\r\n", "three\r\n")
+    with terminal("-q", "Hi") as screen:
+        assert screen.finish() == (0, "one\r\ntwo\r\nthree\r\n")
+    with start("-q", "Hi", text=False) as process:
+        assert process.communicate(timeout=PATIENCE)[0] == b"one\r\ntwo\r\nthree\r\n"
