@@ -21,9 +21,11 @@ PATIENCE = 20.0
 
 # Makes the terminal the process's own, so that Ctrl-C reaches it.
 _TAKE_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+for number in sys.argv[1].split():
+    signal.signal(int(number), signal.SIG_IGN)
 fcntl.ioctl(2, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 
@@ -54,6 +56,7 @@ class Terminal:
         piped: Whether its standard output is a pipe all the same.
         typed: Whether its standard input is the terminal, too.
         size: Its height and width; 0 is a terminal that does not tell.
+        ignored: Signals that it does not get, as ``nohup`` has it.
         env: Further variables.
     """
 
@@ -63,16 +66,18 @@ class Terminal:
         piped: bool = False,
         typed: bool = False,
         size: tuple[int, int] = (0, 0),
+        ignored: tuple[int, ...] = (),
         env: dict[str, str] | None = None,
     ) -> None:
         self._ours, theirs = pty.openpty()
         self.resize(*size)
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._seen = ""
         #: All that was written, whether it was looked for or not.
         self.written = ""
+        words = " ".join(str(int(number)) for number in ignored)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_TERMINAL, *command(*argv)[1:]],
+            [sys.executable, "-c", _TAKE_TERMINAL, words, *command(*argv)[1:]],
             stdin=theirs if typed else subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else theirs,
             stderr=theirs,
@@ -91,8 +96,8 @@ class Terminal:
         self._ours = -1
 
     def type(self, text: str) -> None:
-        """Press keys."""
-        os.write(self._ours, text.encode())
+        """Press keys; a byte that is no text is a surrogate, as PEP 383 has it."""
+        os.write(self._ours, text.encode(errors="surrogateescape"))
 
     def read_until(self, text: str) -> str:
         """Wait for words on the screen; give what was written up to them."""
