@@ -46,6 +46,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("prompt", nargs="*", help="the question; what is piped in goes below it")
     parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt")
     parser.add_argument(
+        "-f",
         "--file",
         action="append",
         default=[],
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     renderer = _choose_renderer(args)
     try:
-        question = read_question(args.prompt, args.file)
+        question = read_question(args.prompt, args.file, args.console)
         with connected(args) as client, closing(client.stream(question, system=args.system)) as it:
             renderer.show(it)
             timings = it.timings

@@ -184,6 +184,15 @@ def test_prompt_is_not_awaited_on_a_terminal() -> None:
     assert "there is no prompt" in seen
 
 
+def test_open_pipe_is_not_awaited_silently(space: FakeSpace) -> None:
+    """Standard input that does not end is told of, so that nobody wonders."""
+    with start("Hi", stdin=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert "reading standard input" in process.stderr.readline()
+        assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert process.returncode == 0
+
+
 # Chat
 
 
