@@ -5,17 +5,25 @@ Everything public is re-exported here and loaded on first use (PEP 562), so
 that ``import qwen72b`` costs next to nothing.
 """
 
-from __future__ import annotations
+# Under other names: what is public here is listed below, and nothing else.
+import typing as _typing
+from importlib import import_module as _import_module
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from .version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from .aio import AsyncClient
-    from .astream import AsyncStream
-    from .client import Client, SpaceStatus
-    from .clocks import Timeout
-    from .conversation import AsyncConversation, Conversation
+if _typing.TYPE_CHECKING:
+    from .aio.batch import AsyncBatch
+    from .aio.client import AsyncClient
+    from .aio.stream import AsyncStream
+    from .batch.driver import Batch
+    from .batch.items import Item
+    from .batch.journal import Journal
+    from .batch.progress import Tally
+    from .batch.result import Result
+    from .client.client import Client
+    from .client.conversation import AsyncConversation, Conversation
+    from .client.status import SpaceStatus
+    from .client.stream import Stream
     from .errors import (
         AuthenticationError,
         ConnectFailed,
@@ -50,34 +58,43 @@ if TYPE_CHECKING:
         Revised,
         Started,
     )
+    from .messages import Messages
     from .provider import Qwen_Qwen_2_72B
     from .reply import Reply, Timings
     from .retry import Retry
-    from .stream import Stream
-
-__version__ = "0.1.0"
+    from .timeout import Timeout, TimeoutLike
 
 # Where each public name lives.
 _HOMES = {
-    "aio": "AsyncClient",
-    "astream": "AsyncStream",
-    "client": "Client SpaceStatus",
-    "clocks": "Timeout",
-    "conversation": "AsyncConversation Conversation",
+    "aio.batch": "AsyncBatch",
+    "aio.client": "AsyncClient",
+    "aio.stream": "AsyncStream",
+    "batch.driver": "Batch",
+    "batch.items": "Item",
+    "batch.journal": "Journal",
+    "batch.progress": "Tally",
+    "batch.result": "Result",
+    "client.client": "Client",
+    "client.conversation": "AsyncConversation Conversation",
+    "client.status": "SpaceStatus",
+    "client.stream": "Stream",
     "errors": "AuthenticationError ConnectFailed EndpointNotFound GenerationFailed HTTPStatusError InvalidDiff InvalidMessages InvalidOption InvalidRequest InvalidServerMessage ModelNotFound ProtocolError QueueFull QuotaExceeded Qwen72BError RateLimited RequestTimeout SpaceError SpaceUnavailable StreamInterrupted TransportError UnsupportedProtocol",
     "events": "Delta Event Finished Logged Progress Queued Revised Started",
+    "messages": "Messages",
     "provider": "Qwen_Qwen_2_72B",
     "reply": "Reply Timings",
     "retry": "Retry",
-    "stream": "Stream",
+    "timeout": "Timeout TimeoutLike",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "AsyncBatch",
     "AsyncClient",
     "AsyncConversation",
     "AsyncStream",
     "AuthenticationError",
+    "Batch",
     "Client",
     "ConnectFailed",
     "Conversation",
@@ -92,7 +109,10 @@ __all__ = [
     "InvalidOption",
     "InvalidRequest",
     "InvalidServerMessage",
+    "Item",
+    "Journal",
     "Logged",
+    "Messages",
     "ModelNotFound",
     "Progress",
     "ProtocolError",
@@ -104,6 +124,7 @@ __all__ = [
     "RateLimited",
     "Reply",
     "RequestTimeout",
+    "Result",
     "Retry",
     "Revised",
     "SpaceError",
@@ -112,21 +133,29 @@ __all__ = [
     "Started",
     "Stream",
     "StreamInterrupted",
+    "Tally",
     "Timeout",
+    "TimeoutLike",
     "Timings",
     "TransportError",
     "UnsupportedProtocol",
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{home}", __name__), name)
+    try:
+        module = _import_module(f".{home}", __name__)
+    except AttributeError as exc:
+        # ``from qwen72b import ...`` hides an AttributeError of ours behind an
+        # ImportError without its cause.
+        raise ImportError(f"{__name__}.{home} cannot be loaded: {exc}") from exc
+    value = getattr(module, name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(["__version__", *__all__])

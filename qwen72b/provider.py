@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any, ClassVar
 
-from .aio import AsyncClient
-from .astream import AsyncStream
-from .client import Client
-from .clocks import Timeout, TimeoutLike, to_timeout
-from .config import DOCUMENTED, MODEL, MODEL_ALIASES, check_model
-from .hub import PUBLIC_SPACE, space_url
+from .aio.client import AsyncClient
+from .aio.stream import AsyncStream
+from .client.client import Client
+from .client.exchange import new_session_hash
+from .client.stream import Stream
 from .messages import Messages, Prompt, format_prompt, read_messages
-from .stream import Stream
-from .talk import new_session_hash
+from .protocol.config import DOCUMENTED
+from .protocol.hub import PUBLIC_SPACE, space_url
+from .protocol.model import MODEL, MODEL_ALIASES, check_model
+from .timeout import Timeout, TimeoutLike, to_timeout
 
 __all__ = ["ChunkGenerator", "Qwen_Qwen_2_72B"]
 

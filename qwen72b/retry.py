@@ -1,5 +1,5 @@
 """
-What is tried again, how often, and after how long?
+The policy of trying again: what, how often, and after how long.
 
 Every join makes a new job, so a join is tried again only where the Space
 cannot have taken the one before: no connection, or a refusal. What failed
@@ -8,11 +8,8 @@ after that, or is the caller's own fault, is raised at once.
 
 from __future__ import annotations
 
-import logging
-import random
 from dataclasses import dataclass
 
-from .call import Call
 from .errors import (
     ConnectFailed,
     HTTPStatusError,
@@ -21,12 +18,9 @@ from .errors import (
     Qwen72BError,
     RateLimited,
     SpaceUnavailable,
-    StreamInterrupted,
 )
 
-__all__ = ["Attempts", "Retry", "is_passing"]
-
-log = logging.getLogger("qwen72b")
+__all__ = ["Retry", "is_passing"]
 
 # Refused for now: nothing was done (RFC 9110, 15.5 and 15.6).
 _PASSING = frozenset({429, 502, 503, 504})
@@ -57,54 +51,6 @@ class Retry:
         for name, value in (("base", self.base), ("cap", self.cap)):
             if type(value) not in (int, float) or not 0 <= value < float("inf"):
                 raise InvalidOption(f"Retry({name}={value!r}) is not a number of seconds.")
-
-
-class Attempts:
-    """
-    The tries of one request.
-
-    Args:
-        retry: How many, and how long between them.
-        call: The call that they belong to.
-    """
-
-    def __init__(self, retry: Retry, call: Call) -> None:
-        self._retry = retry
-        self._call = call
-        self._failed = 0
-
-    def pause(self, error: Qwen72BError, *, repeatable: bool = False) -> None:
-        """
-        Wait before the next try.
-
-        Args:
-            error: Why the last one failed.
-            repeatable: Whether the request may be made again although it may
-                have been received, as a GET may.
-
-        Raises:
-            Qwen72BError: That same error, if there is no next try.
-        """
-        self._failed += 1
-        passing = is_passing(error) or (repeatable and isinstance(error, StreamInterrupted))
-        if self._failed >= self._retry.attempts or not passing:
-            raise error
-        asked = getattr(error, "retry_after", None)
-        if asked is None:
-            # 2 to the 1024th is no float any more.
-            doublings = min(self._failed - 1, 1000)
-            ceiling = min(self._retry.cap, self._retry.base * 2.0**doublings)
-            delay = random.uniform(0, ceiling)
-        elif asked > self._retry.cap:
-            raise error
-        else:
-            delay = asked
-        # Nobody is expected to speak meanwhile.
-        self._call.clock.rest()
-        if self._call.clock.would_exceed(delay):
-            raise error
-        log.debug("%s: %s; next try in %.2f s", self._call, type(error).__name__, delay)
-        self._call.sleep(delay)
 
 
 def is_passing(error: Qwen72BError) -> bool:

@@ -15,11 +15,10 @@ keeps that off an event loop. Made by ``Client.map`` and ``AsyncClient.map``.
 
 from __future__ import annotations
 
-from .aio import AsyncBatch
 from .driver import Batch
 from .items import Item
 from .journal import Journal
 from .progress import Tally
 from .result import Result
 
-__all__ = ["AsyncBatch", "Batch", "Item", "Journal", "Result", "Tally"]
+__all__ = ["Batch", "Item", "Journal", "Result", "Tally"]

@@ -17,21 +17,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from ..clocks import TimeoutLike, to_timeout
 from ..errors import InvalidOption
 from ..messages import to_prompt
-from .engine import Engine
+from ..timeout import TimeoutLike, to_timeout
 from .items import Item, read_items
 from .journal import Journal
 from .pace import Pace
 from .progress import ProgressLine, Tally
 from .result import Result
+from .scheduler import Engine
 from .worker import Home
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ..client import Client
+    from ..client.client import Client
 
 __all__ = ["Batch"]
 

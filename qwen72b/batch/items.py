@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import InvalidMessages, InvalidRequest
 from ..messages import Messages, Prompt, to_prompt
-from .seen import Seen
+from .idset import Seen
 
 __all__ = ["Item", "Task", "read_items"]
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..config import MODEL
+from ..protocol.model import MODEL
 from ..reply import Timings
 from .result import Result
 

@@ -26,13 +26,13 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-from ..client import Client
-from ..clocks import Timeout
+from ..client.client import Client
+from ..client.stream import Stream
 from ..errors import Qwen72BError, StreamInterrupted
 from ..messages import Prompt
 from ..reply import Timings
 from ..retry import Retry
-from ..stream import Stream
+from ..timeout import Timeout
 
 __all__ = ["Home", "Outcome", "Recipe", "answer"]
 

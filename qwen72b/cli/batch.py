@@ -20,7 +20,9 @@ from .options import add_connection, add_verbosity
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ..batch import Batch, Result, Tally
+    from ..batch.driver import Batch
+    from ..batch.progress import Tally
+    from ..batch.result import Result
     from .console import Console
     from .options import Commands
     from .prompts import Prompts
@@ -118,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
-    from ..batch import Journal
+    from ..batch.journal import Journal
 
     with (
         connected(args) as client,

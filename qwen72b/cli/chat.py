@@ -10,7 +10,7 @@ typed, never the chat; Ctrl-D ends the chat. A chat that ends in any other way
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,8 @@ from .exits import Terminated, describe
 from .options import add_connection, add_verbosity
 
 if TYPE_CHECKING:
-    from ..client import Client
-    from ..conversation import Conversation
+    from ..client.client import Client
+    from ..client.conversation import Conversation
     from .console import Console
     from .options import Commands
     from .renderers import Renderer
@@ -74,12 +74,13 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Chat until there are no more questions."""
-    from .terminal import terminations
+    from .terminal import keys_at_once, terminations
 
     with connected(args) as client, terminations() as received:
         chat = _Chat(client, args)
         try:
-            chat.run()
+            with keys_at_once() if chat.editing else nullcontext():
+                chat.run()
         except BaseException as exc:
             chat.rescue()
             if received.number:
@@ -126,6 +127,11 @@ class _Chat:
             "/load": self._load,
             "/help": self._help,
         }
+
+    @property
+    def editing(self) -> bool:
+        """Whether readline reads what is typed."""
+        return self._reader.editing
 
     @property
     def skipped_input(self) -> bool:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidOption
 
 if TYPE_CHECKING:
-    from ..client import Client
-    from ..local import Backend
+    from ..client.client import Client
+    from ..local.generation import Backend
     from .console import Console
 
 __all__ = ["connected", "make_backend"]
@@ -38,13 +38,13 @@ def connected(args: argparse.Namespace) -> Iterator[Client]:
     choices += _local_choices(args)[:1]
     if len(choices) > 1:
         raise InvalidOption(f"{choices[0]} and {choices[1]} name two different Spaces.")
-    from ..client import Client
+    from ..client.client import Client
 
     if not _local_choices(args):
         with Client(args.url, space=args.space, timeout=args.timeout) as client:
             yield client
         return
-    from ..local import running
+    from ..local.server import running
 
     backend = make_backend(args, args.console)
     args.console.status("Starting the local Space...")
@@ -70,7 +70,7 @@ def make_backend(args: argparse.Namespace, console: Console) -> Backend:
     """
     import sys
 
-    from ..local import backend
+    from ..local.models import backend
 
     chosen = [name for name in ("backend", "gguf", "upstream") if getattr(args, name)]
     if len(chosen) > 1:

@@ -22,7 +22,7 @@ from .exits import WAIT_OR_LEAVE, describe, exit_status
 from .options import add_connection, add_verbosity
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from ..client.client import Client
     from .options import Commands
 
 __all__ = ["add_parser", "run"]
@@ -120,7 +120,7 @@ def _config(client: Client) -> str:
 
 
 def _answer(client: Client, total: float | None) -> str:
-    from ..clocks import Timeout
+    from ..timeout import Timeout
 
     limits = Timeout(queue=_PATIENCE, first_token=_PATIENCE, total=total)
     begun = monotonic()

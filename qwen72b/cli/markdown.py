@@ -22,7 +22,7 @@ from .renderers import Renderer, follow
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-    from ..stream import Stream
+    from ..client.stream import Stream
     from .console import Console
 
 __all__ = ["MarkdownRenderer"]

@@ -18,8 +18,8 @@ from ..progress import queue_words
 from .exits import describe, exit_status, hint_for
 
 if TYPE_CHECKING:
+    from ..client.stream import Stream
     from ..reply import Timings
-    from ..stream import Stream
     from .console import Console
 
 __all__ = [

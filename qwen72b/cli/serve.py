@@ -42,7 +42,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM."""
-    from ..local import serve
+    from ..local.server import serve
 
     console = args.console
     backend = make_backend(args, console)

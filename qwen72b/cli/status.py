@@ -15,7 +15,8 @@ from .exits import EXIT_UNAVAILABLE
 from .options import add_connection, add_verbosity, seconds
 
 if TYPE_CHECKING:
-    from ..client import Client, SpaceStatus
+    from ..client.client import Client
+    from ..client.status import SpaceStatus
     from .console import Console
     from .options import Commands
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             status = _look(client, args.wait or 0.0, console)
         except Qwen72BError as error:
             if args.json:
-                from ..client import SpaceStatus
+                from ..client.status import SpaceStatus
 
                 failed = SpaceStatus(client.base_url, False, None, reason=error.reason)
                 console.line(dumps(asdict(failed)))
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _look(client: Client, patience: float, console: Console) -> SpaceStatus:
     """Look until the Space is ready, cannot become so, or the patience (seconds) ends."""
-    from ..hub import is_passing_stage
+    from ..protocol.hub import is_passing_stage
 
     give_up = monotonic() + patience
     while True:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from .exits import Terminated
 
-__all__ = ["PASTE_OFF", "PASTE_ON", "echo_off", "terminations"]
+__all__ = ["PASTE_OFF", "PASTE_ON", "echo_off", "keys_at_once", "terminations"]
 
 # Bracketed paste, as xterm has it: pasted text comes between two marks.
 PASTE_ON, PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
@@ -68,6 +68,18 @@ def terminations() -> Iterator[_Received]:
 
 
 @contextmanager
+def keys_at_once() -> Iterator[None]:
+    """
+    Have keys come one by one, as readline does while it reads, for a ``with`` block.
+
+    A Ctrl-D that is pressed between two prompts would else be lost, and
+    what is typed meanwhile would be cut at 4,096 bytes.
+    """
+    with _without("ICANON"):
+        yield
+
+
+@contextmanager
 def echo_off(*, pastes: bool) -> Iterator[None]:
     """
     Keep what is typed off the screen; whoever reads the next line gets it.
@@ -76,27 +88,39 @@ def echo_off(*, pastes: bool) -> Iterator[None]:
         pastes: Whether text that is pasted meanwhile shall be marked, as
             readline has it marked while it reads.
     """
+    with _without("ECHO"):
+        if pastes:
+            sys.stdout.write(PASTE_ON)
+            sys.stdout.flush()
+        try:
+            yield
+        finally:
+            if pastes:
+                with suppress(OSError):
+                    sys.stdout.write(PASTE_OFF)
+                    sys.stdout.flush()
+
+
+@contextmanager
+def _without(mode: str) -> Iterator[None]:
+    """Turn a local mode of the terminal off (termios(3)): ``ECHO`` or ``ICANON``."""
     try:
         import termios
 
         terminal = sys.stdin.fileno()
         before = termios.tcgetattr(terminal)
-    except Exception:  # noqa: BLE001 - no termios, no terminal: nothing is echoed
+        changed = termios.tcgetattr(terminal)
+    except Exception:  # noqa: BLE001 - no termios, no terminal: there is nothing to change
         yield
         return
-    silent = termios.tcgetattr(terminal)
-    # Not by lines either: those would be cut at 4,096 bytes, and Ctrl-D would end one.
-    silent[3] &= ~(termios.ECHO | termios.ICANON)
-    silent[6][termios.VMIN], silent[6][termios.VTIME] = 1, 0
-    termios.tcsetattr(terminal, termios.TCSADRAIN, silent)
+    changed[3] &= ~getattr(termios, mode)
+    if mode == "ICANON":
+        # How many bytes a read waits for where there are no lines.
+        changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(terminal, termios.TCSADRAIN, changed)
     try:
-        if pastes:
-            sys.stdout.write(PASTE_ON)
         yield
     finally:
         # It may have gone meanwhile.
-        with suppress(OSError, termios.error):
-            if pastes:
-                sys.stdout.write(PASTE_OFF)
-                sys.stdout.flush()
+        with suppress(termios.error):
             termios.tcsetattr(terminal, termios.TCSADRAIN, before)

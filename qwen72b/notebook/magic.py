@@ -9,12 +9,12 @@ import shlex
 from importlib import import_module
 from typing import Any, NoReturn
 
-from ..client import Client
-from ..conversation import Conversation
+from ..client.client import Client
+from ..client.conversation import Conversation
 from ..reply import Reply
 from .display import show
 
-__all__ = ["Magic"]
+__all__ = ["Magic", "load_ipython_extension", "unload_ipython_extension"]
 
 
 class Magic:
@@ -103,3 +103,15 @@ def _read_options(line: str) -> argparse.Namespace:
 def _refuse(why: str) -> NoReturn:
     """Raise what IPython shows as one line, without a traceback."""
     raise import_module("IPython.core.error").UsageError(f"%%qwen: {why}. See %%qwen?")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the cell magic ``%%qwen``; IPython calls this on ``%load_ext qwen72b.notebook``."""
+    shell.register_magic_function(Magic(shell).qwen, "cell", "qwen")
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magic away, with its connections and its kept conversations."""
+    magic = shell.magics_manager.magics["cell"].pop("qwen", None)
+    if magic is not None:
+        magic.__self__.close()

@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -101,10 +100,8 @@ class Terminal:
 
     def read_until(self, text: str) -> str:
         """Wait for words on the screen; give what was written up to them."""
-        deadline = time.monotonic() + PATIENCE
         while text not in self._seen:
-            ready, _, _ = select.select([self._ours], [], [], deadline - time.monotonic())
-            more = self._read() if ready else ""
+            more = self._read()
             assert more, f"{text!r} did not come; there was {self._seen!r}"
             self._seen += more
         before, found, self._seen = self._seen.partition(text)
@@ -117,6 +114,8 @@ class Terminal:
         return self.process.wait(PATIENCE), self._seen
 
     def _read(self) -> str:
+        ready, _, _ = select.select([self._ours], [], [], PATIENCE)
+        assert ready, f"nothing came any more; there was {self._seen!r}"
         try:
             more = self._decoder.decode(os.read(self._ours, 65536))
         except OSError:

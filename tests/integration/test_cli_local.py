@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-import qwen72b.local
+import qwen72b.local.models
+import qwen72b.local.server
 from qwen72b.cli import main
 from qwen72b.testing import FakeSpace
 
@@ -22,7 +23,7 @@ Capture = pytest.CaptureFixture[str]
 def chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """Have a FakeSpace run in place of Gradio; give what was chosen to answer."""
     choices: list[Any] = []
-    make = qwen72b.local.backend
+    make = qwen72b.local.models.backend
 
     def backend(kind: Any = "smollm2", **options: Any) -> Any:
         choices.append((kind, options))
@@ -39,9 +40,9 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
             ready(f"http://{host}:{port}")
 
     monkeypatch.setattr(sys, "stdin", None)
-    monkeypatch.setattr(qwen72b.local, "backend", backend)
-    monkeypatch.setattr(qwen72b.local, "running", running)
-    monkeypatch.setattr(qwen72b.local, "serve", serve)
+    monkeypatch.setattr(qwen72b.local.models, "backend", backend)
+    monkeypatch.setattr(qwen72b.local.server, "running", running)
+    monkeypatch.setattr(qwen72b.local.server, "serve", serve)
     yield choices
 
 

@@ -316,6 +316,7 @@ def test_what_is_typed_during_an_answer_waits(space: FakeSpace) -> None:
         screen.read_until("three")
         screen.type("\r")
         screen.read_until("Done.\r\n")
+        # Before the next prompt is there, perhaps; it counts all the same.
         screen.type("\x04")
         assert screen.finish()[0] == 0
     assert "One, two." in screen.written

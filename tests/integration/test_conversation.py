@@ -142,7 +142,7 @@ def test_ctrl_c_in_a_blocked_read_keeps_the_text(
     def interrupted(body: Any) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qwen72b.body.Body.read", interrupted)
+    monkeypatch.setattr("qwen72b.transport.body.Body.read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         next(stream)
     assert chat.messages == turn("Hi", "Hel")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from qwen72b import Client, Qwen72BError, Retry
-from qwen72b.debuglog import shown
 from qwen72b.testing import Edits, Fail, FakeSpace, Message, Respond, Snapshot, Stall, page
+from qwen72b.transport.debuglog import shown
 
 TOKEN = "hf_sesame"
 

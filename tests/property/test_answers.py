@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen72b import Delta, Finished, Qwen72BError, Revised
-from qwen72b.chunks import Chunks
-from qwen72b.config import DOCUMENTED, Endpoint, QueueProtocol, read_config
-from qwen72b.diff import apply_edits
+from qwen72b.client.appendonly import Chunks
 from qwen72b.events import Event
-from qwen72b.history import ChatFormat
 from qwen72b.messages import Prompt
-from qwen72b.protocol import Job
+from qwen72b.protocol.chat import ChatFormat
+from qwen72b.protocol.config import DOCUMENTED, Endpoint, QueueProtocol, read_config
+from qwen72b.protocol.diff import apply_edits
+from qwen72b.protocol.job import Job
 from qwen72b.testing import make_diff
 
 LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab \n", max_size=4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwen72b.chunked import Chunked
+from qwen72b.transport.chunked import Chunked
 
 GOOD = [
     (b"0\r\n\r\n", b""),

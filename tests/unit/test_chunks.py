@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwen72b.chunks import Chunks
+from qwen72b.client.appendonly import Chunks
 
 
 def test_added_text_is_handed_out_as_it_is() -> None:

@@ -14,8 +14,9 @@ from qwen72b import (
     ProtocolError,
     UnsupportedProtocol,
 )
-from qwen72b.config import Endpoint, QueueProtocol, check_model, read_config
-from qwen72b.history import ChatFormat
+from qwen72b.protocol.chat import ChatFormat
+from qwen72b.protocol.config import Endpoint, QueueProtocol, read_config
+from qwen72b.protocol.model import check_model
 
 
 def textbox(number: int, value: Any = "", **props: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qwen72b import InvalidDiff
-from qwen72b.diff import apply_edits
+from qwen72b.protocol.diff import apply_edits
 
 
 @pytest.mark.parametrize(

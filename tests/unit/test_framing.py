@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qwen72b import InvalidServerMessage
-from qwen72b.framing import MAX_EVENT_BYTES, MAX_EVENT_LINES, Shield, read_events
+from qwen72b.protocol.sse import MAX_EVENT_BYTES, MAX_EVENT_LINES, Shield, read_events
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "sse_vectors.json").read_bytes())
 

@@ -7,7 +7,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen72b.growing import Growing
+from qwen72b.protocol.textbuffer import Growing
 
 
 @given(st.text(), st.lists(st.text(min_size=1)))

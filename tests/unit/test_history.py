@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qwen72b.history import Answer, ChatFormat, encode_history, find_answer
+from qwen72b.protocol.chat import Answer, ChatFormat, encode_history, find_answer
 
 TURNS = (("user", "q"), ("assistant", "a"))
 

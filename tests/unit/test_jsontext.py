@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from qwen72b.jsontext import NotJSON, read_json
+from qwen72b.protocol.jsontext import NotJSON, read_json
 
 
 def test_values_come_back() -> None:

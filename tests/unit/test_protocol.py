@@ -25,11 +25,11 @@ from qwen72b import (
     Started,
     StreamInterrupted,
 )
-from qwen72b.config import DOCUMENTED, Endpoint, QueueProtocol
 from qwen72b.events import Event
-from qwen72b.history import ChatFormat
 from qwen72b.messages import Prompt
-from qwen72b.protocol import Job
+from qwen72b.protocol.chat import ChatFormat
+from qwen72b.protocol.config import DOCUMENTED, Endpoint, QueueProtocol
+from qwen72b.protocol.job import Job
 
 EVENT = "e1"
 

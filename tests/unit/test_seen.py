@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwen72b.batch.seen import Seen
+from qwen72b.batch.idset import Seen
 
 
 def test_names_are_new_once() -> None:

@@ -1,0 +1,11 @@
+"""
+The async side, on asyncio and trio: beside the blocking one, on the same answers.
+"""
+
+from __future__ import annotations
+
+from .batch import AsyncBatch
+from .client import AsyncClient
+from .stream import AsyncStream
+
+__all__ = ["AsyncBatch", "AsyncClient", "AsyncStream"]

@@ -1,0 +1,138 @@
+"""
+Who keeps a batch off the event loop? One hop to a thread for all results that there are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from anyio import CancelScope, from_thread
+
+from ..batch.driver import Batch
+from ..batch.items import Item
+from ..batch.progress import Tally
+from ..batch.result import Result
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .threads import Threads
+
+__all__ = ["AsyncBatch", "blocking"]
+
+
+class AsyncBatch(AsyncIterator[Result]):
+    """
+    Many questions and their answers, as they come: ``Batch`` for an event loop.
+
+    An async iterator of results, and an async context manager. Nothing is sent
+    before the first ``anext()``. Made by ``AsyncClient.map``.
+
+    Leaving an ``async for`` loop early, cancelling the task, ``aclose()``, and
+    dropping the last reference stop it, as ``Batch`` is stopped.
+
+    Args:
+        batch: The blocking batch, not yet begun.
+        threads: Bounds the threads that wait at once.
+    """
+
+    def __init__(self, batch: Batch, threads: Threads) -> None:
+        self._batch = batch
+        self._threads = threads
+        self._results: deque[Result] = deque()
+
+    @property
+    def tally(self) -> Tally:
+        """How far it is."""
+        return self._batch.tally
+
+    def __aiter__(self) -> AsyncIterator[Result]:  # noqa: PYI034  # see _Loop
+        return _Loop(self)
+
+    async def __anext__(self) -> Result:
+        if not self._results:
+            # Closing wakes the thread that a cancelled task leaves behind, which
+            # then tidies up, so it does not block the event loop.
+            batch = self._batch
+            self._results.extend(await self._threads.run(batch.read_batch, batch.close))
+        if not self._results:
+            raise StopAsyncIteration
+        return self._results.popleft()
+
+    async def aclose(self) -> None:
+        """Stop; a waiting reader gets an error. Again does nothing."""
+        self._results.clear()
+        with CancelScope(shield=True):
+            await self._threads.run(self._batch.close, self._batch.close)
+
+    async def close(self) -> None:
+        """Stop: the same as ``aclose``."""
+        await self.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._batch).removeprefix('<')}"
+
+    def stop(self) -> None:
+        """Stop where nothing can be awaited, as in a destructor."""
+        self._results.clear()
+        self._batch.close()
+
+
+class _Loop(AsyncIterator[Result]):
+    """
+    One ``async for`` over a batch, which stops it when the loop is left.
+
+    Args:
+        batch: The batch.
+    """
+
+    def __init__(self, batch: AsyncBatch) -> None:
+        self._batch = batch
+
+    async def __anext__(self) -> Result:
+        return await self._batch.__anext__()
+
+    def __del__(self) -> None:
+        self._batch.stop()
+
+
+def blocking(items: Iterable[Item] | AsyncIterable[Item]) -> Iterable[Item]:
+    """
+    Let the driver's thread draw items from an async iterable.
+
+    Args:
+        items: The items; plain ones stay as they are.
+
+    Returns:
+        An iterable for a thread that the event loop started.
+    """
+    return _drawn(items) if isinstance(items, AsyncIterable) else items
+
+
+def _drawn(items: AsyncIterable[Item]) -> Iterator[Item]:
+    source = items.__aiter__()
+    # A sentinel, because StopAsyncIteration does not cross threads well.
+    end = object()
+
+    async def draw() -> Item | object:
+        try:
+            return await source.__anext__()
+        except StopAsyncIteration:
+            return end
+
+    while (item := from_thread.run(draw)) is not end:
+        yield item  # type: ignore[misc]  # all but the sentinel are items

@@ -1,0 +1,296 @@
+"""
+Who keeps the client off the event loop? The async side, on asyncio and trio.
+
+Each method is its blocking twin in a worker thread; a stream that is open is read
+on the loop (see ``astream``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..client.client import Client
+from ..client.status import SpaceStatus
+from ..client.stream import Stream
+from ..errors import InvalidOption
+from ..messages import Messages
+from ..reply import Reply
+from ..retry import Retry
+from ..timeout import TimeoutLike
+from .stream import AsyncStream
+from .threads import Threads
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    import requests
+    from typing_extensions import Self
+
+    from ..batch.items import Item
+    from ..batch.journal import Journal
+    from ..batch.progress import Tally
+    from ..client.conversation import AsyncConversation
+    from .batch import AsyncBatch
+
+__all__ = ["AsyncClient"]
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """
+    A Space to chat with: ``Client`` for an event loop, asyncio's or trio's.
+
+    Args:
+        base_url: As in ``Client``, as all others but the last.
+        space: See there.
+        token: See there.
+        auth: See there.
+        proxy: See there.
+        timeout: See there.
+        retry: See there.
+        session: See there.
+        headers: See there.
+        verify: See there.
+        cert: See there.
+        wait_for_space: See there.
+        max_threads: How many requests may wait for the network at once; ``None``
+            for any number. A waiting thread costs about 26 kB of memory. Streams
+            that wait for text need none, except on a ``session`` of yours.
+
+    Raises:
+        InvalidOption: If an argument has no usable value.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        space: str | None = None,
+        token: str | bool | None = None,
+        auth: tuple[str, str] | None = None,
+        proxy: str | None = None,
+        timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        session: requests.Session | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: bool | str | None = None,
+        cert: str | tuple[str, str] | None = None,
+        wait_for_space: float | None = None,
+        max_threads: int | None = None,
+    ) -> None:
+        if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
+            raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
+        self._client = Client(
+            base_url,
+            space=space,
+            token=token,
+            auth=auth,
+            proxy=proxy,
+            timeout=timeout,
+            retry=retry,
+            session=session,
+            headers=headers,
+            verify=verify,
+            cert=cert,
+            wait_for_space=wait_for_space,
+        )
+        self._threads = Threads(max_threads)
+
+    @property
+    def base_url(self) -> str:
+        """Where the Space is."""
+        return self._client.base_url
+
+    @property
+    def blocking(self) -> Client:
+        """The blocking client that does the work; closed with this one."""
+        return self._client
+
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        system: str | None = None,
+        model: str | None = None,
+        timeout: TimeoutLike = None,
+    ) -> AsyncStream:
+        """
+        Ask the Space.
+
+        Args:
+            messages: As in ``Client.stream``.
+            system: As in ``Client.stream``.
+            model: As in ``Client.stream``.
+            timeout: As in ``Client.stream``.
+
+        Returns:
+            The answer as it comes; nothing is sent before it is first read.
+
+        Raises:
+            InvalidRequest: If an argument is refused or the client was closed.
+        """
+        return self.wrap(self._client.stream(messages, system=system, model=model, timeout=timeout))
+
+    def wrap(self, stream: Stream) -> AsyncStream:
+        """
+        Keep a stream of the blocking client off the event loop.
+
+        Args:
+            stream: The stream, not yet begun.
+
+        Returns:
+            Its async twin.
+        """
+        return AsyncStream(stream, self._threads)
+
+    async def ask(
+        self,
+        messages: Messages,
+        *,
+        system: str | None = None,
+        model: str | None = None,
+        timeout: TimeoutLike = None,
+    ) -> Reply:
+        """
+        Ask the Space and wait for the whole answer.
+
+        Args:
+            messages: As in ``Client.stream``.
+            system: As in ``Client.stream``.
+            model: As in ``Client.stream``.
+            timeout: As in ``Client.stream``.
+
+        Returns:
+            The answer: a ``str`` with ``timings`` and ``messages``.
+
+        Raises:
+            Qwen72BError: If there is none; ``partial`` has what came.
+        """
+        async with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
+            return await stream.result()
+
+    def map(
+        self,
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        executor: Executor | None = None,
+        max_in_flight: int = 8,
+        rate: float | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        progress: bool | Callable[[Tally], object] | None = None,
+        ordered: bool = True,
+        stop_on_error: bool = False,
+        system: str | None = None,
+        timeout: TimeoutLike = None,
+    ) -> AsyncBatch:
+        """
+        Ask many questions, several at once.
+
+        The same window, executors and journal as those of ``Client.map``; one
+        thread drives.
+
+        Args:
+            items: As in ``Client.map``; may be an async iterable. Plain ones
+                are drawn in the driving thread.
+            executor: As in ``Client.map``.
+            max_in_flight: As in ``Client.map``.
+            rate: As in ``Client.map``.
+            journal: As in ``Client.map``.
+            progress: As in ``Client.map``; called in the driving thread.
+            ordered: As in ``Client.map``.
+            stop_on_error: As in ``Client.map``.
+            system: As in ``Client.map``.
+            timeout: As in ``Client.map``.
+
+        Returns:
+            The results as they come; nothing is sent before the first is
+            asked for.
+
+        Raises:
+            InvalidRequest: If an argument is refused or the client was closed.
+        """
+        from .batch import AsyncBatch, blocking
+
+        batch = self._client.map(
+            blocking(items),
+            executor=executor,
+            max_in_flight=max_in_flight,
+            rate=rate,
+            journal=journal,
+            progress=progress,
+            ordered=ordered,
+            stop_on_error=stop_on_error,
+            system=system,
+            timeout=timeout,
+        )
+        return AsyncBatch(batch, self._threads)
+
+    def conversation(
+        self, *, system: str | None = None, messages: Messages | None = None
+    ) -> AsyncConversation:
+        """
+        Begin a chat that remembers its turns, or go on with one.
+
+        Args:
+            system: As in ``Client.conversation``.
+            messages: As in ``Client.conversation``.
+
+        Returns:
+            The conversation.
+
+        Raises:
+            InvalidMessages: If a message is malformed.
+        """
+        from ..client.conversation import AsyncConversation
+
+        return AsyncConversation(self, system=system, messages=messages)
+
+    async def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:
+        """
+        Ask how the Space is doing.
+
+        Args:
+            timeout: As in ``Client.status``.
+
+        Returns:
+            What it and the Hub say.
+
+        Raises:
+            Qwen72BError: As in ``Client.status``.
+        """
+        call = self._client.new_call(timeout)
+        return await self._threads.run(lambda: self._client.status_within(call), call.abort)
+
+    async def close(self) -> None:
+        """End what the client is at, whose callers get an error, and close its connections."""
+        self._client.close()
+
+    async def aclose(self) -> None:
+        """The same as ``close``, under the name that httpx has."""
+        self._client.close()
+
+    async def __aenter__(self) -> Self:
+        self._client.__enter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._client).removeprefix('<')}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_client": self._client, "most": self._threads.most}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._client = state["_client"]
+        self._threads = Threads(state["most"])

@@ -1,0 +1,365 @@
+"""
+What happens in one round of a batch?
+
+Each round takes in the futures that are done, sends items as far as the pace
+allows, and waits for the next future or the end of a pause. The window bounds
+the items under way over all workers and so, whatever the executor, memory.
+
+An item that the Space refused for now goes again, before new ones. One that
+failed is a result like any other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty
+from time import monotonic
+
+from ..errors import (
+    ConnectFailed,
+    InvalidRequest,
+    QuotaExceeded,
+    Qwen72BError,
+    StreamInterrupted,
+)
+from ..reply import Reply, Timings
+from ..retry import is_passing
+from ..timeout import Timeout
+from .items import Task
+from .journal import Journal
+from .pace import Pace
+from .progress import ProgressLine, Tally
+from .result import Result
+from .worker import Home, Outcome, answer
+
+__all__ = ["Engine"]
+
+log = logging.getLogger("qwen72b")
+
+# How often an item is sent to a Space that is busy, before it fails. With
+# waits that double from half a second that is about a minute; a busy Space
+# lets some through all the time, and the window shrinks until it does.
+_TRIES = 8
+
+# In order, results wait for slower ones before them. So many windows of items
+# may be ahead of the one that is due, then nothing is sent: that bounds memory.
+_AHEAD = 16
+
+# Seconds between two reports while nothing happens.
+_REPORT = 1.0
+
+
+@dataclass(slots=True)
+class _Sent:
+    """An item under way: which, the how-manieth try, and since when."""
+
+    task: Task
+    tries: int
+    when: float
+
+
+class Engine:
+    """
+    The state of a batch; used by one thread at a time, but for ``closing``.
+
+    Args:
+        home: The driver's end of the workers.
+        tasks: The items that were read.
+        pace: When the next may go.
+        executor: What runs them; ``None`` for threads of its own.
+        journal: What gets every outcome, if anything does.
+        progress: Told each outcome, if anyone is.
+        ordered: Whether results come in the order of the items.
+        stop_on_error: Whether the first failure ends the batch.
+        timeout: Limits of each item.
+        total: Items in all; ``None`` if unknown.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        tasks: Iterator[Task],
+        pace: Pace,
+        *,
+        executor: Executor | None,
+        journal: Journal | None,
+        progress: Callable[[Tally], object] | None,
+        ordered: bool,
+        stop_on_error: bool,
+        timeout: Timeout,
+        total: int | None,
+    ) -> None:
+        self.home = home
+        # Set from any thread, before ``home.close()`` wakes this one.
+        self.closing = False
+        self.ready: deque[Result] = deque()
+        self._tasks = tasks
+        self._pace = pace
+        self._executor = executor
+        self._own: Executor | None = None
+        self._journal = journal
+        self._report = progress
+        self._ordered = ordered
+        self._stop_on_error = stop_on_error
+        self._timeout = timeout
+        self._total = total
+        self._retry = home.client.retry
+        self._running: dict[Future[Outcome], _Sent] = {}
+        self._again: deque[_Sent] = deque()
+        # Results that wait for those before them, and whose turn it is.
+        self._held: dict[int, Result] = {}
+        self._due = 0
+        self._drawn = 0
+        self._counts = {"answered": 0, "resumed": 0, "failed": 0, "refused": 0}
+        self._reason = ""
+        self._begun: float | None = None
+        self._ended: float | None = None
+        self._exhausted = False
+        self._over = False
+        self._fatal: BaseException | None = None
+        self._tidied = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the first result was asked for."""
+        return self._begun is not None
+
+    @property
+    def tally(self) -> Tally:
+        """How far it is."""
+        now = monotonic() if self._ended is None else self._ended
+        return Tally(
+            total=self._total,
+            in_flight=len(self._running),
+            window=self._pace.window,
+            most=self._pace.most,
+            paused=self._pace.paused(now),
+            reason=self._reason,
+            elapsed=0.0 if self._begun is None else now - self._begun,
+            **self._counts,
+        )
+
+    def run(self) -> bool:
+        """
+        Go on until there is a result.
+
+        Returns:
+            Whether there is one; not so at the end.
+
+        Raises:
+            StreamInterrupted: If the batch was closed before its end.
+        """
+        if self._begun is None and not self.closing:
+            self._begin()
+        while True:
+            if self._over:
+                return False
+            if self.closing:
+                raise self._fatal or StreamInterrupted("the batch was closed before its end.")
+            self._collect()
+            self._send()
+            if self.ready:
+                return True
+            if not self._running and not self._again and (self._exhausted or self._fatal):
+                if self._fatal is not None:
+                    raise self._fatal
+                self._over = True
+                return False
+            self._wait()
+
+    def _begin(self) -> None:
+        self._begun = monotonic()
+        if self._journal is not None:
+            self._journal.open()
+        if self._executor is None:
+            self._executor = self._own = ThreadPoolExecutor(
+                self._pace.most, thread_name_prefix="qwen72b-batch"
+            )
+
+    def _collect(self) -> None:
+        """Take in the futures that are done."""
+        while self._running or not self.home.finished.empty():
+            try:
+                future = self.home.finished.get_nowait()
+            except Empty:
+                return
+            self._settle(future)
+
+    def _wait(self) -> None:
+        """Wait until a future is done or an item may go."""
+        now = monotonic()
+        delay = None
+        if self._again or not (self._exhausted or self._fatal):
+            delay = self._pace.delay(len(self._running), now)
+            if delay == 0:
+                # Held back by the results that wait for their turn.
+                delay = None
+        while True:
+            paused = self._report is not None and self._pace.paused(monotonic()) > 0
+            limit = min(delay, _REPORT) if paused and delay is not None else delay
+            try:
+                future = self.home.finished.get(timeout=limit)
+            except Empty:
+                if limit == delay:
+                    return
+                delay = max(0.0, (delay or 0.0) - _REPORT)
+                self._tell()
+            else:
+                self._settle(future)
+                return
+
+    def _send(self) -> None:
+        """Send items, as far as the pace allows."""
+        while not self.closing and len(self.ready) < self._pace.most:
+            now = monotonic()
+            if self._pace.delay(len(self._running), now) != 0:
+                return
+            if self._again:
+                self._submit(self._again.popleft(), now)
+                continue
+            if self._exhausted or self._fatal is not None:
+                return
+            if self._ordered and self._drawn - self._due >= _AHEAD * self._pace.most:
+                return
+            task = next(self._tasks, None)
+            if task is None:
+                self._exhausted = True
+                return
+            self._drawn += 1
+            self._take(task)
+
+    def _take(self, task: Task) -> None:
+        """Send a new item, unless it is answered already or cannot be asked."""
+        if task.error is not None:
+            self._finish(task, Result(task.id, task.item, error=task.error, tries=0))
+            return
+        record = self._journal.find(task.id) if self._journal is not None else None
+        if record is None or record.answer is None:
+            self._submit(_Sent(task, 0, 0.0), monotonic())
+            return
+        reply = _reply(task, record.answer, record.timings)
+        self._counts["resumed"] += 1
+        self._finish(task, Result(task.id, task.item, reply, tries=0, resumed=True))
+
+    def _submit(self, sent: _Sent, now: float) -> None:
+        sent.tries += 1
+        sent.when = now
+        self._pace.sent()
+        assert self._executor is not None  # since ``_begin``
+        assert sent.task.prompt is not None  # or it would have failed
+        future = self._executor.submit(
+            answer,
+            self.home.recipe,
+            (sent.task.position, sent.tries),
+            sent.task.prompt,
+            self._timeout,
+        )
+        self._running[future] = sent
+        future.add_done_callback(self.home.announce)
+
+    def _settle(self, future: Future[Outcome] | None) -> None:
+        """Take in one future that is done."""
+        sent = None if future is None else self._running.pop(future, None)
+        if future is None or sent is None:
+            return
+        task = sent.task
+        error: BaseException | None
+        if future.cancelled():
+            error = StreamInterrupted("the executor dropped the item.", hint="Run it again.")
+        else:
+            error = future.exception()
+            if error is None:
+                outcome = future.result()
+                if not isinstance(outcome, Qwen72BError):
+                    self._pace.answered()
+                    reply = _reply(task, *outcome)
+                    result = Result(task.id, task.item, reply, tries=sent.tries)
+                    if self._journal is not None:
+                        self._journal.write(result)
+                    self._finish(task, result)
+                    return
+                error = outcome
+        if self.closing:
+            # Hung up on by ``close``: no failure of its own, and asked again next time.
+            return
+        if isinstance(error, InvalidRequest):
+            # Every item was checked before, so this is a client that was closed.
+            self._fatal = error
+            return
+        if isinstance(error, Qwen72BError) and self._refused(sent, error):
+            return
+        result = Result(task.id, task.item, error=error, tries=sent.tries)
+        if self._journal is not None:
+            self._journal.write(result)
+        self._finish(task, result)
+
+    def _refused(self, sent: _Sent, error: Qwen72BError) -> bool:
+        """Slow down if the Space refuses for now; tell whether the item goes again."""
+        if not is_passing(error) and not isinstance(error, QuotaExceeded):
+            return False
+        retry = self._retry
+        asked = getattr(error, "retry_after", None)
+        pause = min(retry.cap, retry.base * 2.0 ** (sent.tries - 1)) if asked is None else asked
+        self._pace.refused(pause, sent.when, monotonic())
+        self._reason = "".join(c if c.isprintable() else " " for c in error.reason[:80])
+        # A Space that cannot be reached is not busy: there the client's own patience holds.
+        patient = retry.attempts > 1 and not isinstance(error, ConnectFailed)
+        if sent.tries >= (max(_TRIES, retry.attempts) if patient else retry.attempts):
+            return False
+        log.info("The Space refused an item, which goes again: %s", error.reason)
+        self._counts["refused"] += 1
+        self._again.append(sent)
+        self._tell()
+        return True
+
+    def _finish(self, task: Task, result: Result) -> None:
+        """Hand a result out, in its turn."""
+        self._counts["answered" if result.ok else "failed"] += 1
+        if self._stop_on_error and self._fatal is None:
+            self._fatal = result.error
+        if self._ordered:
+            self._held[task.position] = result
+            while self._due in self._held:
+                self.ready.append(self._held.pop(self._due))
+                self._due += 1
+        else:
+            self.ready.append(result)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._report is not None and not self.closing:
+            self._report(self.tally)
+
+    def tidy(self) -> None:
+        """Free everything; what has been answered meanwhile is kept. Again does nothing."""
+        if self._tidied:
+            return
+        self._tidied = True
+        self._ended = monotonic()
+        for future in list(self._running):
+            future.cancel()
+        try:
+            if self._own is not None:
+                self._own.shutdown(wait=True, cancel_futures=True)
+            if self.begun:
+                # What has been answered meanwhile is kept.
+                self._collect()
+                self.ready.clear()
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+            if isinstance(self._report, ProgressLine) and self.begun:
+                self._report.end(self.tally)
+
+
+def _reply(task: Task, text: str, timings: Timings | None) -> Reply:
+    prompt = task.prompt
+    assert prompt is not None  # there is an answer to it
+    turns = [*prompt.history, ("user", prompt.query), ("assistant", text)]
+    if prompt.system is not None:
+        turns.insert(0, ("system", prompt.system))
+    return Reply(text, timings, [{"role": role, "content": content} for role, content in turns])

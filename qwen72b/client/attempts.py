@@ -1,0 +1,64 @@
+"""
+The attempts of one request, and the waits between them.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from ..errors import Qwen72BError, StreamInterrupted
+from ..retry import Retry, is_passing
+from ..transport.scope import Call
+
+__all__ = ["Attempts"]
+
+log = logging.getLogger("qwen72b")
+
+
+class Attempts:
+    """
+    The tries of one request.
+
+    Args:
+        retry: How many, and how long between them.
+        call: The call that they belong to.
+    """
+
+    def __init__(self, retry: Retry, call: Call) -> None:
+        self._retry = retry
+        self._call = call
+        self._failed = 0
+
+    def pause(self, error: Qwen72BError, *, repeatable: bool = False) -> None:
+        """
+        Wait before the next try.
+
+        Args:
+            error: Why the last one failed.
+            repeatable: Whether the request may be made again although it may
+                have been received, as a GET may.
+
+        Raises:
+            Qwen72BError: That same error, if there is no next try.
+        """
+        self._failed += 1
+        passing = is_passing(error) or (repeatable and isinstance(error, StreamInterrupted))
+        if self._failed >= self._retry.attempts or not passing:
+            raise error
+        asked = getattr(error, "retry_after", None)
+        if asked is None:
+            # 2 to the 1024th is no float any more.
+            doublings = min(self._failed - 1, 1000)
+            ceiling = min(self._retry.cap, self._retry.base * 2.0**doublings)
+            delay = random.uniform(0, ceiling)
+        elif asked > self._retry.cap:
+            raise error
+        else:
+            delay = asked
+        # Nobody is expected to speak meanwhile.
+        self._call.clock.rest()
+        if self._call.clock.would_exceed(delay):
+            raise error
+        log.debug("%s: %s; next try in %.2f s", self._call, type(error).__name__, delay)
+        self._call.sleep(delay)

@@ -1,0 +1,215 @@
+"""
+What may a client be told? Its settings, checked before any I/O.
+
+A message never shows a value that may be a secret: tokens, header values, and
+users and passwords in URLs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import InvalidOption
+from ..protocol.hub import PUBLIC_SPACE, space_url
+from ..timeout import Timeout
+from ..transport.auth import Secret, origin_of
+
+__all__ = ["Settings", "read_settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    Where a client goes, and how; what of it is pickled.
+
+    Args:
+        base_url: Where the Space is; without a slash at its end.
+        space: ``"owner/name"`` on the Hub, if known.
+        auth: User and password of the app's login.
+        wait_for_space: Seconds to wait for a Space that is coming up.
+        sending: How requests are sent: the arguments of ``Transport``.
+    """
+
+    base_url: str
+    space: str | None
+    auth: tuple[str, str] | None
+    wait_for_space: float | None
+    sending: dict[str, Any]
+
+
+def read_settings(
+    base_url: str | None,
+    *,
+    space: str | None,
+    token: str | bool | None,
+    auth: tuple[str, str] | None,
+    proxy: str | None,
+    headers: Mapping[str, str] | None,
+    verify: bool | str | None,
+    cert: str | tuple[str, str] | None,
+    wait_for_space: float | None,
+) -> Settings:
+    """
+    Check what a client is told.
+
+    Args:
+        base_url: As in ``Client``, as all others.
+        space: See there.
+        token: See there.
+        auth: See there.
+        proxy: See there.
+        headers: See there.
+        verify: See there.
+        cert: See there.
+        wait_for_space: See there.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InvalidOption: If one has no usable value.
+    """
+    if wait_for_space is not None:
+        # The same rules as for every other limit.
+        Timeout(total=wait_for_space)
+    space = _checked_space(space)
+    url = _checked_url(base_url, space)
+    return Settings(
+        url,
+        space,
+        _checked_auth(auth),
+        wait_for_space,
+        {
+            "secret": _checked_token(token, url),
+            "proxy": _checked_proxy(proxy),
+            "verify": _checked_files("verify", verify),
+            "cert": _checked_files("cert", cert),
+            "headers": _checked_headers(headers),
+        },
+    )
+
+
+def _checked_url(url: str | None, space: str | None) -> str:
+    if url is None:
+        if space is not None:
+            return space_url(space)
+        url = os.environ.get("QWEN72B_BASE_URL", "").strip() or space_url(PUBLIC_SPACE)
+    if not isinstance(url, str):
+        raise InvalidOption(f"base_url must be a str, not {type(url).__name__}.")
+    url = url.strip().rstrip("/")
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidOption(
+            f"base_url {_without_secrets(url)!r} is not a URL.",
+            hint="Pass https://host or http://host:port.",
+        )
+    if parts.username is not None or parts.password is not None:
+        raise InvalidOption(
+            "base_url holds a user or a password.", hint='Pass auth=("user", "password") instead.'
+        )
+    if parts.query or parts.fragment or re.search(r"[\s\\\x00-\x1f]", url):
+        raise InvalidOption(
+            f"base_url {url!r} has a query, a fragment, a blank or a backslash.",
+            hint="Pass the Space's address alone.",
+        )
+    return url
+
+
+def _split(url: str) -> Any:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # reading it is what checks it
+    except ValueError:
+        return None
+    return parts
+
+
+def _without_secrets(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//...@", url)[:200]
+
+
+def _checked_space(space: str | None) -> str | None:
+    if space is None:
+        return None
+    part = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+    if not isinstance(space, str) or not re.fullmatch(f"{part}/{part}", space):
+        raise InvalidOption(
+            f"space={space!r} is not the name of a Space.", hint='Pass "owner/name".'
+        )
+    return space
+
+
+def _checked_token(token: str | bool | None, base_url: str) -> Secret | None:
+    if token is False:
+        return None
+    if token is None:
+        token = os.environ.get("HF_TOKEN", "")
+    if not isinstance(token, str):
+        raise InvalidOption("token must be a str, False or None.")
+    token = token.strip()
+    if not token:
+        return None
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        # Without the token: it may be right but for a line end.
+        raise InvalidOption(
+            "the token holds a character that no header can carry.",
+            hint="Copy it again from huggingface.co/settings/tokens.",
+        )
+    return Secret(token, origin_of(base_url))
+
+
+def _checked_auth(auth: tuple[str, str] | None) -> tuple[str, str] | None:
+    if auth is None:
+        return None
+    if (
+        not isinstance(auth, (tuple, list))
+        or len(auth) != 2
+        or not all(isinstance(part, str) for part in auth)
+    ):
+        raise InvalidOption('auth must be ("user", "password").')
+    return auth[0], auth[1]
+
+
+def _checked_files(name: str, value: Any) -> Any:
+    """Check paths here; requests says of a missing file that a connection failed."""
+    if value is None or (isinstance(value, bool) and name == "verify"):
+        return value
+    for path in value if isinstance(value, (tuple, list)) else (value,):
+        if not isinstance(path, (str, os.PathLike)) or not os.path.exists(path):
+            raise InvalidOption(f"{name}: there is no file {path!r}.")
+    return value
+
+
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+
+def _checked_proxy(proxy: str | None) -> str | None:
+    if proxy is None:
+        return None
+    if not isinstance(proxy, str):
+        raise InvalidOption(f"proxy must be a str, not {type(proxy).__name__}.")
+    url = proxy.strip()
+    url = url if "://" in url else f"http://{url}"
+    parts = _split(url)
+    if parts is None or parts.scheme.lower() not in _PROXY_SCHEMES or not parts.hostname:
+        raise InvalidOption(
+            f"proxy {_without_secrets(proxy)!r} is not the URL of a proxy.",
+            hint=f"Its scheme is one of {', '.join(_PROXY_SCHEMES)}.",
+        )
+    return url
+
+
+def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    checked = dict(headers or {})
+    for name, value in checked.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise InvalidOption(f"the header name {name!r} is malformed.")
+        if not isinstance(value, str) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
+            # Without the value: it may be a secret.
+            raise InvalidOption(f"the value of the header {name!r} is no printable ASCII text.")
+    return checked

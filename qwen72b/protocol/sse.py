@@ -1,0 +1,132 @@
+"""
+From bytes to the data of server-sent events.
+
+sseclient-py parses events; the ``Shield`` before it makes up for what it
+does not do (measured: bare, it is right on 48 of 60 vectors of the WHATWG
+rules; behind the shield, on all of them):
+
+* a byte order mark at the start of the stream is removed;
+* the three line ends become one, so that mixed ones end events too;
+* invalid UTF-8 becomes U+FFFD, instead of an exception;
+* only whole events pass, so that the end of a cut stream is not taken for one;
+* events have a size limit.
+"""
+
+from __future__ import annotations
+
+from sseclient import SSEClient
+
+from ..errors import InvalidServerMessage
+
+__all__ = ["MAX_EVENT_BYTES", "Shield", "read_events"]
+
+# A hostile server must cost bounded memory. The answers of this field are far
+# below: 100,000 characters of history take about 0.3 MB.
+MAX_EVENT_BYTES = 64 * 1024 * 1024
+
+# sseclient-py joins lines in quadratic time (0.4 s for 10,000 lines of 100
+# bytes). Gradio sends one line an event.
+MAX_EVENT_LINES = 10_000
+
+_BOM = b"\xef\xbb\xbf"
+
+_FIELD = b"data: "
+_BETWEEN = b"\n\n" + _FIELD
+
+
+class Shield:
+    """Gathers bytes and lets whole, clean events pass."""
+
+    def __init__(self) -> None:
+        self._tail: list[bytes] = []
+        #: Bytes of the event whose end has not come.
+        self.held = 0
+        self._tail_lines = 0
+        self._after_cr = False
+        # The first bytes of the stream, until it is clear whether they are a
+        # byte order mark.
+        self._head: bytes | None = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """
+        Take what the network brought.
+
+        Args:
+            data: Bytes, cut anywhere.
+
+        Returns:
+            Whole events in UTF-8 with ``\\n`` line ends; often empty.
+
+        Raises:
+            InvalidServerMessage: If an event grows beyond its limit.
+        """
+        if self._head is not None:
+            data = self._head + data
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._head = data
+                return b""
+            self._head = None
+            data = data.removeprefix(_BOM)
+        if self._after_cr and data:
+            # The line feed of a pair whose carriage return came before.
+            data = data.removeprefix(b"\n")
+            self._after_cr = False
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if not self._tail and data.endswith(b"\n\n"):
+            # The common case: the network brought whole events.
+            return _valid(data)
+        end = data.rfind(b"\n\n") + 2
+        if end < 2:
+            ended_line = bool(self._tail) and self._tail[-1].endswith(b"\n")
+            if not (ended_line and data.startswith(b"\n")):
+                self._keep(data)
+                return b""
+            # The blank line itself was cut in two.
+            end = 1
+        whole = b"".join([*self._tail, data[:end]])
+        self._tail, self.held, self._tail_lines = [], 0, 0
+        self._keep(data[end:])
+        return _valid(whole)
+
+    def _keep(self, data: bytes) -> None:
+        if not data:
+            return
+        self._tail.append(data)
+        self.held += len(data)
+        self._tail_lines += data.count(b"\n")
+        if self.held > MAX_EVENT_BYTES or self._tail_lines > MAX_EVENT_LINES:
+            raise InvalidServerMessage(
+                f"a server-sent event is larger than {MAX_EVENT_BYTES >> 20} MiB "
+                f"or has more than {MAX_EVENT_LINES} lines."
+            )
+
+
+def read_events(block: bytes) -> list[str]:
+    """
+    Parse whole events.
+
+    Args:
+        block: What a ``Shield`` let pass.
+
+    Returns:
+        The data of each event, in order.
+    """
+    # What every Gradio sends: one data line an event and nothing else. Split
+    # here, it costs 0.3 microseconds an event instead of 1.9; a block with
+    # anything else in it goes to sseclient-py.
+    events = block.count(_BETWEEN) + 1
+    if block.startswith(_FIELD) and block.count(b"\n") == 2 * events:
+        return block[len(_FIELD) : -2].decode().split(_BETWEEN.decode())
+    return [event.data for event in SSEClient(iter((block,))).events()]
+
+
+def _valid(data: bytes) -> bytes:
+    if data.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
+    return data

@@ -1,0 +1,62 @@
+"""
+A token that goes to one origin only, and never shows itself.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+__all__ = ["Secret", "origin_of"]
+
+
+class _Unshown(str):
+    """Text that tracebacks with local variables do not show."""
+
+    def __repr__(self) -> str:
+        return "'...'"
+
+
+class Secret(AuthBase):
+    """
+    A Hugging Face token, as a header that never shows itself.
+
+    ``X-HF-Authorization`` is what the proxy before a Space accepts, and takes
+    away before the app sees it (gradio pull request 11700).
+
+    Args:
+        token: The token.
+        origin: The origin that may see it.
+    """
+
+    def __init__(self, token: str, origin: str) -> None:
+        self._token = token
+        self._origin = origin
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if origin_of(request.url or "") == self._origin:
+            request.headers["X-HF-Authorization"] = _Unshown(f"Bearer {self._token}")
+        return request
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
+def origin_of(url: str) -> str:
+    """
+    Tell the origin of a URL: its scheme, host, and port unless it is the usual one.
+
+    Args:
+        url: The URL.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        port = None
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}" + ("" if port == default else f":{port}")

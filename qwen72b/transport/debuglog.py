@@ -1,0 +1,156 @@
+"""
+What does a maintainer need to replay a failure? The debug log.
+
+The logger ``qwen72b`` tells at DEBUG, per call: the requests with statuses and
+times, what the Space said of itself, each message to and from the queue, each
+retry and how it ended. Every text in a message that is nobody's business (the
+prompt, the answer, the Space's words) is blanked to as many ``x``, so that the
+message keeps its shape and size and can be fed to a ``FakeSpace`` again.
+``QWEN72B_LOG_CONTENT=1`` shows the texts as well.
+
+Headers and login forms are not logged at all: they hold the secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..version import __version__
+from .scope import Call
+
+__all__ = ["begun", "received", "shown", "traced"]
+
+T = TypeVar("T")
+
+log = logging.getLogger("qwen72b")
+
+# Fields whose texts are the protocol's own words.
+_OWN = frozenset(
+    [
+        "__type__",
+        "code",
+        "event_id",
+        "level",
+        "msg",
+        "protocol",
+        "role",
+        "session_hash",
+        "stage",
+        "type",
+        "unit",
+        "version",
+    ]
+)
+
+# The words of an edit: its operation, and the names on its path.
+_OPERATIONS = ("append", "replace", "add", "delete")
+_STEPS = ("content", "text", "value")
+
+# A longer body is no message; a Space's configuration has up to a megabyte.
+_LONGEST_BODY = 4096
+
+
+def shown(value: Any) -> str:
+    """
+    Write a message for the log.
+
+    Args:
+        value: The message; JSON as text, or what it was read to.
+
+    Returns:
+        JSON text, blanked unless ``QWEN72B_LOG_CONTENT`` asks for the texts.
+    """
+    content = os.environ.get("QWEN72B_LOG_CONTENT", "") not in ("", "0")
+    if isinstance(value, str):
+        if content:
+            return value
+        if len(value) > _LONGEST_BODY and not value.lstrip().startswith('{"msg"'):
+            return f"{len(value)} characters"
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return f"{len(value)} characters that are not JSON"
+    try:
+        return json.dumps(value if content else _blank(value), separators=(",", ":"))
+    except RecursionError:
+        return "JSON that is nested too deep"
+
+
+def _blank(value: Any) -> Any:
+    if isinstance(value, str):
+        return "x" * len(value)
+    if isinstance(value, list):
+        if len(value) == 3 and value[0] in _OPERATIONS and isinstance(value[1], list):
+            # An edit. A list of arguments may look like one, so its path is checked too.
+            path = [item if item in _STEPS else _blank(item) for item in value[1]]
+            return [value[0], path, _blank(value[2])]
+        return [_blank(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: item if key in _OWN and isinstance(item, str) else _blank(item)
+            for key, item in value.items()
+        }
+    return value
+
+
+def traced(call: Call, receive: Callable[[str], T]) -> Callable[[str], T]:
+    """
+    Log each message of the Space before it is taken.
+
+    Args:
+        call: The call that it belongs to.
+        receive: Takes the message.
+
+    Returns:
+        What does both; ``receive`` itself where nobody listens, so that the
+        path of a piece of text stays as short as it is.
+    """
+    if not log.isEnabledFor(logging.DEBUG):
+        return receive
+
+    def logged(text: str) -> T:
+        log.debug("%s: received %s", call, shown(text))
+        return receive(text)
+
+    return logged
+
+
+def received(call: Call, text: str) -> None:
+    """
+    Log the body of a response.
+
+    Args:
+        call: The call that it belongs to.
+        text: The body.
+    """
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("%s: body %s", call, shown(text))
+
+
+def begun(call: Call, base_url: str) -> None:
+    """
+    Log what a call is made with.
+
+    Args:
+        call: The call.
+        base_url: Where to.
+    """
+    if log.isEnabledFor(logging.DEBUG):
+        libraries = ", ".join(
+            f"{name} {getattr(sys.modules.get(name), '__version__', '')}"
+            for name in ("requests", "urllib3")
+        )
+        log.debug(
+            "%s: to %s with qwen72b %s, Python %s on %s, %s",
+            call,
+            base_url,
+            __version__,
+            ".".join(map(str, sys.version_info[:3])),
+            sys.platform,
+            libraries,
+        )

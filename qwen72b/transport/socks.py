@@ -1,0 +1,47 @@
+"""
+The same connections through a SOCKS proxy (extra ``[socks]``: PySocks).
+
+PySocks negotiates with the proxy in Python, with a timeout per receive, so it
+runs in a thread that the call can leave behind.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from urllib3.contrib.socks import (
+    SOCKSConnection,
+    SOCKSHTTPConnectionPool,
+    SOCKSHTTPSConnection,
+    SOCKSHTTPSConnectionPool,
+)
+
+from .connections import CallConnection, TLSCallConnection
+from .scope import Call
+
+__all__ = ["pools"]
+
+
+class _SOCKS(CallConnection, SOCKSConnection):
+    def open_socket(self, call: Call) -> socket.socket:
+        opened = call.run(lambda: SOCKSConnection._new_conn(self), discard=socket.socket.close)
+        sock = self.socket_class(opened.family, opened.type, opened.proto, fileno=opened.detach())
+        sock.belong_to(call)
+        return sock
+
+
+class _TLSSOCKS(TLSCallConnection, _SOCKS, SOCKSHTTPSConnection):
+    pass
+
+
+class _SOCKSPool(SOCKSHTTPConnectionPool):
+    ConnectionCls = _SOCKS
+
+
+class _TLSSOCKSPool(SOCKSHTTPSConnectionPool):
+    ConnectionCls = _TLSSOCKS
+
+
+def pools() -> dict[str, type[SOCKSHTTPConnectionPool | SOCKSHTTPSConnectionPool]]:
+    """Return the pool class of each scheme."""
+    return {"http": _SOCKSPool, "https": _TLSSOCKSPool}
