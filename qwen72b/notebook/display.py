@@ -177,7 +177,8 @@ class _Drawing:
 
 def _note(event: Event) -> str:
     """Say what there is to wait for."""
-    return f"*{queue_words(event)}.*" if isinstance(event, Queued) else ""
+    # Nothing of one's being next: most answers begin at once, and it would flicker.
+    return f"*{queue_words(event)}.*" if isinstance(event, Queued) and event.rank else ""
 
 
 class _Shown(Reply):
