@@ -14,14 +14,15 @@ from .version import __version__ as __version__
 if _typing.TYPE_CHECKING:
     from .aio.batch import AsyncBatch
     from .aio.client import AsyncClient
+    from .aio.conversation import AsyncConversation
     from .aio.stream import AsyncStream
-    from .batch.driver import Batch
+    from .batch.batch import Batch
     from .batch.items import Item
     from .batch.journal import Journal
     from .batch.progress import Tally
     from .batch.result import Result
     from .client.client import Client
-    from .client.conversation import AsyncConversation, Conversation
+    from .client.conversation import Conversation
     from .client.status import SpaceStatus
     from .client.stream import Stream
     from .errors import (
@@ -68,14 +69,15 @@ if _typing.TYPE_CHECKING:
 _HOMES = {
     "aio.batch": "AsyncBatch",
     "aio.client": "AsyncClient",
+    "aio.conversation": "AsyncConversation",
     "aio.stream": "AsyncStream",
-    "batch.driver": "Batch",
+    "batch.batch": "Batch",
     "batch.items": "Item",
     "batch.journal": "Journal",
     "batch.progress": "Tally",
     "batch.result": "Result",
     "client.client": "Client",
-    "client.conversation": "AsyncConversation Conversation",
+    "client.conversation": "Conversation",
     "client.status": "SpaceStatus",
     "client.stream": "Stream",
     "errors": "AuthenticationError ConnectFailed EndpointNotFound GenerationFailed HTTPStatusError InvalidDiff InvalidMessages InvalidOption InvalidRequest InvalidServerMessage ModelNotFound ProtocolError QueueFull QuotaExceeded Qwen72BError RateLimited RequestTimeout SpaceError SpaceUnavailable StreamInterrupted TransportError UnsupportedProtocol",

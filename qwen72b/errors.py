@@ -1,5 +1,5 @@
 """
-What can go wrong: the exception tree.
+The exception tree: all that can go wrong.
 
 The axis is whose fault it is, because that is what decides what to do next::
 
@@ -27,7 +27,7 @@ The axis is whose fault it is, because that is what decides what to do next::
         GenerationFailed     the app raised
 
 Every error carries ``partial`` (the text received before it), ``hint`` (what
-to do about it) and, as ``__cause__``, the exception that it translates.
+to do about it), ``retry_after`` (seconds to wait, where that is known) and, as ``__cause__``, the exception that it translates.
 """
 
 from __future__ import annotations
@@ -77,15 +77,25 @@ class Qwen72BError(Exception):
         reason: What happened, in one sentence.
         hint: What the caller can do about it; may be empty.
         partial: The part of the answer that had arrived.
+        retry_after: Seconds to wait before asking again, as the server said or
+            its words tell; ``None`` if they do not.
     """
 
-    def __init__(self, reason: str, *, hint: str = "", partial: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        hint: str = "",
+        partial: str = "",
+        retry_after: float | None = None,
+    ) -> None:
         # One string only: OSError, a base of some of these, reads two
         # arguments as errno and strerror.
         super().__init__(reason)
         self.reason = reason
         self.hint = hint
         self.partial = partial
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
         return f"{self.reason} {self.hint}" if self.hint else self.reason
@@ -107,10 +117,8 @@ class InvalidMessages(InvalidRequest):
             if the fault is in no single message.
     """
 
-    def __init__(
-        self, reason: str, *, index: int | None = None, hint: str = "", partial: str = ""
-    ) -> None:
-        super().__init__(reason, hint=hint, partial=partial)
+    def __init__(self, reason: str, *, index: int | None = None, **data: Any) -> None:
+        super().__init__(reason, **data)
         self.index = index
 
 
@@ -134,10 +142,8 @@ class ConnectFailed(TransportError, ConnectionError):
         stage: What failed: ``"dns"``, ``"tcp"``, ``"tls"`` or ``"proxy"``.
     """
 
-    def __init__(
-        self, reason: str, *, stage: str = "tcp", hint: str = "", partial: str = ""
-    ) -> None:
-        super().__init__(reason, hint=hint, partial=partial)
+    def __init__(self, reason: str, *, stage: str = "tcp", **data: Any) -> None:
+        super().__init__(reason, **data)
         self.stage = stage
 
 
@@ -150,10 +156,8 @@ class RequestTimeout(TransportError, TimeoutError):
             or ``"total"``.
     """
 
-    def __init__(
-        self, reason: str, *, phase: str = "total", hint: str = "", partial: str = ""
-    ) -> None:
-        super().__init__(reason, hint=hint, partial=partial)
+    def __init__(self, reason: str, *, phase: str = "total", **data: Any) -> None:
+        super().__init__(reason, **data)
         self.phase = phase
 
 
@@ -169,7 +173,6 @@ class HTTPStatusError(TransportError):
         status_code: The HTTP status.
         headers: The response's headers.
         body: The beginning of the response's body, as text.
-        retry_after: Seconds to wait, as the server said; ``None`` if it did not.
     """
 
     def __init__(
@@ -179,15 +182,12 @@ class HTTPStatusError(TransportError):
         status_code: int = 0,
         headers: Mapping[str, str] | None = None,
         body: str = "",
-        retry_after: float | None = None,
-        hint: str = "",
-        partial: str = "",
+        **data: Any,
     ) -> None:
-        super().__init__(reason, hint=hint, partial=partial)
+        super().__init__(reason, **data)
         self.status_code = status_code
         self.headers: dict[str, str] = dict(headers or {})
         self.body = body
-        self.retry_after = retry_after
 
 
 class AuthenticationError(HTTPStatusError):
@@ -235,7 +235,6 @@ class SpaceUnavailable(SpaceError):
             unknown.
         status_code: HTTP status of the page that came instead of an answer;
             ``None`` if there was none.
-        retry_after: Seconds to wait, as the server said; ``None`` if it did not.
     """
 
     def __init__(
@@ -244,55 +243,19 @@ class SpaceUnavailable(SpaceError):
         *,
         stage: str | None = None,
         status_code: int | None = None,
-        retry_after: float | None = None,
-        hint: str = "",
-        partial: str = "",
+        **data: Any,
     ) -> None:
-        super().__init__(reason, hint=hint, partial=partial)
+        super().__init__(reason, **data)
         self.stage = stage
         self.status_code = status_code
-        self.retry_after = retry_after
 
 
 class QueueFull(SpaceError):
-    """
-    The Space's queue takes no more jobs for now.
-
-    Args:
-        retry_after: Seconds to wait, as the server said; ``None`` if it did not.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        retry_after: float | None = None,
-        hint: str = "",
-        partial: str = "",
-    ) -> None:
-        super().__init__(reason, hint=hint, partial=partial)
-        self.retry_after = retry_after
+    """The Space's queue takes no more jobs for now; ``retry_after`` may say for how long."""
 
 
 class QuotaExceeded(SpaceError):
-    """
-    The GPU quota of this caller is used up.
-
-    Args:
-        retry_after: Seconds until it is renewed, read from the Space's words;
-            ``None`` if they name none.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        retry_after: float | None = None,
-        hint: str = "",
-        partial: str = "",
-    ) -> None:
-        super().__init__(reason, hint=hint, partial=partial)
-        self.retry_after = retry_after
+    """The GPU quota of this caller is used up; ``retry_after`` may say for how long."""
 
 
 class GenerationFailed(SpaceError):
@@ -304,8 +267,6 @@ class GenerationFailed(SpaceError):
             ``None`` if it gave none.
     """
 
-    def __init__(
-        self, reason: str, *, title: str | None = None, hint: str = "", partial: str = ""
-    ) -> None:
-        super().__init__(reason, hint=hint, partial=partial)
+    def __init__(self, reason: str, *, title: str | None = None, **data: Any) -> None:
+        super().__init__(reason, **data)
         self.title = title

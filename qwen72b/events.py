@@ -1,5 +1,5 @@
 """
-What can happen to a job, as a caller sees it.
+The events of a job, as a caller sees them.
 
 A job is ``Queued`` (perhaps often), ``Started``, brings ``Delta`` and sometimes
 ``Revised``, and ends with one ``Finished``. ``Progress`` and ``Logged`` may come

@@ -1,5 +1,5 @@
 """
-How do chat messages become the Space's arguments?
+Chat messages, and what a Space is asked: a query, a history and a system text.
 
 The Space's function takes a query, a history and a system text. Everything
 here is checked before any I/O, and the caller's list is never changed.
@@ -7,13 +7,22 @@ here is checked before any I/O, and the caller's list is never changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import InvalidMessages
 
-__all__ = ["Messages", "Prompt", "Turn", "format_prompt", "read_messages", "to_prompt"]
+__all__ = [
+    "Messages",
+    "Prompt",
+    "Turn",
+    "format_prompt",
+    "read_messages",
+    "system_text",
+    "to_dicts",
+    "to_prompt",
+]
 
 # One chat message, read: its role ("system", "user" or "assistant") and text.
 Turn = tuple[str, str]
@@ -40,6 +49,47 @@ class Prompt:
     history: tuple[Turn, ...] = ()
     system: str | None = None
 
+    def to_messages(self, answer: str) -> list[dict[str, str]]:
+        """
+        Write the chat up to and with an answer, as role dicts.
+
+        Args:
+            answer: The assistant's text.
+        """
+        turns = [*self.history, ("user", self.query), ("assistant", answer)]
+        if self.system is not None:
+            turns.insert(0, ("system", self.system))
+        return to_dicts(turns)
+
+
+def system_text(turns: Iterable[Turn], system: str | None) -> str | None:
+    """
+    Join the system texts of a chat.
+
+    Args:
+        turns: Roles and texts.
+        system: What goes before those of the turns; ``None`` for nothing.
+
+    Returns:
+        The texts, a line each; ``None`` if there are none.
+
+    Raises:
+        InvalidMessages: If ``system`` is no text.
+    """
+    systems = [] if system is None else [_checked_system(system)]
+    systems += [text for role, text in turns if role == "system"]
+    return "\n".join(systems) if systems else None
+
+
+def to_dicts(turns: Iterable[Turn]) -> list[dict[str, str]]:
+    """
+    Write turns as role dicts.
+
+    Args:
+        turns: Roles and texts.
+    """
+    return [{"role": role, "content": text} for role, text in turns]
+
 
 def to_prompt(messages: Messages, *, system: str | None = None) -> Prompt:
     """
@@ -61,20 +111,18 @@ def to_prompt(messages: Messages, *, system: str | None = None) -> Prompt:
         InvalidMessages: If a message is missing or malformed.
     """
     turns = read_messages(messages)
-    systems = [] if system is None else [_system_text(system)]
-    systems += [text for role, text in turns if role == "system"]
-    talk: list[Turn] = []
+    chat: list[Turn] = []
     for role, text in turns:
         if role == "system":
             continue
-        if talk and talk[-1][0] == role:
-            talk[-1] = (role, f"{talk[-1][1]}\n\n{text}")
+        if chat and chat[-1][0] == role:
+            chat[-1] = (role, f"{chat[-1][1]}\n\n{text}")
         else:
-            talk.append((role, text))
+            chat.append((role, text))
     return Prompt(
-        query=talk[-1][1],
-        history=tuple(talk[:-1]),
-        system="\n".join(systems) if systems else None,
+        query=chat[-1][1],
+        history=tuple(chat[:-1]),
+        system=system_text(turns, system),
     )
 
 
@@ -183,7 +231,7 @@ def _read_content(content: object, index: int) -> str:
     return _encodable("\n".join(texts))
 
 
-def _system_text(system: object) -> str:
+def _checked_system(system: object) -> str:
     if not isinstance(system, str):
         raise InvalidMessages(
             f"system must be a str, not {type(system).__name__}.",

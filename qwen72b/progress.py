@@ -1,5 +1,5 @@
 """
-How far is the answer? The events of a stream as a tqdm bar.
+The events of a stream as a tqdm bar.
 
 First the place in the queue, then the Space's own progress (``gr.Progress``),
 then the characters that have come; at the end the bar goes away.
@@ -90,7 +90,7 @@ class ProgressBar:
             self.close()
 
     def close(self) -> None:
-        """Take the bar away; again does nothing."""
+        """Take the bar away; idempotent."""
         self._bar.close()
 
     def __enter__(self) -> Self:

@@ -13,14 +13,16 @@ from typing import Any, ClassVar
 
 from .aio.client import AsyncClient
 from .aio.stream import AsyncStream
+from .client.answer import Answer
 from .client.client import Client
+from .client.core import ClientCore
 from .client.exchange import new_session_hash
 from .client.stream import Stream
-from .messages import Messages, Prompt, format_prompt, read_messages
+from .messages import Messages, Prompt, format_prompt, read_messages, system_text
 from .protocol.config import DOCUMENTED
 from .protocol.hub import PUBLIC_SPACE, space_url
 from .protocol.model import MODEL, MODEL_ALIASES, check_model
-from .timeout import Timeout, TimeoutLike, to_timeout
+from .timeout import TimeoutLike
 
 __all__ = ["ChunkGenerator", "Qwen_Qwen_2_72B"]
 
@@ -86,7 +88,7 @@ class ChunkGenerator(AsyncIterator[str]):
         await self._client.close()
 
     def __del__(self) -> None:
-        self._stream.hang_up()
+        self._stream._answer.close()
 
 
 class Qwen_Qwen_2_72B:
@@ -134,8 +136,8 @@ class Qwen_Qwen_2_72B:
             InvalidRequest: If an argument is refused.
         """
         client = AsyncClient(**cls._options(proxy, kwargs))
-        stream = cls._stream(client.blocking, model, messages, kwargs)
-        return ChunkGenerator(client, client.wrap(stream))
+        answer = cls._ask(client._core, model, messages, kwargs)
+        return ChunkGenerator(client, AsyncStream(answer, client._threads))
 
     @classmethod
     def create_completion(
@@ -163,8 +165,8 @@ class Qwen_Qwen_2_72B:
             InvalidRequest: If an argument is refused.
         """
         client = Client(**cls._options(proxy, kwargs))
-        answer = cls._stream(client, model, messages, kwargs)
-        return _chunks(client, answer, whole=not stream)
+        answer = cls._ask(client._core, model, messages, kwargs)
+        return _chunks(client, Stream(answer), whole=not stream)
 
     @staticmethod
     def generate_session_hash() -> str:
@@ -191,28 +193,21 @@ class Qwen_Qwen_2_72B:
         }
 
     @classmethod
-    def _stream(
-        cls, client: Client, model: str | None, messages: Messages, kwargs: dict[str, Any]
-    ) -> Stream:
+    def _ask(
+        cls, core: ClientCore, model: str | None, messages: Messages, kwargs: dict[str, Any]
+    ) -> Answer:
         check_model(model)
         timeout: TimeoutLike = kwargs.get("timeout")
-        return client.open(
-            Stream(
-                client,
-                _fold(messages, kwargs.get("system")),
-                timeout=to_timeout(timeout, Timeout()),
-                fallback=DOCUMENTED,
-            )
+        return core.open(
+            _fold(messages, kwargs.get("system")), timeout=timeout, fallback=DOCUMENTED
         )
 
 
 def _fold(messages: Messages, system: str | None) -> Prompt:
     """Make one prompt of a chat; the system texts go where the Space wants them."""
     turns = read_messages(messages)
-    systems = [] if system is None else [system]
-    systems += [text for role, text in turns if role == "system"]
-    talk = [{"role": role, "content": text} for role, text in turns if role != "system"]
-    return Prompt(format_prompt(talk), system="\n".join(systems) if systems else None)
+    chat = [{"role": role, "content": text} for role, text in turns if role != "system"]
+    return Prompt(format_prompt(chat), system=system_text(turns, system))
 
 
 def _chunks(client: Client, stream: Stream, *, whole: bool) -> Iterator[str]:

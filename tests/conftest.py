@@ -4,18 +4,51 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
 import pytest
+from timing import FACTOR, PROMPT
+
+from qwen72b.testing import FakeSpace, Gate
 
 # Threads that belong to a library's own pool, which outlives every test.
 _POOLED = ("Trio thread",)
 
-# Seconds to wait for something that was told to end.
-_PATIENCE = 5.0
+# What a test may wait for on the fake's side, five seconds by default.
+_WAITS = (
+    FakeSpace.wait_for_request,
+    FakeSpace.wait_for_job,
+    FakeSpace.wait_for_disconnect,
+    FakeSpace.wait_until_idle,
+    FakeSpace.close,
+    Gate.wait_reached,
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> Iterator[None]:
+    """
+    Ctrl-C works in the tests, and in the programs that they start.
+
+    Who runs tests in the background of a script hands down a SIGINT that is
+    ignored; a handler, however, is the default again in a program that is started.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    # None: it was set by something that is not Python.
+    signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_fakes() -> None:
+    """What is waited for on the fake's side has as much longer as the tests themselves."""
+    for wait in _WAITS:
+        *others, timeout = wait.__defaults__ or ()
+        wait.__defaults__ = (*others, timeout * FACTOR)
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +56,7 @@ def no_leaks() -> Iterator[None]:
     """Every test ends with the threads, sockets and files that it began with."""
     threads, files = _threads(), _files()
     yield
-    deadline = monotonic() + _PATIENCE
+    deadline = monotonic() + PROMPT
     while (left := _threads() - threads) and monotonic() < deadline:
         # Briefly: a pool's thread does not end but goes back, under its own name.
         left.pop().join(0.05)
@@ -38,7 +71,9 @@ def no_leaks() -> Iterator[None]:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the proxies, tokens and settings of whoever runs it."""
     for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name.startswith(("HF_", "QWEN72B_")):
+        if name.lower().endswith("_proxy") or (
+            name.startswith(("HF_", "QWEN72B_")) and not name.startswith("QWEN72B_TEST_")
+        ):
             monkeypatch.delenv(name)
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)

@@ -1,5 +1,5 @@
 """
-Who keeps a batch off the event loop? One hop to a thread for all results that there are.
+Many questions on an event loop: one hop to a thread for all results that there are.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope, from_thread
 
-from ..batch.driver import Batch
+from ..batch.batch import Batch
 from ..batch.items import Item
 from ..batch.progress import Tally
 from ..batch.result import Result
@@ -57,13 +57,13 @@ class AsyncBatch(AsyncIterator[Result]):
             # Closing wakes the thread that a cancelled task leaves behind, which
             # then tidies up, so it does not block the event loop.
             batch = self._batch
-            self._results.extend(await self._threads.run(batch.read_batch, batch.close))
+            self._results.extend(await self._threads.run(batch._read_batch, batch.close))
         if not self._results:
             raise StopAsyncIteration
         return self._results.popleft()
 
     async def aclose(self) -> None:
-        """Stop; a waiting reader gets an error. Again does nothing."""
+        """Stop; a waiting reader gets an error; idempotent."""
         self._results.clear()
         with CancelScope(shield=True):
             await self._threads.run(self._batch.close, self._batch.close)
@@ -86,7 +86,7 @@ class AsyncBatch(AsyncIterator[Result]):
     def __repr__(self) -> str:
         return f"<Async{repr(self._batch).removeprefix('<')}"
 
-    def stop(self) -> None:
+    def _stop(self) -> None:
         """Stop where nothing can be awaited, as in a destructor."""
         self._results.clear()
         self._batch.close()
@@ -107,7 +107,7 @@ class _Loop(AsyncIterator[Result]):
         return await self._batch.__anext__()
 
     def __del__(self) -> None:
-        self._batch.stop()
+        self._batch._stop()
 
 
 def blocking(items: Iterable[Item] | AsyncIterable[Item]) -> Iterable[Item]:

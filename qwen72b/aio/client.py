@@ -1,25 +1,27 @@
 """
-Who keeps the client off the event loop? The async side, on asyncio and trio.
+The async client of one Space, on asyncio and trio.
 
-Each method is its blocking twin in a worker thread; a stream that is open is read
-on the loop (see ``astream``).
+What may wait is done in a worker thread; a stream that is open is read on the
+loop (see ``stream``).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from copy import copy
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ..client.client import Client
+from ..client.core import ClientCore
 from ..client.status import SpaceStatus
-from ..client.stream import Stream
 from ..errors import InvalidOption
-from ..messages import Messages
+from ..messages import Messages, to_prompt
+from ..protocol.model import check_model
 from ..reply import Reply
 from ..retry import Retry
-from ..timeout import TimeoutLike
+from ..timeout import Timeout, TimeoutLike
+from .conversation import AsyncConversation
 from .stream import AsyncStream
 from .threads import Threads
 
@@ -32,12 +34,9 @@ if TYPE_CHECKING:
     from ..batch.items import Item
     from ..batch.journal import Journal
     from ..batch.progress import Tally
-    from ..client.conversation import AsyncConversation
     from .batch import AsyncBatch
 
 __all__ = ["AsyncClient"]
-
-T = TypeVar("T")
 
 
 class AsyncClient:
@@ -84,7 +83,7 @@ class AsyncClient:
     ) -> None:
         if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
             raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
-        self._client = Client(
+        self._core = ClientCore(
             base_url,
             space=space,
             token=token,
@@ -102,13 +101,18 @@ class AsyncClient:
 
     @property
     def base_url(self) -> str:
-        """Where the Space is."""
-        return self._client.base_url
+        """Where the Space is; without a slash at its end."""
+        return self._core.base_url
 
     @property
-    def blocking(self) -> Client:
-        """The blocking client that does the work; closed with this one."""
-        return self._client
+    def timeout(self) -> Timeout:
+        """The limits of each call."""
+        return self._core.timeout
+
+    @property
+    def retry(self) -> Retry:
+        """How stubborn each call is."""
+        return self._core.retry
 
     def stream(
         self,
@@ -133,19 +137,9 @@ class AsyncClient:
         Raises:
             InvalidRequest: If an argument is refused or the client was closed.
         """
-        return self.wrap(self._client.stream(messages, system=system, model=model, timeout=timeout))
-
-    def wrap(self, stream: Stream) -> AsyncStream:
-        """
-        Keep a stream of the blocking client off the event loop.
-
-        Args:
-            stream: The stream, not yet begun.
-
-        Returns:
-            Its async twin.
-        """
-        return AsyncStream(stream, self._threads)
+        check_model(model)
+        answer = self._core.open(to_prompt(messages, system=system), timeout=timeout)
+        return AsyncStream(answer, self._threads)
 
     async def ask(
         self,
@@ -213,10 +207,12 @@ class AsyncClient:
         Raises:
             InvalidRequest: If an argument is refused or the client was closed.
         """
+        from ..batch.batch import Batch
+        from ..batch.options import BatchOptions
         from .batch import AsyncBatch, blocking
 
-        batch = self._client.map(
-            blocking(items),
+        self._core.check_open()
+        options = BatchOptions(
             executor=executor,
             max_in_flight=max_in_flight,
             rate=rate,
@@ -227,7 +223,7 @@ class AsyncClient:
             system=system,
             timeout=timeout,
         )
-        return AsyncBatch(batch, self._threads)
+        return AsyncBatch(Batch(self._core, blocking(items), options), self._threads)
 
     def conversation(
         self, *, system: str | None = None, messages: Messages | None = None
@@ -245,8 +241,6 @@ class AsyncClient:
         Raises:
             InvalidMessages: If a message is malformed.
         """
-        from ..client.conversation import AsyncConversation
-
         return AsyncConversation(self, system=system, messages=messages)
 
     async def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:
@@ -262,19 +256,20 @@ class AsyncClient:
         Raises:
             Qwen72BError: As in ``Client.status``.
         """
-        call = self._client.new_call(timeout)
-        return await self._threads.run(lambda: self._client.status_within(call), call.abort)
+        core = self._core
+        scope = core.new_scope(timeout)
+        return await self._threads.run(lambda: core.status(scope), scope.cancel)
 
     async def close(self) -> None:
         """End what the client is at, whose callers get an error, and close its connections."""
-        self._client.close()
+        self._core.close()
 
     async def aclose(self) -> None:
         """The same as ``close``, under the name that httpx has."""
-        self._client.close()
+        self._core.close()
 
     async def __aenter__(self) -> Self:
-        self._client.__enter__()
+        self._core.check_open()
         return self
 
     async def __aexit__(
@@ -283,14 +278,14 @@ class AsyncClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._client.close()
+        self._core.close()
 
     def __repr__(self) -> str:
-        return f"<Async{repr(self._client).removeprefix('<')}"
+        return f"<{type(self).__name__} {self._core!r}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_client": self._client, "most": self._threads.most}
+        return {"_core": copy(self._core), "most": self._threads.most}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._client = state["_client"]
+        self._core = state["_core"]
         self._threads = Threads(state["most"])

@@ -25,18 +25,17 @@ best, and 2 ms for each join; 2 shared cores, asyncio; CPU in brackets):
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from anyio import Lock, move_on_after, wait_readable
 from anyio.lowlevel import checkpoint
 
-from ..client.answer import Turns
-from ..client.stream import Stream
+from ..client.answer import Answer
+from ..client.face import AnswerFace
 from ..events import Delta, Event
-from ..reply import Reply, Timings
+from ..reply import Reply
 from .threads import Threads
 
 if TYPE_CHECKING:
@@ -44,10 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncStream"]
 
-T = TypeVar("T")
 
-
-class AsyncStream(AsyncIterator[str]):
+class AsyncStream(AnswerFace, AsyncIterator[str]):
     """
     The answer to one question, as it comes: ``Stream`` for an event loop.
 
@@ -60,43 +57,21 @@ class AsyncStream(AsyncIterator[str]):
     the Space.
 
     Args:
-        stream: The blocking stream, not yet begun.
+        answer: The answer, not yet begun.
         threads: Bounds the threads that wait at once.
     """
 
-    def __init__(self, stream: Stream, threads: Threads) -> None:
-        self._stream = stream
+    def __init__(self, answer: Answer, threads: Threads) -> None:
+        super().__init__(answer)
         self._threads = threads
-        self.to_chunk, self.hand_out = stream.to_chunk, stream.hand_out
-        self.batch: deque[Event] = deque()
         self._reading = Lock(fast_acquire=True)
 
-    @property
-    def text(self) -> str:
-        """The answer so far; after the end, exactly the Space's final text."""
-        return self._stream.text
-
-    @property
-    def revised(self) -> bool:
-        """Whether text was taken back after iteration had handed it out."""
-        return self._stream.revised
-
-    @property
-    def closed(self) -> bool:
-        """Whether the stream is over: read to its end, failed, or closed."""
-        return self._stream.closed
-
-    @property
-    def timings(self) -> Timings:
-        """How long the answer took, or has taken so far."""
-        return self._stream.timings
-
     def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034  # see _Iteration
-        return ChunkIteration(self)
+        return _ChunkIteration(self)
 
     async def __anext__(self) -> str:
-        while self.batch or await self.fill():
-            chunk = self.to_chunk(self.batch.popleft())
+        while self._pending or await self._fill():
+            chunk = self._to_chunk(self._pending.popleft())
             if chunk:
                 return chunk
         raise StopAsyncIteration
@@ -109,7 +84,7 @@ class AsyncStream(AsyncIterator[str]):
             An iterator of ``Queued``, ``Started``, ``Delta``, ``Revised``,
             ``Progress``, ``Logged`` and at last ``Finished``.
         """
-        return EventIteration(self)
+        return _EventIteration(self)
 
     async def result(self, *, progress: bool = False) -> Reply:
         """
@@ -133,8 +108,7 @@ class AsyncStream(AsyncIterator[str]):
                     bar.take(event)
         async for _ in self.events():
             pass
-        # Nothing is left to wait for.
-        return self._stream.result()
+        return self._answer.reply()
 
     async def display(self) -> Reply:
         """
@@ -151,19 +125,20 @@ class AsyncStream(AsyncIterator[str]):
         return await show(self)
 
     async def close(self) -> None:
-        """Hang up; a waiting reader raises. Again does nothing."""
-        self._stream.close()
+        """Hang up; a waiting reader raises; idempotent."""
+        self._answer.close()
 
     async def cancel(self) -> None:
         """Hang up: the same as ``close``."""
-        self._stream.close()
+        self._answer.close()
 
     async def aclose(self) -> None:
         """Hang up: the same as ``close``, under the name that async generators have."""
-        self._stream.close()
+        self._answer.close()
 
     async def __aenter__(self) -> Self:
-        self.batch.extend(await self._hop(self._stream.begin))
+        if not self._answer.begun:
+            self._pending.extend(await self._hop())
         return self
 
     async def __aexit__(
@@ -172,59 +147,49 @@ class AsyncStream(AsyncIterator[str]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stream.close()
+        self._answer.close()
 
-    def __repr__(self) -> str:
-        return f"<Async{repr(self._stream).removeprefix('<')}"
+    def __del__(self) -> None:
+        # A half-made one, which its class did not make, has nothing to close.
+        if hasattr(self, "_answer"):
+            self._answer.close("garbage collection")
 
-    def hang_up(self) -> None:
-        """Hang up where nothing can be awaited, as in a destructor."""
-        self._stream.close()
-
-    async def fill(self) -> bool:
+    async def _fill(self) -> bool:
         """Wait for the next events; tell whether there were any."""
         try:
             # Two tasks that read one stream get its events in their order.
             async with self._reading:
-                return bool(self.batch) or await self._read()
+                return bool(self._pending) or await self._read()
         except BaseException:
-            self._stream.close()
+            self._answer.close()
             raise
 
     async def _read(self) -> bool:
-        stream, turns = self._stream, self._stream.turns
-        rested = False
-        while not self.batch:
-            if not turns.begin():
-                self.batch.extend(await self._hop(stream.read_batch))
+        answer, pending = self._answer, self._pending
+        while not pending:
+            if not answer.acquire():
+                pending.extend(await self._hop())
                 break
+            rested = False
             try:
-                events = stream.take_batch()
-                if events == []:
-                    await _until_readable(turns)
-                elif not rested:
+                while isinstance(found := answer.take_now(), tuple):
+                    rested = True
+                    source, limit = found
+                    with move_on_after(limit):
+                        await wait_readable(source)
+                if not rested:
                     # Other tasks have their turn in the middle of a burst too.
                     await checkpoint()
             finally:
-                turns.end()
-            if events is None:
+                answer.release()
+            if found is None:
                 break
-            rested = True
-            self.batch.extend(events)
-        return bool(self.batch)
+            pending.extend(found)
+        return bool(pending)
 
-    async def _hop(self, step: Callable[[], T]) -> T:
-        return await self._threads.run(step, self._stream.close)
-
-
-async def _until_readable(turns: Turns) -> None:
-    awaited = turns.awaited()
-    if awaited is None:
-        await checkpoint()
-        return
-    source, limit = awaited
-    with move_on_after(limit):
-        await wait_readable(source)
+    async def _hop(self) -> list[Event]:
+        """Take a step in a thread."""
+        return await self._threads.run(self._answer.step, self._answer.close) or []
 
 
 class _Iteration:
@@ -243,38 +208,40 @@ class _Iteration:
 
     async def aclose(self) -> None:
         """Hang up."""
-        self._stream.hang_up()
+        self._stream._answer.close()
 
     def __del__(self) -> None:
-        self._stream.hang_up()
+        self._stream._answer.close()
 
 
-class ChunkIteration(_Iteration, AsyncIterator[str]):
+class _ChunkIteration(_Iteration, AsyncIterator[str]):
     """Over text."""
 
     def __init__(self, stream: AsyncStream) -> None:
         super().__init__(stream)
-        self._batch, self._hand_out = stream.batch, stream.hand_out
+        self._pending, self._handed = stream._pending, stream._handed
 
     async def __anext__(self) -> str:
         # AsyncStream.__anext__ once more, and unrolled: this is the path of every
         # piece of text, where one call more is a tenth of its cost.
-        stream, batch, hand_out = self._stream, self._batch, self._hand_out
-        while batch or await stream.fill():
-            event = batch.popleft()
-            chunk = hand_out(event.text) if type(event) is Delta else stream.to_chunk(event)
-            if chunk:
+        stream, pending, handed = self._stream, self._pending, self._handed
+        while pending or await stream._fill():
+            event = pending.popleft()
+            if type(event) is Delta and not handed.revised:
+                handed.buffer.add(event.text)
+                return event.text
+            if chunk := stream._to_chunk(event):
                 return chunk
         raise StopAsyncIteration
 
 
-class EventIteration(_Iteration, AsyncIterator[Event]):
+class _EventIteration(_Iteration, AsyncIterator[Event]):
     """Over events."""
 
     async def __anext__(self) -> Event:
         stream = self._stream
-        while stream.batch or await stream.fill():
-            event = stream.batch.popleft()
-            stream.to_chunk(event)
+        while stream._pending or await stream._fill():
+            event = stream._pending.popleft()
+            stream._to_chunk(event)
             return event
         raise StopAsyncIteration

@@ -1,5 +1,5 @@
 """
-Which threads do for an async client what may wait, and how are they let go?
+The threads that do for an async client what may wait.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How do many prompts run? On any ``concurrent.futures.Executor``, and again after a kill.
+Many prompts on any ``concurrent.futures.Executor``, and again after a kill.
 
 Ours is only the client and the bookkeeping; the engine (threads, processes, a
 Dask cluster) is the caller's. One thread drives: it reads items, hands at most
@@ -9,13 +9,13 @@ two results but what the executor does.
 
 ``items`` reads what callers pass, ``worker`` is what runs elsewhere, ``pace``
 says when the next one may go, ``journal`` remembers what is done, ``progress``
-shows it, ``engine`` brings them together, ``driver`` has it run and ``aio``
-keeps that off an event loop. Made by ``Client.map`` and ``AsyncClient.map``.
+shows it, ``scheduler`` brings them together and ``batch`` has it run. Made by
+``Client.map`` and ``AsyncClient.map``.
 """
 
 from __future__ import annotations
 
-from .driver import Batch
+from .batch import Batch
 from .items import Item
 from .journal import Journal
 from .progress import Tally

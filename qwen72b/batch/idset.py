@@ -1,5 +1,5 @@
 """
-Which names came before? In 12 to 24 bytes each, so that a million cost no more than 24 MB.
+The names that came before, in 12 to 24 bytes each: a million cost no more than 24 MB.
 
 A ``set`` takes about 100 bytes for each. This is an open-addressing table of
 64-bit hashes with linear probing (Knuth, The Art of Computer Programming 6.4,
@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from array import array
 
-__all__ = ["Seen"]
+__all__ = ["IdSet"]
 
 _FIRST_SIZE = 1024
 
 
-class Seen:
+class IdSet:
     """The names that came before."""
 
     def __init__(self) -> None:

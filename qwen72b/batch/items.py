@@ -1,5 +1,5 @@
 """
-What is asked, and under which id?
+The items of a batch: what is asked, and under which id.
 
 An item may be a text, a list of messages, or a dict with an ``id``, also in
 the shape of OpenAI's batch files (``custom_id`` and ``body``). Items are read
@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidMessages, InvalidRequest
 from ..messages import Messages, Prompt, to_prompt
-from .idset import Seen
+from .idset import IdSet
 
 __all__ = ["Item", "Task", "read_items"]
 
@@ -29,6 +30,10 @@ Item = Messages | Mapping[str, Any] | InvalidRequest
 # different questions two share one with a chance of 3 in 100 million. They
 # would then be told apart by their occurrence number.
 _HASH_CHARACTERS = 16
+
+# Two halves of a character, which come back from JSON as that character: no
+# longer the id that was given, and perhaps another item's.
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ def read_items(items: Iterable[Item], *, system: str | None = None) -> Iterator[
     Yields:
         A task for each, in order; one that cannot be asked has an ``error``.
     """
-    seen = Seen()
+    seen = IdSet()
     # How often a question came that came more than once.
     repeated: dict[str, int] = {}
     for position, item in enumerate(items):
@@ -91,6 +96,10 @@ def _given_id(item: Any) -> str | None:
         return None
     given = item.get("id", item.get("custom_id"))
     # JSON has numbers for ids too; 1 and "1" are the same one.
+    if isinstance(given, str) and _PAIR.search(given):
+        raise InvalidRequest(
+            "the id has two surrogates where JSON has one character.", hint="Pass that character."
+        )
     if given is None or isinstance(given, str):
         return given or None
     if type(given) is int:

@@ -1,5 +1,5 @@
 """
-Which items are done, also after a kill?
+The items that are done, also after a kill.
 
 A file of JSON Lines that is only ever appended to, one ``write`` for each
 outcome. What was written outlives the process, however it ends; the disk is
@@ -9,22 +9,40 @@ the last second, whose items are then asked again.
 
 A line that was torn by a kill is cut off when the file is next opened. A file
 that is not ours is never touched.
+
+What is no regular file (a pipe, a terminal, a device) gets the outcomes, too,
+but remembers nothing, and reading from it might never end: it is only written
+to, and never waited for once the batch is closed.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import logging
 import os
+import select
+import stat
+import threading
+from collections.abc import Callable
 from time import monotonic
 from weakref import WeakSet
 
-from ..errors import InvalidOption
+from ..errors import InvalidOption, StreamInterrupted
 from .records import OPENING, Record, read_record, write_record
 from .result import Result
 
 __all__ = ["Journal"]
 
+log = logging.getLogger("qwen72b")
+
 _SYNC_SECONDS = 1.0
+
+# Seconds between two looks at whether anybody still waits, while a pipe is full.
+_LOOK_SECONDS = 0.1
+
+# Bytes of a line: an answer of 64 MiB, escaped.
+_MOST_LINE = 512 * 1024 * 1024
 
 _open_journals: WeakSet[Journal] = WeakSet()
 
@@ -36,34 +54,56 @@ class Journal:
     Nothing is opened before the batch begins. One batch at a time may use it.
 
     Args:
-        path: The file; made if there is none.
+        path: The file; made if there is none. A number is that of an open
+            descriptor, such as 1 for standard output, which is only written to.
         openai: Whether to write in the shape of OpenAI's batch output; lines
             of either shape are read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, openai: bool = False) -> None:
-        self.path = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str] | int, *, openai: bool = False) -> None:
+        self.path = path if isinstance(path, int) else os.fspath(path)
+        #: Whether the file remembers what was written to it; known once it is open.
+        self.resumes = True
         self._openai = openai
         self._file = -1
+        # Held for as long as a batch has it.
+        self._use = threading.Lock()
+        self._stopped: Callable[[], bool] = _never
         self._size = 0
         self._synced = 0.0
         # Where the answer of a finished id stands, by the id's hash: 100 bytes
         # each, whatever the length of the answers.
         self._places: dict[int, int] = {}
 
-    def open(self) -> None:
+    def open(self, stopped: Callable[[], bool] | None = None) -> None:
         """
         Open the file, repair it, and learn what is done.
 
+        Args:
+            stopped: Tells whether the batch was closed, which ends waiting for
+                the reader of a pipe.
+
         Raises:
-            InvalidOption: If another batch uses the file, or it is no journal.
+            InvalidOption: If another batch uses the file or this object, it is
+                no journal, or it is a FIFO that nobody reads.
             OSError: If it cannot be opened.
         """
-        self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-        _open_journals.add(self)
+        if not self._use.acquire(blocking=False):
+            raise self._in_use()
         try:
-            self._lock()
-            self._read()
+            self._stopped = stopped or _never
+            self._places.clear()
+            self._file = self._open()
+            _open_journals.add(self)
+            self.resumes = not isinstance(self.path, int) and _is_regular(self._file)
+            if self.resumes:
+                self._lock()
+                self._read()
+            else:
+                log.warning(
+                    "Results are written to %s; it is no file that a later run could go on from.",
+                    self._name,
+                )
         except BaseException:
             self.close()
             raise
@@ -98,52 +138,103 @@ class Journal:
             OSError: If it cannot be written; what was written of it is taken back.
         """
         line = write_record(result, openai=self._openai)
+        if not self.resumes:
+            self._send(line)
+            return
         try:
-            rest = line
+            rest = memoryview(line)
             while rest:
                 rest = rest[os.write(self._file, rest) :]
-        except OSError:
+        except OSError as exc:
             os.ftruncate(self._file, self._size)
-            raise
+            raise OSError(exc.errno, exc.strerror, self.path) from exc
         self._size += len(line)
         if monotonic() - self._synced > _SYNC_SECONDS:
             self._sync()
 
     def close(self) -> None:
-        """Close the file; again does nothing."""
-        if self._file >= 0:
-            try:
+        """Close the file; idempotent."""
+        try:
+            if self._file >= 0 and self.resumes:
                 self._sync()
-            finally:
-                self.leave()
+        finally:
+            self.leave()
 
     def leave(self) -> None:
-        """Let go of the file without a word, as after a fork; again does nothing."""
+        """Let go of the file without a word, as after a fork; idempotent."""
         if self._file >= 0:
             file, self._file = self._file, -1
             os.close(file)
+        self._stopped = _never
+        if self._use.locked():
+            self._use.release()
+
+    @property
+    def _name(self) -> str:
+        return "standard output" if self.path == 1 else str(self.path)
+
+    def _in_use(self) -> InvalidOption:
+        return InvalidOption(
+            f"another batch is writing to {self._name}.", hint="Wait for its end, or stop it."
+        )
+
+    def _open(self) -> int:
+        if isinstance(self.path, int):
+            return os.dup(self.path)
+        try:
+            kept = stat.S_IFMT(os.stat(self.path).st_mode) in (stat.S_IFREG, stat.S_IFDIR)
+        except FileNotFoundError:
+            kept = True
+        if kept:
+            # Without waiting, in case it is a FIFO by now.
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+            return os.open(self.path, flags, 0o666)
+        try:
+            return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as exc:
+            if exc.errno != errno.ENXIO or not stat.S_ISFIFO(os.stat(self.path).st_mode):
+                raise
+            raise InvalidOption(
+                f"nobody reads from {self.path}.", hint="Start what reads it first."
+            ) from exc
+
+    def _send(self, line: bytes) -> None:
+        """Write to what may be full, as long as anybody waits for it."""
+        poll = select.poll()
+        poll.register(self._file, select.POLLOUT)
+        rest = memoryview(line)
+        try:
+            while rest:
+                while not poll.poll(0 if self._stopped() else _LOOK_SECONDS * 1000):
+                    if self._stopped():
+                        raise StreamInterrupted("the batch was closed before its end.")
+                # What fits for certain, since the descriptor may be one that waits.
+                rest = rest[os.write(self._file, rest[: select.PIPE_BUF]) :]
+        except BlockingIOError:
+            # Another writer was quicker.
+            self._send(bytes(rest))
+        except OSError as exc:
+            raise OSError(exc.errno, exc.strerror, self._name) from exc
 
     def _lock(self) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise InvalidOption(
-                f"another batch is writing to {self.path}.", hint="Wait for its end, or stop it."
-            ) from exc
+            raise self._in_use() from exc
 
     def _sync(self) -> None:
         try:
             os.fsync(self._file)
         except OSError:
-            # A pipe, a device: nothing to keep.
+            # A file system that keeps nothing.
             pass
         self._synced = monotonic()
 
     def _read(self) -> None:
-        place = 0
-        self._places.clear()
+        place = number = 0
         with open(os.dup(self._file), "rb") as file:
-            for number, line in enumerate(file, 1):
+            while line := file.readline(_MOST_LINE):
+                number += 1
                 record = read_record(line)
                 if not line.endswith(b"\n"):
                     self._mend(line, place, whole=record is not None)
@@ -170,6 +261,14 @@ class Journal:
                 f"the end of {self.path} is no line of a batch's journal.",
                 hint="Name another file.",
             )
+
+
+def _never() -> bool:
+    return False
+
+
+def _is_regular(file: int) -> bool:
+    return stat.S_ISREG(os.fstat(file).st_mode)
 
 
 def _leave_all() -> None:

@@ -1,5 +1,5 @@
 """
-When may the next item go?
+The pace of a batch: when the next item may go.
 
 Three things hold it back: a window of items in flight, which grows by one for
 each windowful of answers and is halved by a refusal (additive increase,

@@ -1,5 +1,5 @@
 """
-How far is a batch? A tally for programs, a line for people.
+The progress of a batch: a tally for programs, a line for people.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What does a line of the journal look like?
+The lines of the journal.
 
 One JSON object per line, in a shape of our own or in that of OpenAI's batch
 output. Both begin with the key ``id``, both are read back.
@@ -8,6 +8,7 @@ output. Both begin with the key ``id``, both are read back.
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,10 @@ __all__ = ["OPENING", "Record", "read_record", "write_record"]
 
 # How every line begins; what a torn one is known by.
 OPENING = b'{"id": '
+
+# What is written as JSON's escapes: lone surrogates, which UTF-8 cannot say;
+# what ends a line for some readers; and what a terminal would obey.
+_ESCAPED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ def write_record(result: Result, *, openai: bool) -> bytes:
         The line, with its end.
     """
     record = _openai_record(result) if openai else _own_record(result)
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return _ESCAPED.sub(_escape, json.dumps(record, ensure_ascii=False)).encode() + b"\n"
 
 
 def read_record(line: bytes) -> Record | None:
@@ -80,6 +85,10 @@ def read_record(line: bytes) -> Record | None:
     if not isinstance(name, str) or not isinstance(answer, str | None):
         return None
     return Record(name, answer, timings)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def _own_record(result: Result) -> dict[str, Any]:

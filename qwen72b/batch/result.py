@@ -1,5 +1,5 @@
 """
-What became of one item?
+The result of one item.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What happens in one round of a batch?
+The rounds of a batch.
 
 Each round takes in the futures that are done, sends items as far as the pace
 allows, and waits for the next future or the end of a pause. The window bounds
@@ -15,6 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty
 from time import monotonic
@@ -31,12 +32,13 @@ from ..retry import is_passing
 from ..timeout import Timeout
 from .items import Task
 from .journal import Journal
+from .options import BatchOptions
 from .pace import Pace
 from .progress import ProgressLine, Tally
 from .result import Result
-from .worker import Home, Outcome, answer
+from .worker import Coordinator, Outcome, answer
 
-__all__ = ["Engine"]
+__all__ = ["Scheduler"]
 
 log = logging.getLogger("qwen72b")
 
@@ -55,59 +57,56 @@ _REPORT = 1.0
 
 @dataclass(slots=True)
 class _Sent:
-    """An item under way: which, the how-manieth try, and since when."""
+    """An item under way: which, the attempt number, and since when."""
 
     task: Task
     tries: int
     when: float
 
 
-class Engine:
+class Scheduler:
     """
     The state of a batch; used by one thread at a time, but for ``closing``.
 
     Args:
-        home: The driver's end of the workers.
+        coordinator: The batch's end of the workers.
         tasks: The items that were read.
         pace: When the next may go.
-        executor: What runs them; ``None`` for threads of its own.
-        journal: What gets every outcome, if anything does.
-        progress: Told each outcome, if anyone is.
-        ordered: Whether results come in the order of the items.
-        stop_on_error: Whether the first failure ends the batch.
+        options: What the batch was told.
         timeout: Limits of each item.
         total: Items in all; ``None`` if unknown.
     """
 
     def __init__(
         self,
-        home: Home,
+        coordinator: Coordinator,
         tasks: Iterator[Task],
         pace: Pace,
+        options: BatchOptions,
         *,
-        executor: Executor | None,
-        journal: Journal | None,
-        progress: Callable[[Tally], object] | None,
-        ordered: bool,
-        stop_on_error: bool,
         timeout: Timeout,
         total: int | None,
     ) -> None:
-        self.home = home
-        # Set from any thread, before ``home.close()`` wakes this one.
+        self.coordinator = coordinator
+        # Set from any thread, before ``coordinator.close()`` wakes this one.
         self.closing = False
         self.ready: deque[Result] = deque()
         self._tasks = tasks
         self._pace = pace
-        self._executor = executor
+        self._executor = options.executor
         self._own: Executor | None = None
-        self._journal = journal
-        self._report = progress
-        self._ordered = ordered
-        self._stop_on_error = stop_on_error
+        journal = options.journal
+        self._journal = journal if isinstance(journal, Journal | None) else Journal(journal)
+        self._report: Callable[[Tally], object] | None
+        if isinstance(options.progress, bool):
+            self._report = ProgressLine() if options.progress else None
+        else:
+            self._report = options.progress
+        self._ordered = options.ordered
+        self._stop_on_error = options.stop_on_error
         self._timeout = timeout
         self._total = total
-        self._retry = home.client.retry
+        self._retry = coordinator.asker.retry
         self._running: dict[Future[Outcome], _Sent] = {}
         self._again: deque[_Sent] = deque()
         # Results that wait for those before them, and whose turn it is.
@@ -122,6 +121,8 @@ class Engine:
         self._over = False
         self._fatal: BaseException | None = None
         self._tidied = False
+        # Whether it is open, and no other batch's.
+        self._has_journal = False
 
     @property
     def begun(self) -> bool:
@@ -174,7 +175,8 @@ class Engine:
     def _begin(self) -> None:
         self._begun = monotonic()
         if self._journal is not None:
-            self._journal.open()
+            self._journal.open(lambda: self.closing)
+            self._has_journal = True
         if self._executor is None:
             self._executor = self._own = ThreadPoolExecutor(
                 self._pace.most, thread_name_prefix="qwen72b-batch"
@@ -182,9 +184,9 @@ class Engine:
 
     def _collect(self) -> None:
         """Take in the futures that are done."""
-        while self._running or not self.home.finished.empty():
+        while self._running or not self.coordinator.finished.empty():
             try:
-                future = self.home.finished.get_nowait()
+                future = self.coordinator.finished.get_nowait()
             except Empty:
                 return
             self._settle(future)
@@ -202,7 +204,7 @@ class Engine:
             paused = self._report is not None and self._pace.paused(monotonic()) > 0
             limit = min(delay, _REPORT) if paused and delay is not None else delay
             try:
-                future = self.home.finished.get(timeout=limit)
+                future = self.coordinator.finished.get(timeout=limit)
             except Empty:
                 if limit == delay:
                     return
@@ -253,13 +255,13 @@ class Engine:
         assert sent.task.prompt is not None  # or it would have failed
         future = self._executor.submit(
             answer,
-            self.home.recipe,
+            self.coordinator.spec,
             (sent.task.position, sent.tries),
             sent.task.prompt,
             self._timeout,
         )
         self._running[future] = sent
-        future.add_done_callback(self.home.announce)
+        future.add_done_callback(self.coordinator.announce)
 
     def _settle(self, future: Future[Outcome] | None) -> None:
         """Take in one future that is done."""
@@ -302,7 +304,7 @@ class Engine:
         if not is_passing(error) and not isinstance(error, QuotaExceeded):
             return False
         retry = self._retry
-        asked = getattr(error, "retry_after", None)
+        asked = error.retry_after
         pause = min(retry.cap, retry.base * 2.0 ** (sent.tries - 1)) if asked is None else asked
         self._pace.refused(pause, sent.when, monotonic())
         self._reason = "".join(c if c.isprintable() else " " for c in error.reason[:80])
@@ -335,7 +337,7 @@ class Engine:
             self._report(self.tally)
 
     def tidy(self) -> None:
-        """Free everything; what has been answered meanwhile is kept. Again does nothing."""
+        """Free everything; what has been answered meanwhile is kept. Idempotent."""
         if self._tidied:
             return
         self._tidied = True
@@ -346,20 +348,18 @@ class Engine:
             if self._own is not None:
                 self._own.shutdown(wait=True, cancel_futures=True)
             if self.begun:
-                # What has been answered meanwhile is kept.
-                self._collect()
+                # What has been answered meanwhile is kept, unless it would
+                # have to be waited for.
+                with suppress(StreamInterrupted):
+                    self._collect()
                 self.ready.clear()
         finally:
-            if self._journal is not None:
+            if self._journal is not None and self._has_journal:
                 self._journal.close()
             if isinstance(self._report, ProgressLine) and self.begun:
                 self._report.end(self.tally)
 
 
 def _reply(task: Task, text: str, timings: Timings | None) -> Reply:
-    prompt = task.prompt
-    assert prompt is not None  # there is an answer to it
-    turns = [*prompt.history, ("user", prompt.query), ("assistant", text)]
-    if prompt.system is not None:
-        turns.insert(0, ("system", prompt.system))
-    return Reply(text, timings, [{"role": role, "content": content} for role, content in turns])
+    assert task.prompt is not None  # there is an answer to it
+    return Reply(text, timings, task.prompt.to_messages(text))

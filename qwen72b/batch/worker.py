@@ -1,11 +1,11 @@
 """
-What runs where the executor runs it.
+The part of a batch that runs where its executor runs it.
 
 What is shipped is small: the settings of the client (pickled, without session
 or socket), the prompt, the limits. A process makes its client when it first
 needs one and keeps it, with its connections and what it learnt of the Space,
 for all items with the same settings. In the driver's own process no second
-client is made: there the caller's own asks, and its streams can be hung up on.
+client is made: there the caller's own asks, and its questions can be hung up on.
 
 Outcomes are returned, errors too: an engine logs what it sees raised, with
 arguments, and what was asked is nobody's business.
@@ -26,15 +26,14 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-from ..client.client import Client
-from ..client.stream import Stream
 from ..errors import Qwen72BError, StreamInterrupted
 from ..messages import Prompt
 from ..reply import Timings
 from ..retry import Retry
 from ..timeout import Timeout
+from .asker import Asker, Asking
 
-__all__ = ["Home", "Outcome", "Recipe", "answer"]
+__all__ = ["ClientSpec", "Coordinator", "Outcome", "answer"]
 
 Outcome = tuple[str, Timings] | Qwen72BError
 
@@ -44,93 +43,93 @@ _ONCE = Retry(attempts=1)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Recipe:
+class ClientSpec:
     """
     How a worker comes by its client.
 
     Args:
-        home: Names the driver's ``Home``.
+        coordinator: Names the batch's ``Coordinator``.
         settings: The client, pickled. It holds the token, so it never shows.
     """
 
-    home: str
+    coordinator: str
     settings: bytes
 
 
-class Home:
+class Coordinator:
     """
-    The driver's end: its client, and the streams open in its own process.
+    The batch's end: its client, and the questions under way in its own process.
 
     Args:
-        client: The caller's client.
+        asker: The caller's client.
     """
 
-    def __init__(self, client: Client) -> None:
-        self.recipe = Recipe(uuid4().hex, pickle.dumps(client))
-        self.client = client
+    def __init__(self, asker: Asker) -> None:
+        self.spec = ClientSpec(uuid4().hex, pickle.dumps(asker))
+        self.asker = asker
         # Futures that are done; ``None`` wakes the driver.
         self.finished: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._streams: set[Stream] = set()
+        self._askings: set[Asking] = set()
         self._closed = False
         # Until its last future is done: the futures' callback holds it.
-        _homes[self.recipe.home] = self
+        _coordinators[self.spec.coordinator] = self
 
     def announce(self, future: Future[Outcome]) -> None:
         """Tell the driver that a future is done; from any thread."""
         self.finished.put(future)
 
     def close(self) -> None:
-        """Hang up on all streams of this process, from any thread; wake the driver."""
+        """Hang up on all questions of this process, from any thread; wake the driver."""
         with self._lock:
             self._closed = True
-            streams = list(self._streams)
-        for stream in streams:
-            stream.close()
+            askings = list(self._askings)
+        for asking in askings:
+            asking.close()
         self.finished.put(None)
 
     @contextmanager
-    def holding(self, stream: Stream) -> Iterator[None]:
-        """Keep a stream where ``close`` finds it."""
+    def holding(self, asking: Asking) -> Iterator[None]:
+        """Keep a question where ``close`` finds it."""
         with self._lock:
             if self._closed:
                 raise StreamInterrupted("the batch was closed.")
-            self._streams.add(stream)
+            self._askings.add(asking)
         try:
             yield
         finally:
             with self._lock:
-                self._streams.discard(stream)
+                self._askings.discard(asking)
 
 
-_homes: WeakValueDictionary[str, Home] = WeakValueDictionary()
+_coordinators: WeakValueDictionary[str, Coordinator] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
 @lru_cache(maxsize=8)
-def _client(settings: bytes) -> Client:
-    client: Client = pickle.loads(settings)  # made by ``Home``
-    return client
+def _asker(settings: bytes) -> Asker:
+    asker: Asker = pickle.loads(settings)  # made by ``Coordinator``
+    return asker
 
 
 def _forget() -> None:
     """After a fork: sockets and locks are the parent's, and so are its batches."""
     global _lock
     _lock = threading.Lock()
-    _homes.clear()
-    _client.cache_clear()
+    _coordinators.clear()
+    _asker.cache_clear()
 
 
 os.register_at_fork(after_in_child=_forget)
 
 
-def answer(recipe: Recipe, ticket: tuple[int, int], prompt: Prompt, timeout: Timeout) -> Outcome:
+def answer(spec: ClientSpec, key: tuple[int, int], prompt: Prompt, timeout: Timeout) -> Outcome:
     """
     Ask the Space one question.
 
     Args:
-        recipe: Where the client comes from.
-        ticket: The item's position and try. No two calls have the same, or
+        spec: Where the client comes from.
+        key: The item's position and attempt number. No two calls have the same, or
             Dask would take the second for the first, whose result it has.
         prompt: What to ask.
         timeout: Limits in seconds.
@@ -138,27 +137,26 @@ def answer(recipe: Recipe, ticket: tuple[int, int], prompt: Prompt, timeout: Tim
     Returns:
         The answer and its timings, or the error, which fits in a pickle.
     """
-    home = _homes.get(recipe.home)
+    coordinator = _coordinators.get(spec.coordinator)
     try:
-        if home is not None:
-            stream = _stream(home.client, prompt, timeout)
-            with home.holding(stream):
-                return _read(stream)
+        if coordinator is not None:
+            asking = coordinator.asker.open(prompt, timeout=timeout, retry=_ONCE)
+            with coordinator.holding(asking):
+                return _wait(asking)
         with _lock:
-            client = _client(recipe.settings)
-        return _read(_stream(client, prompt, timeout))
+            asker = _asker(spec.settings)
+        return _wait(asker.open(prompt, timeout=timeout, retry=_ONCE))
     except Qwen72BError as error:
         return _without_frames(error)
 
 
-def _stream(client: Client, prompt: Prompt, timeout: Timeout) -> Stream:
-    return client.open(Stream(client, prompt, timeout=timeout, retry=_ONCE))
-
-
-def _read(stream: Stream) -> Outcome:
-    with stream:
-        reply = stream.result()
-    return str(reply), stream.timings
+def _wait(asking: Asking) -> Outcome:
+    try:
+        reply = asking.wait()
+    finally:
+        asking.close()
+    assert reply.timings is not None  # it has just come
+    return str(reply), reply.timings
 
 
 def _without_frames(error: Qwen72BError) -> Qwen72BError:

@@ -6,21 +6,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import ConnectFailed, InvalidOption, InvalidRequest
 from .connection import connected
-from .exits import exit_status
+from .exits import describe, exit_status
 from .options import add_connection, add_verbosity
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ..batch.driver import Batch
+    from ..batch.batch import Batch
+    from ..batch.journal import Journal
     from ..batch.progress import Tally
     from ..batch.result import Result
     from .console import Console
@@ -41,15 +43,21 @@ columns "id" and "system" count. With --lines each line of text is a prompt.
 Output has a line for each outcome, in the order of their coming:
   {"id": ..., "answer": ..., "error": null, ...}
 Run the same command again to go on where it stopped: what has an answer there
-is not asked again, what failed is.
+is not asked again, what failed is. A pipe, a terminal or a device (-o - is
+standard output) gets the answers too, but remembers none.
 
 exit status:
   0 all answered   1 some failed   2 usage or input   130 Ctrl-C
+  If the first 20 all fail alike, the batch stops with the status of their error.
 """
 
 # Seconds between two looks at the tally, and failures that are told one by one.
 _DRAW = 0.1
 _TOLD = 20
+
+# Prompts that fail alike, without one that is answered, until there is no hope
+# for the others: a token that is refused, an upstream that answers 401 to all.
+_HOPELESS = 20
 
 
 def add_parser(commands: Commands) -> None:
@@ -65,7 +73,11 @@ def add_parser(commands: Commands) -> None:
         "prompts", metavar="PROMPTS", help="file of JSON Lines, CSV or text; - is standard input"
     )
     parser.add_argument(
-        "-o", "--output", metavar="ANSWERS", required=True, help="file that gets the answers"
+        "-o",
+        "--output",
+        metavar="ANSWERS",
+        required=True,
+        help="file that gets the answers; - is standard output",
     )
     parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt where none is given")
     form = parser.add_mutually_exclusive_group()
@@ -100,7 +112,10 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer all prompts; tell whether any failed."""
-    if os.path.exists(args.output) and args.prompts != "-":
+    to_stdout = args.output == "-"
+    if to_stdout and sys.stdout is None:
+        raise InvalidOption("standard output is closed.")
+    if not to_stdout and os.path.exists(args.output) and args.prompts != "-":
         if not os.path.exists(args.prompts):
             raise InvalidOption(f"{args.prompts} cannot be read: there is no such file.")
         if os.path.samefile(args.prompts, args.output):
@@ -122,6 +137,9 @@ def run(args: argparse.Namespace) -> int:
 def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
     from ..batch.journal import Journal
 
+    console = args.console
+    output = sys.stdout.fileno() if args.output == "-" else args.output
+    journal = Journal(output, openai=args.openai)
     with (
         connected(args) as client,
         _executor(args.dask) as executor,
@@ -130,27 +148,50 @@ def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
             executor=executor,
             max_in_flight=args.workers,
             rate=args.rate,
-            journal=Journal(args.output, openai=args.openai),
-            progress=_Progress(args.console),
+            journal=journal,
+            # On a terminal that gets the answers, a status line would be in their way.
+            progress=None
+            if args.output == "-" and console.output_is_terminal
+            else _Progress(console),
             ordered=False,
             system=args.system,
         ) as batch,
     ):
-        return _watch(batch, args)
+        return _watch(batch, args, journal)
 
 
-def _watch(batch: Batch, args: argparse.Namespace) -> int:
+def _watch(batch: Batch, args: argparse.Namespace, journal: Journal) -> int:
     console = args.console
+    where = "standard output" if args.output == "-" else args.output
+    failed: list[BaseException] = []
     try:
         for result in batch:
-            if not result.ok and batch.tally.failed <= _TOLD:
+            error = result.error
+            if error is not None and batch.tally.failed <= _TOLD:
                 console.complain(f"{args.prompts}: {_failure(result)}")
+            if error is not None and result.tries:
+                failed.append(error)
+            if len(failed) == _HOPELESS and _is_hopeless(failed, batch.tally):
+                batch.close()
+                console.complain(
+                    f"stopped: the first {_HOPELESS} prompts all failed, and alike. "
+                    f"{describe(failed[-1])[0]}"
+                )
+                console.say(_summary(batch.tally, where))
+                return exit_status(failed[-1])
     except KeyboardInterrupt as exc:
         batch.close()
-        console.say(f"stopped; the same command goes on. {_summary(batch.tally, args.output)}")
+        way = "the same command goes on" if journal.resumes else "the same command starts over"
+        console.say(f"stopped; {way}. {_summary(batch.tally, where)}")
         return exit_status(exc)
-    console.say(_summary(batch.tally, args.output))
+    console.say(_summary(batch.tally, where))
     return 1 if batch.tally.failed else 0
+
+
+def _is_hopeless(failed: Sequence[BaseException], tally: Tally) -> bool:
+    """Tell whether nothing was answered, always for the same reason, whatever its numbers."""
+    reasons = {(type(error), re.sub(r"\w*\d\w*", "", str(error))) for error in failed}
+    return len(reasons) == 1 and tally.answered == tally.resumed
 
 
 def _failure(result: Result) -> str:

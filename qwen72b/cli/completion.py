@@ -1,5 +1,5 @@
 """
-``qwen72b completion``: what could be typed next?
+The command ``completion``: what could be typed next?
 
 Strategy: the scripts are written from the parser itself, so that an option
 cannot be missing in one of them. Each knows the commands, the options of each

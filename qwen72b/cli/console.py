@@ -1,5 +1,5 @@
 """
-What may be written where? The answer to standard output, the rest to standard error.
+The console: the answer goes to standard output, the rest to standard error.
 
 Strategy: whoever writes goes through one ``Console``, because the status line,
 the answer and the complaints may share one terminal: before anything else is

@@ -1,5 +1,5 @@
 """
-``qwen72b doctor``: why does it not work?
+The command ``doctor``: why does it not work?
 
 Strategy: the way of a question is walked step by step, each step on its own,
 so that the first one that fails names the trouble. What lies behind it is not
@@ -125,9 +125,9 @@ def _answer(client: Client, total: float | None) -> str:
     limits = Timeout(queue=_PATIENCE, first_token=_PATIENCE, total=total)
     begun = monotonic()
     with closing(client.stream("Say hello.", timeout=limits)) as stream:
-        stream.read_batch()
+        stream._read_batch()
         first_event = monotonic() - begun
-        while not stream.text and stream.read_batch():
+        while not stream.text and stream._read_batch():
             pass
         if not stream.text:
             raise InvalidOption("the Space answered with no text.", hint="Try another Space.")

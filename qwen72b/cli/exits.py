@@ -1,5 +1,5 @@
 """
-How does a command end? Exit statuses, and the line that explains a failure.
+The end of a command: exit statuses, and the line that explains a failure.
 
 The table is part of the interface: scripts branch on it.
 """
@@ -119,7 +119,7 @@ def hint_for(error: Qwen72BError) -> str:
     Args:
         error: The error; its hint speaks of Python arguments.
     """
-    retry_after = getattr(error, "retry_after", None)
+    retry_after = error.retry_after
     if isinstance(error, AuthenticationError):
         return "For a private Space put a Hugging Face token in the variable HF_TOKEN."
     if isinstance(error, SpaceUnavailable) and (error.stage or error.status_code):

@@ -1,5 +1,5 @@
 """
-Where does the log go? To standard error, a line each.
+The log on standard error, a line each.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What may be typed? The one parser, and the options that commands share.
+The one parser, and the options that commands share.
 
 Each command's module adds its own parser. ``ask`` is the command that is meant
 where none is named.
@@ -31,7 +31,7 @@ __all__ = [
 
 # Modules of this package with ``add_parser`` and ``run``, by the name of their
 # command, in the order of the help.
-COMMANDS = ("ask", "chat", "batch", "status", "doctor", "serve", "completion")
+COMMANDS = ("ask", "chat", "batch", "status", "doctor", "serve", "gateway", "completion")
 
 
 class Parser(argparse.ArgumentParser):

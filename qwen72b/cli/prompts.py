@@ -12,6 +12,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
@@ -24,6 +26,12 @@ __all__ = ["Prompts"]
 
 # A line and its number; bytes where it is no text.
 _Line = tuple[int, str | bytes]
+
+# Bytes of a line; a device may have lines without end.
+_LONGEST_LINE = 64 * 1024 * 1024
+
+# Stands for a line that was not read to its end.
+_TOO_LONG = b"..."
 
 _HINT = (
     'Each line is a JSON text or object: "Why?", or {"prompt": "Why?"}. '
@@ -65,7 +73,8 @@ class Prompts:
         self._shard = shard
         # How many prompts the whole file has; 0 if that is unknown.
         self._total = 0
-        if file.seekable():
+        # Not of a device, which may have no end.
+        if file.seekable() and _is_regular(file):
             self._total = sum(1 for line in file if line.strip())
             file.seek(0)
         index, count = shard
@@ -103,7 +112,12 @@ class Prompts:
         if encoding in ("utf-16", "utf-32"):
             yield from enumerate(self._decoded(encoding), 1)
             return
-        for number, line in enumerate(self._file, 1):
+        number = 0
+        while line := self._file.readline(_LONGEST_LINE):
+            number += 1
+            if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+                yield number, _TOO_LONG
+                return
             try:
                 yield number, line.decode(encoding if number == 1 else "utf-8")
             except UnicodeDecodeError:
@@ -122,7 +136,7 @@ class Prompts:
 
     def _plain_item(self, line: str | bytes, number: int) -> Any:
         if isinstance(line, bytes):
-            return InvalidRequest(f"line {number} is no UTF-8 text.")
+            return _bad_line(line, number)
         return {"prompt": line.rstrip("\r\n"), "where": f"line {number}"}
 
     # JSON
@@ -132,6 +146,8 @@ class Prompts:
         if first is None:
             return iter(())
         number, line = first
+        if line is _TOO_LONG:
+            raise InvalidOption(f"{self._name}: {_bad_line(_TOO_LONG, number).reason}")
         if isinstance(line, bytes):
             raise InvalidOption(
                 f"{self._name} is no UTF-8 text, from line {number} on.",
@@ -232,9 +248,26 @@ def _is_chat(values: list[Any]) -> bool:
     return bool(values) and all(isinstance(value, dict) and "role" in value for value in values)
 
 
+def _bad_line(line: bytes, number: int) -> InvalidRequest:
+    if line is _TOO_LONG:
+        longest = _LONGEST_LINE >> 20
+        return InvalidRequest(
+            f"line {number} is longer than {longest} MiB; what follows is not read."
+        )
+    return InvalidRequest(f"line {number} is no UTF-8 text.")
+
+
+def _is_regular(file: BinaryIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except OSError:
+        # Made of memory.
+        return True
+
+
 def _json_item(line: str | bytes, number: int) -> Any:
     if isinstance(line, bytes):
-        return InvalidRequest(f"line {number} is no UTF-8 text.")
+        return _bad_line(line, number)
     try:
         value = json.loads(line)
     except json.JSONDecodeError as exc:

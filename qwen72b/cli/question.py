@@ -1,5 +1,5 @@
 """
-What is asked? The prompt from the arguments, from files and from standard input.
+The prompt, from the arguments, from files and from standard input.
 """
 
 from __future__ import annotations

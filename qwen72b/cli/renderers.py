@@ -1,5 +1,5 @@
 """
-How does an answer look? As a stream, as a whole, as its code, or as JSON.
+The looks of an answer: a stream, a whole, its code, or JSON.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def follow(stream: Stream, console: Console, *, counting: bool = False) -> Itera
         The events that came together.
     """
     console.status("Connecting...")
-    while batch := stream.read_batch():
+    while batch := stream._read_batch():
         for event in batch:
             _tell(event, console)
             if counting and isinstance(event, (Delta, Revised)):
@@ -114,7 +114,7 @@ class StreamRenderer(Renderer):
         try:
             for batch in follow(stream, self.console):
                 for event in batch:
-                    self.console.write(stream.to_chunk(event))
+                    self.console.write(stream._to_chunk(event))
         except BrokenPipeError:
             raise
         except BaseException:

@@ -1,5 +1,5 @@
 """
-Which way do the bytes go? Proxy, name, connection and TLS, one at a time.
+The way that the bytes go: proxy, name, connection and TLS, one at a time.
 
 For the doctor only: the client's own connections do all this at once.
 """

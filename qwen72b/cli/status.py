@@ -1,5 +1,5 @@
 """
-``qwen72b status``: how is the Space doing?
+The command ``status``: how is the Space doing?
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What does the user say next? One turn of a chat, of one line or several.
+The user's next turn of a chat, of one line or several.
 """
 
 from __future__ import annotations

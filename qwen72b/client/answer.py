@@ -1,37 +1,96 @@
 """
-Who takes the next step of a talk, and who may end it?
+The owner of one running answer.
 
-Whoever takes a step, or waits on an event loop for the next one, has the turn.
-Closing from outside ends the call, which wakes that reader; what the talk holds
-is then freed by the reader itself, and by nobody else under its feet.
+Its text, its timings, who may take the next step and who may end it are here,
+and nowhere else. ``Stream`` and ``AsyncStream`` are faces of it, of equal rank.
+
+Whoever takes a step, or waits on an event loop for the next one, is the reader;
+there is one at a time. Closing from outside ends the call, which wakes the
+reader; what the exchange holds is then freed by the reader itself, and by
+nobody else under its feet.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from time import monotonic
 
 from ..errors import Qwen72BError, StreamInterrupted
-from ..events import Event
-from ..transport.scope import Hangup
-from .exchange import Talk
+from ..events import Delta, Event, Finished, Revised, Started
+from ..messages import Prompt
+from ..reply import Reply, Timings
+from ..transport.deadlines import Deadlines
+from ..transport.scope import CallScope, Hangup
+from .exchange import Exchange
+from .options import CallOptions
+from .space import Space
 
-__all__ = ["Turns"]
+__all__ = ["Answer"]
+
+log = logging.getLogger("qwen72b")
 
 
-class Turns:
+class Answer:
     """
-    The steps of one talk, one at a time.
+    The answer to one question, while it comes and afterwards.
 
     Args:
-        talk: The talk.
+        space: Who is asked.
+        prompt: The question.
+        options: What the call was told.
+        on_end: Told the text once the answer is over, and the error if it
+            failed; none if it was stopped. Perhaps from any thread.
     """
 
-    def __init__(self, talk: Talk) -> None:
-        self._talk = talk
-        self._steps = talk.steps()
-        self._turn = threading.Lock()
+    def __init__(
+        self,
+        space: Space,
+        prompt: Prompt,
+        options: CallOptions,
+        on_end: Callable[[str, BaseException | None], None] | None = None,
+    ) -> None:
+        self._scope = CallScope(Deadlines(options.timeout))
+        self._exchange = Exchange(space, prompt, options, self._scope)
+        self._steps = self._exchange.steps()
+        self._prompt = prompt
+        self._on_end = on_end
+        # Held by the reader.
+        self._reading = threading.Lock()
+        # Read to its end, or failed.
+        self._over = False
+        self._told = False
         self._closed_by = ""
+        self._begun: float | None = None
+        self._marks: dict[str, float] = {}
+
+    @property
+    def text(self) -> str:
+        """The answer so far; after the end, exactly the Space's final text."""
+        return self._exchange.text
+
+    @property
+    def timings(self) -> Timings:
+        """How long it took, or has taken so far."""
+        marks = self._marks
+        now = 0.0 if self._begun is None else monotonic() - self._begun
+        return Timings(marks.get("queue"), marks.get("first_token"), marks.get("total", now))
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was sent."""
+        return self._begun is not None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over: read to its end, failed, or closed."""
+        return self._over or self._scope.cancelled
+
+    @property
+    def state(self) -> str:
+        """``new``, ``open`` or ``closed``."""
+        return "closed" if self.closed else "open" if self.begun else "new"
 
     def step(self) -> list[Event] | None:
         """
@@ -43,110 +102,175 @@ class Turns:
         Raises:
             Qwen72BError: If the answer fails, is cut or was closed.
         """
-        with self._turn:
-            self._talk.waits = True
-            events = self.take()
-        self._release_if_ended()
+        with self._reading:
+            self._exchange.waits = True
+            events = self._take()
+        if self._scope.cancelled:
+            self._release()
         return events
 
-    def begin(self) -> bool:
+    def acquire(self) -> bool:
         """
-        Take the turn for steps that only take what has come.
+        Become the reader, for steps that only take what has come.
 
         Returns:
-            Whether it was to be had; if not, another reader has it or the next
+            Whether that went well; if not, there is another reader or the next
             step may wait, and ``step`` is the way to go on.
         """
-        if self._talk.source is None or not self._turn.acquire(blocking=False):
+        exchange = self._exchange
+        if exchange.source is None or not self._reading.acquire(blocking=False):
             return False
-        if self._talk.source is None:
-            self._turn.release()
+        if exchange.source is None:
+            self._reading.release()
             return False
-        self._talk.waits = False
+        exchange.waits = False
         return True
 
-    def awaited(self) -> tuple[int, float | None] | None:
+    def take_now(self) -> list[Event] | tuple[int, float | None] | None:
         """
-        Tell what to wait for where ``take`` found nothing, in the same turn.
+        Take what has come; for the reader.
 
         Returns:
-            The file descriptor that has to be readable, and for how many seconds
-            to wait for it at most; ``None`` if there is nothing to wait for.
-        """
-        source = self._talk.source
-        readable = None if source is None else source.awaited()
-        if readable is None:
-            return None
-        try:
-            return readable, self._talk.call.limit()
-        except OSError:
-            # Ended or late, as taking will tell.
-            return None
-
-    def take(self) -> list[Event] | None:
-        """
-        Take one step, in a turn.
-
-        Returns:
-            Its events, perhaps none; ``None`` at the end.
+            The events, perhaps none; ``None`` at the end. Where nothing has come:
+            the file descriptor that has to be readable first, and for how many
+            seconds to wait for it at most.
 
         Raises:
             Qwen72BError: If the answer fails, is cut or was closed.
         """
-        talk = self._talk
-        try:
-            events = next(self._steps, None)
-        except Hangup as exc:
-            talk.over = True
-            raise self.closed_error() from exc
-        except BaseException as exc:
-            talk.over = True
-            if isinstance(exc, Qwen72BError) and not exc.partial:
-                exc.partial = talk.text
-            raise
-        if events is None and not talk.over:
-            raise self.closed_error()
-        return events
+        events = self._take()
+        body = self._exchange.source
+        if events or events is None or body is None or body.socket is None:
+            return events
+        return body.socket.fileno(), body.patience
 
-    def end(self) -> None:
-        """Give the turn back."""
-        self._turn.release()
-        self._release_if_ended()
+    def release(self) -> None:
+        """Be the reader no longer."""
+        self._reading.release()
+        if self._scope.cancelled:
+            self._release()
 
-    def close(self, by: str) -> None:
+    def wait(self) -> Reply:
         """
-        Hang up, from any thread; whoever is in a step wakes and gets an error.
+        Wait for the end.
+
+        Returns:
+            The whole answer.
+
+        Raises:
+            Qwen72BError: If it fails, is cut or was closed.
+        """
+        while self.step() is not None:
+            pass
+        return self.reply()
+
+    def reply(self) -> Reply:
+        """
+        Return the whole answer, once it has come.
+
+        Raises:
+            StreamInterrupted: If it did not come to its end.
+        """
+        if "total" not in self._marks:
+            raise self._closed_error()
+        text = self.text
+        return Reply(text, self.timings, self._prompt.to_messages(text))
+
+    def close(self, by: str = "close()") -> None:
+        """
+        Hang up, from any thread; the reader wakes and gets an error; idempotent.
 
         Args:
             by: Who does it, for the error's words.
         """
-        if not self._talk.over and not self._closed_by:
+        if not self._over and not self._closed_by:
             self._closed_by = by
-        self._talk.call.abort()
-        self._release_if_ended()
-
-    def closed_error(self) -> StreamInterrupted:
-        """Make the error for who reads on after ``close``."""
-        return StreamInterrupted(
-            f"the stream was ended by {self._closed_by or 'close()'} before the answer was complete.",
-            partial=self._talk.text,
-        )
+        self._scope.cancel()
+        self._release()
+        self._tell_end(None)
 
     def disown(self) -> None:
         """Leave the answer to the parent process, after a fork; here it is over."""
-        self._talk.call.disown()
-        self._talk.source = None
+        self._scope.disown()
+        self._exchange.source = None
         self._closed_by = "a fork"
-        self._turn = threading.Lock()
+        self._reading = threading.Lock()
         self._steps = _nothing()
+        self._on_end = None
 
-    def _release_if_ended(self) -> None:
+    def _take(self) -> list[Event] | None:
+        """Take one step; tell of the end if it was the last."""
+        if self._begun is None:
+            self._begun = monotonic()
+            self._scope.deadlines.start("total")
+        try:
+            events = next(self._steps, None)
+            if events is None and not self._over:
+                raise self._closed_error()
+        except BaseException as exc:
+            self._over = True
+            # Ctrl-C is no Exception: it stops an answer, as closing does.
+            failed = isinstance(exc, Exception) and not self._scope.cancelled
+            if isinstance(exc, Qwen72BError) and not exc.partial:
+                exc.partial = self.text
+            self._tell_end(exc if failed else None)
+            if isinstance(exc, Hangup):
+                raise self._closed_error() from exc
+            raise
+        if events:
+            self._mark(events)
+        return events
+
+    def _mark(self, events: list[Event]) -> None:
+        """Note the times of what happened, and set the clocks accordingly."""
+        marks, deadlines = self._marks, self._scope.deadlines
+        # Once text has come, all that is left to note is the end.
+        answering = "first_token" in marks
+        for event in events[-1:] if answering else events:
+            kind = type(event)
+            if kind is Finished:
+                marks["total"] = monotonic() - (self._begun or 0.0)
+                self._over = True
+                self._tell_end(None)
+            elif answering:
+                continue
+            elif kind is Started:
+                marks["queue"] = monotonic() - (self._begun or 0.0)
+                deadlines.stop("queue")
+                deadlines.start("first_token")
+            elif kind is Delta or kind is Revised:
+                answering = True
+                marks["first_token"] = monotonic() - (self._begun or 0.0)
+                deadlines.stop("first_token")
+
+    def _closed_error(self) -> StreamInterrupted:
+        return StreamInterrupted(
+            f"the stream was ended by {self._closed_by or 'close()'} "
+            "before the answer was complete.",
+            partial=self.text,
+        )
+
+    def _release(self) -> None:
         """Free what an ended call holds, unless a reader is at work, who then does it."""
-        if self._talk.call.aborted and self._turn.acquire(blocking=False):
+        if self._reading.acquire(blocking=False):
             try:
                 self._steps.close()
             finally:
-                self._turn.release()
+                self._reading.release()
+
+    def _tell_end(self, error: BaseException | None) -> None:
+        """Tell how it ended, once."""
+        if self._told:
+            return
+        self._told = True
+        if self.begun and log.isEnabledFor(logging.DEBUG):
+            if error is not None:
+                how = f"failed with {type(error).__name__}"
+            else:
+                how = "complete" if "total" in self._marks else "stopped"
+            log.debug("%s: %s, %d characters, %s", self._scope, how, len(self.text), self.timings)
+        if self._on_end is not None:
+            self._on_end(self.text, error)
 
 
 def _nothing() -> Generator[list[Event], None, None]:

@@ -1,5 +1,5 @@
 """
-What does an iterator hand out that cannot take anything back?
+The text that iteration hands out, which cannot take anything back.
 
 A Space's Chatbot cleans the indentation of every snapshot, so text that was
 already sent may change although the model only appended. Two rules keep what
@@ -13,12 +13,12 @@ was handed out honest:
 
 from __future__ import annotations
 
-from ..protocol.textbuffer import Growing
+from ..protocol.textbuffer import TextBuffer
 
-__all__ = ["Chunks"]
+__all__ = ["AppendOnlyText"]
 
 
-class Chunks:
+class AppendOnlyText:
     """The text handed out so far, and what to hand out next."""
 
     def __init__(self) -> None:
@@ -26,11 +26,13 @@ class Chunks:
         self.revised = False
         #: Whether the text was started over, since other than white space changed.
         self.restarted = False
-        self._handed = Growing()
+        #: What was handed out; as long as nothing was taken back, whoever hands
+        #: out more may add it here.
+        self.buffer = TextBuffer()
         # The answer; the same text as long as nothing was taken back.
-        self._present = self._handed
+        self._present = self.buffer
 
-    def delta(self, text: str) -> str:
+    def add(self, text: str) -> str:
         """
         Take text that was added to the answer.
 
@@ -40,12 +42,12 @@ class Chunks:
         Returns:
             What to hand out: the same text.
         """
-        self._handed.add(text)
+        self.buffer.add(text)
         if self.revised:
             self._present.add(text)
         return text
 
-    def revision(self, text: str, offset: int) -> str:
+    def revise(self, text: str, offset: int) -> str:
         """
         Take a new end of the answer.
 
@@ -56,35 +58,37 @@ class Chunks:
         Returns:
             What to hand out; empty if all of it was handed out before.
         """
-        present = str(self._present)[:offset] + text
-        handed = str(self._handed)
+        old = str(self._present)
+        kept = old[:offset]
+        present = kept + text
+        handed = str(self.buffer)
         self.revised = True
-        self._present = Growing(present)
-        rest = _after(present, "".join(handed.split()))
+        self._present = TextBuffer(present)
+        # White space apart, what was handed out is the present text, so that
+        # only what is taken back needs to be looked at.
+        rest = _after(kept[len(kept.rstrip()) :] + text, "".join(old[offset:].split()))
         if rest is None:
             self.restarted = True
-            self._handed = Growing(present)
+            self.buffer = TextBuffer(present)
             return present if not handed or handed.endswith("\n") else "\n" + present
         rest = _without_shared_start(rest, handed[len(handed.rstrip()) :])
         if rest:
-            self._handed.add(rest)
+            self.buffer.add(rest)
         return rest
 
 
 def _after(text: str, shown: str) -> str | None:
     """Return what follows the characters of ``shown`` in ``text``, white space apart."""
-    squeezed = "".join(text.split())
-    if not squeezed.startswith(shown):
+    if not "".join(text.split()).startswith(shown):
         return None
-    count = len(shown)
-    if count == 0:
-        return text
-    # The count-th non-space character lies at or after position count - 1.
-    position = count
-    found = count - sum(map(str.isspace, text[:count]))
-    while found < count:
-        found += not text[position].isspace()
-        position += 1
+    # Where the last of them ends: by halves, so that C counts.
+    position, missing, size = 0, len(shown), len(text)
+    while missing:
+        size = (size + 1) // 2
+        count = len("".join(text[position : position + size].split()))
+        if count < missing or (count == missing and size == 1):
+            position += size
+            missing -= count
     return text[position:]
 
 

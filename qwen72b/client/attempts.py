@@ -9,7 +9,7 @@ import random
 
 from ..errors import Qwen72BError, StreamInterrupted
 from ..retry import Retry, is_passing
-from ..transport.scope import Call
+from ..transport.scope import CallScope
 
 __all__ = ["Attempts"]
 
@@ -18,16 +18,16 @@ log = logging.getLogger("qwen72b")
 
 class Attempts:
     """
-    The tries of one request.
+    The attempts of one request.
 
     Args:
         retry: How many, and how long between them.
-        call: The call that they belong to.
+        scope: The call that they belong to.
     """
 
-    def __init__(self, retry: Retry, call: Call) -> None:
+    def __init__(self, retry: Retry, scope: CallScope) -> None:
         self._retry = retry
-        self._call = call
+        self._scope = scope
         self._failed = 0
 
     def pause(self, error: Qwen72BError, *, repeatable: bool = False) -> None:
@@ -46,7 +46,7 @@ class Attempts:
         passing = is_passing(error) or (repeatable and isinstance(error, StreamInterrupted))
         if self._failed >= self._retry.attempts or not passing:
             raise error
-        asked = getattr(error, "retry_after", None)
+        asked = error.retry_after
         if asked is None:
             # 2 to the 1024th is no float any more.
             doublings = min(self._failed - 1, 1000)
@@ -57,8 +57,8 @@ class Attempts:
         else:
             delay = asked
         # Nobody is expected to speak meanwhile.
-        self._call.clock.rest()
-        if self._call.clock.would_exceed(delay):
+        self._scope.deadlines.rest()
+        if self._scope.deadlines.would_exceed(delay):
             raise error
-        log.debug("%s: %s; next try in %.2f s", self._call, type(error).__name__, delay)
-        self._call.sleep(delay)
+        log.debug("%s: %s; next try in %.2f s", self._scope, type(error).__name__, delay)
+        self._scope.sleep(delay)

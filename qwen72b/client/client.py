@@ -1,30 +1,24 @@
 """
-Who opens the connection? The blocking client of one Space.
+The blocking client of one Space.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from time import monotonic
+from copy import copy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import requests
 
-from ..errors import InvalidOption, InvalidRequest, Qwen72BError, SpaceUnavailable
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
 from ..reply import Reply
 from ..retry import Retry
-from ..timeout import Timeout, TimeoutLike, to_timeout
-from ..transport.deadlines import Deadlines
-from ..transport.scope import Call
-from ..transport.translate import IO_ERRORS, translate
-from .settings import read_settings
-from .space import Routes
+from ..timeout import Timeout, TimeoutLike
+from .conversation import Conversation
+from .core import ClientCore
 from .status import SpaceStatus
 from .stream import Stream
 
@@ -33,11 +27,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ..batch.driver import Batch
+    from ..batch.batch import Batch
     from ..batch.items import Item
     from ..batch.journal import Journal
     from ..batch.progress import Tally
-    from .conversation import Conversation
 
 __all__ = ["Client"]
 
@@ -91,53 +84,35 @@ class Client:
         cert: str | tuple[str, str] | None = None,
         wait_for_space: float | None = None,
     ) -> None:
-        self.timeout = to_timeout(timeout, Timeout())
-        self.retry = Retry() if retry is None else retry
-        if not isinstance(self.retry, Retry):
-            raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
-        if session is not None and not isinstance(session, requests.Session):
-            raise InvalidOption(
-                f"session must be a requests.Session, not {type(session).__name__}."
-            )
-        self._settings = read_settings(
+        self._core = ClientCore(
             base_url,
             space=space,
             token=token,
             auth=auth,
             proxy=proxy,
+            timeout=timeout,
+            retry=retry,
+            session=session,
             headers=headers,
             verify=verify,
             cert=cert,
             wait_for_space=wait_for_space,
         )
-        self._begin(session)
-
-    def _begin(self, session: requests.Session | None) -> None:
-        """Set up what is not pickled."""
-        self._session = session
-        self.routes = Routes(self._settings, self.retry, session)
-        # A signal handler may close the client in the very thread that holds it.
-        self._lock = threading.RLock()
-        self._streams: WeakSet[Stream] = WeakSet()
-        # Those that are no streams.
-        self._calls: WeakSet[Call] = WeakSet()
-        self._closed = False
-        _clients.add(self)
-
-    def _renew(self) -> None:
-        """Start afresh in a forked child: connections and streams are the parent's."""
-        streams, calls, closed = list(self._streams), list(self._calls), self._closed
-        self._begin(self._session)
-        self._closed = closed
-        for stream in streams:
-            stream.disown()
-        for call in calls:
-            call.disown()
 
     @property
     def base_url(self) -> str:
         """Where the Space is; without a slash at its end."""
-        return self._settings.base_url
+        return self._core.base_url
+
+    @property
+    def timeout(self) -> Timeout:
+        """The limits of each call."""
+        return self._core.timeout
+
+    @property
+    def retry(self) -> Retry:
+        """How stubborn each call is."""
+        return self._core.retry
 
     def stream(
         self,
@@ -168,13 +143,7 @@ class Client:
             InvalidRequest: If the client was closed.
         """
         check_model(model)
-        return self.open(
-            Stream(
-                self,
-                to_prompt(messages, system=system),
-                timeout=to_timeout(timeout, self.timeout),
-            )
-        )
+        return Stream(self._core.open(to_prompt(messages, system=system), timeout=timeout))
 
     def ask(
         self,
@@ -247,12 +216,11 @@ class Client:
         Raises:
             InvalidRequest: If an argument is refused or the client was closed.
         """
-        from ..batch.driver import Batch
+        from ..batch.batch import Batch
+        from ..batch.options import BatchOptions
 
-        self._check_open()
-        return Batch(
-            self,
-            items,
+        self._core.check_open()
+        options = BatchOptions(
             executor=executor,
             max_in_flight=max_in_flight,
             rate=rate,
@@ -263,6 +231,7 @@ class Client:
             system=system,
             timeout=timeout,
         )
+        return Batch(self._core, items, options)
 
     def conversation(
         self, *, system: str | None = None, messages: Messages | None = None
@@ -281,8 +250,6 @@ class Client:
         Raises:
             InvalidMessages: If a message is malformed.
         """
-        from .conversation import Conversation
-
         return Conversation(self, system=system, messages=messages)
 
     def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:
@@ -299,65 +266,7 @@ class Client:
             TransportError: If the Space's server cannot be reached.
             ProtocolError: If it is no Space to chat with.
         """
-        return self.status_within(self.new_call(timeout))
-
-    def new_call(self, timeout: TimeoutLike) -> Call:
-        """
-        Begin a call that is no stream.
-
-        Args:
-            timeout: Limits in seconds.
-
-        Returns:
-            The call; aborting it ends it from any thread.
-
-        Raises:
-            InvalidRequest: If the client was closed.
-        """
-        call = Call(Deadlines(to_timeout(timeout, self.timeout)))
-        with self._lock:
-            self._check_open()
-            self._calls.add(call)
-        call.clock.start("total")
-        return call
-
-    def status_within(self, call: Call) -> SpaceStatus:
-        """
-        Ask how the Space is doing, within a call that someone else may end.
-
-        Args:
-            call: The call.
-
-        Returns:
-            What the Space and the Hub say.
-
-        Raises:
-            Qwen72BError: As in ``status``.
-        """
-        begun = monotonic()
-        try:
-            found = self.routes.read_endpoint(call)
-        except SpaceUnavailable as error:
-            return SpaceStatus(
-                self.base_url,
-                ready=False,
-                stage=error.stage,
-                latency=monotonic() - begun,
-                reason=error.reason,
-            )
-        except Qwen72BError:
-            raise
-        except IO_ERRORS as exc:
-            raise translate(exc, call, "asking for the status", self.base_url) from exc
-        return SpaceStatus(
-            self.base_url,
-            ready=True,
-            stage="RUNNING",
-            version=found.version,
-            protocol=found.protocol.value,
-            endpoint=f"/{found.api_name}" if found.api_name else str(found.fn_index),
-            latency=monotonic() - begun,
-        )
+        return self._core.status(self._core.new_scope(timeout))
 
     def close(self) -> None:
         """
@@ -365,17 +274,10 @@ class Client:
 
         A session that the caller brought stays open.
         """
-        with self._lock:
-            self._closed = True
-            streams, calls = list(self._streams), list(self._calls)
-        for stream in streams:
-            stream.end("Client.close()")
-        for call in calls:
-            call.abort()
-        self.routes.close()
+        self._core.close()
 
     def __enter__(self) -> Self:
-        self._check_open()
+        self._core.check_open()
         return self
 
     def __exit__(
@@ -384,51 +286,11 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._core.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.base_url}{' closed' if self._closed else ''}>"
+        return f"<{type(self).__name__} {self._core!r}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("timeout", "retry", "_settings")
-        return {name: self.__dict__[name] for name in kept}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._begin(None)
-
-    def open(self, stream: Stream) -> Stream:
-        """
-        Take a stream into this client's care.
-
-        Args:
-            stream: The stream, not yet begun.
-
-        Returns:
-            The same stream.
-
-        Raises:
-            InvalidRequest: If the client was closed.
-        """
-        with self._lock:
-            self._check_open()
-            self._streams.add(stream)
-        return stream
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise InvalidRequest("this client was closed.", hint="Make a new Client.")
-
-
-_clients: WeakSet[Client] = WeakSet()
-
-
-def _renew_all() -> None:
-    for client in list(_clients):
-        client._renew()
-
-
-if hasattr(os, "register_at_fork"):
-    # In the child the locks may be held by threads that it does not have, and
-    # what it reads from an inherited socket the parent would miss.
-    os.register_at_fork(after_in_child=_renew_all)
+        # Copies have connections of their own.
+        return {"_core": copy(self._core)}

@@ -1,5 +1,5 @@
 """
-Who remembers the turns? A chat that goes on.
+A chat that goes on, and what it remembers.
 
 The rule for what is remembered, however an answer ends:
 
@@ -20,25 +20,34 @@ import json
 import threading
 from functools import partial
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import InvalidMessages, InvalidRequest
-from ..messages import Messages, Turn, read_messages, to_prompt
+from ..messages import Messages, Turn, read_messages, system_text, to_dicts, to_prompt
 from ..reply import Reply
-from ..timeout import TimeoutLike, to_timeout
+from ..timeout import TimeoutLike
+from .answer import Answer
+from .core import ClientCore
+from .files import read_file, replace_file
 from .stream import Stream
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ..aio.client import AsyncClient  # noqa: F401  # a base class names it, in a string
-    from ..aio.stream import AsyncStream
-    from .client import Client
+__all__ = ["Conversation", "Memory"]
 
-__all__ = ["AsyncConversation", "Conversation"]
 
-C = TypeVar("C")
+class HasCore(Protocol):
+    """A client, of either side."""
+
+    @property
+    def _core(self) -> ClientCore: ...
+
+
+C = TypeVar("C", bound=HasCore)
+
+# Bytes of a file that holds a chat; a device may have any number.
+_MOST_BYTES = 256 * 1024 * 1024
 
 
 class Memory(Generic[C]):
@@ -59,16 +68,13 @@ class Memory(Generic[C]):
         self, client: C, *, system: str | None = None, messages: Messages | None = None
     ) -> None:
         turns = _read_chat([] if messages is None else messages)
-        systems = [text for role, text in turns if role == "system"]
-        if system is not None:
-            systems.insert(0, system)
         self._client = client
         # Reentrant: the collector may end a dropped stream in any thread, at any point.
         self._lock = threading.RLock()
         self._turns = tuple(turn for turn in turns if turn[0] != "system")
         # The question that is being answered.
         self._asked: Turn | None = None
-        self.system = "\n".join([_checked_system(text) for text in systems]) if systems else None
+        self._system = system_text(turns, system)
 
     @property
     def system(self) -> str | None:
@@ -77,13 +83,13 @@ class Memory(Generic[C]):
 
     @system.setter
     def system(self, system: str | None) -> None:
-        self._system = None if system is None else _checked_system(system)
+        self._system = system_text((), system)
 
     @property
     def messages(self) -> list[dict[str, str]]:
         """The chat as role dicts, the system text first: a copy, without an answer still to come."""
         system = [] if self._system is None else [("system", self._system)]
-        return _to_dicts([*system, *self._turns])
+        return to_dicts([*system, *self._turns])
 
     def undo(self) -> list[dict[str, str]]:
         """
@@ -102,7 +108,7 @@ class Memory(Generic[C]):
             if not asked:
                 return []
             self._turns = turns[: asked[-1]]
-            return _to_dicts(turns[asked[-1] :])
+            return to_dicts(turns[asked[-1] :])
 
     def reset(self) -> None:
         """
@@ -124,13 +130,14 @@ class Memory(Generic[C]):
         Write ``messages`` to a file: a JSON list of role dicts, as chat tools read it.
 
         Args:
-            path: The file; it is replaced.
+            path: The file; it is replaced as a whole, or stays as it was.
 
         Raises:
             OSError: If it cannot be written.
         """
         text = json.dumps(self.messages, ensure_ascii=False, indent=2)
-        Path(path).write_text(f"{text}\n", encoding="utf-8")
+        # A lone surrogate becomes JSON's escape for it.
+        replace_file(path, f"{text}\n".encode("utf-8", "backslashreplace"))
 
     @classmethod
     def load(cls, path: str | PathLike[str], client: C) -> Self:
@@ -148,8 +155,11 @@ class Memory(Generic[C]):
             InvalidMessages: If the file holds something else.
             OSError: If it cannot be read.
         """
+        content = read_file(path, _MOST_BYTES)
+        if content is None:
+            raise InvalidMessages(f"{str(path)!r} is larger than {_MOST_BYTES >> 20} MiB.")
         try:
-            messages = json.loads(Path(path).read_bytes())
+            messages = json.loads(content)
         except (ValueError, RecursionError) as exc:
             raise InvalidMessages(
                 f"{str(path)!r} is not JSON.", hint="It must hold a list of role dicts."
@@ -159,20 +169,17 @@ class Memory(Generic[C]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self._turns)} messages>"
 
-    def _open(self, client: Client, text: str, timeout: TimeoutLike) -> Stream:
-        """Ask the next question; the stream will tell how it ended."""
+    def _ask(self, text: str, timeout: TimeoutLike) -> Answer:
+        """Ask the next question; the answer will tell how it ended."""
         asked = read_messages([{"role": "user", "content": text}])[0]
         with self._lock:
             self._check_idle()
             self._asked = asked
         try:
-            return client.open(
-                Stream(
-                    client,
-                    to_prompt([*self.messages, *_to_dicts([asked])]),
-                    timeout=to_timeout(timeout, client.timeout),
-                    on_end=partial(self._end, asked),
-                )
+            return self._client._core.open(
+                to_prompt([*self.messages, *to_dicts([asked])]),
+                timeout=timeout,
+                on_end=partial(self._end, asked),
             )
         except BaseException as exc:
             self._end(asked, "", exc)
@@ -194,7 +201,7 @@ class Memory(Generic[C]):
             )
 
 
-class Conversation(Memory["Client"]):
+class Conversation(Memory[HasCore]):
     """
     A chat that goes on. Made by ``Client.conversation``.
 
@@ -218,7 +225,7 @@ class Conversation(Memory["Client"]):
             InvalidRequest: If an argument is refused, the client was closed, or
                 an answer is still coming.
         """
-        return self._open(self._client, text, timeout)
+        return Stream(self._ask(text, timeout))
 
     def ask(self, text: str, *, timeout: TimeoutLike = None) -> Reply:
         """
@@ -238,48 +245,6 @@ class Conversation(Memory["Client"]):
             return stream.result()
 
 
-class AsyncConversation(Memory["AsyncClient"]):
-    """
-    A chat that goes on: ``Conversation`` for an event loop. Made by ``AsyncClient.conversation``.
-
-    The same is kept of an answer; a cancelled task stops it. Files are read
-    and written where they stand: they are small.
-    """
-
-    def stream(self, text: str, *, timeout: TimeoutLike = None) -> AsyncStream:
-        """
-        Ask the next question.
-
-        Args:
-            text: The user's text.
-            timeout: As in ``Client.stream``.
-
-        Returns:
-            The answer as it comes; nothing is sent before it is first read.
-
-        Raises:
-            InvalidRequest: As in ``Conversation.stream``.
-        """
-        return self._client.wrap(self._open(self._client.blocking, text, timeout))
-
-    async def ask(self, text: str, *, timeout: TimeoutLike = None) -> Reply:
-        """
-        Ask the next question and wait for the whole answer.
-
-        Args:
-            text: The user's text.
-            timeout: As in ``Client.stream``.
-
-        Returns:
-            The answer: a ``str`` with ``timings`` and ``messages``.
-
-        Raises:
-            Qwen72BError: If there is none; ``partial`` has what came.
-        """
-        async with self.stream(text, timeout=timeout) as stream:
-            return await stream.result()
-
-
 def _read_chat(messages: Any) -> list[Turn]:
     """Check a chat that may be empty and may end with any role."""
     if not isinstance(messages, list):
@@ -289,11 +254,3 @@ def _read_chat(messages: Any) -> list[Turn]:
         )
     # With a question at its end, it is held to the same rules as any other.
     return read_messages([*messages, {"role": "user", "content": ""}])[:-1]
-
-
-def _checked_system(system: str) -> str:
-    return to_prompt("", system=system).system or ""
-
-
-def _to_dicts(turns: list[Turn] | tuple[Turn, ...]) -> list[dict[str, str]]:
-    return [{"role": role, "content": text} for role, text in turns]

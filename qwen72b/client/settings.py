@@ -1,5 +1,5 @@
 """
-What may a client be told? Its settings, checked before any I/O.
+The settings of a client, checked before any I/O.
 
 A message never shows a value that may be a secret: tokens, header values, and
 users and passwords in URLs.
@@ -30,6 +30,8 @@ class Settings:
     Args:
         base_url: Where the Space is; without a slash at its end.
         space: ``"owner/name"`` on the Hub, if known.
+        hub: Where the Hub is; ``HF_ENDPOINT`` names another one than
+            huggingface.co, as in huggingface_hub.
         auth: User and password of the app's login.
         wait_for_space: Seconds to wait for a Space that is coming up.
         sending: How requests are sent: the arguments of ``Transport``.
@@ -37,6 +39,7 @@ class Settings:
 
     base_url: str
     space: str | None
+    hub: str
     auth: tuple[str, str] | None
     wait_for_space: float | None
     sending: dict[str, Any]
@@ -82,6 +85,7 @@ def read_settings(
     return Settings(
         url,
         space,
+        os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co",
         _checked_auth(auth),
         wait_for_space,
         {

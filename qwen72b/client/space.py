@@ -1,5 +1,5 @@
 """
-What is asked at each of a Space's routes?
+One Space, and what it can be asked.
 
 The configuration, the login, the join, the data, the stream; and the Hub, when
 a page for people comes instead of an answer.
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from time import monotonic
-from typing import Any
+from time import monotonic, time
 
 import requests
 
@@ -23,17 +22,17 @@ from ..errors import (
     SpaceUnavailable,
 )
 from ..protocol.config import Endpoint, read_config
+from ..protocol.failure import Refusal, page_error, status_error
 from ..protocol.hub import explain, is_passing_stage, read_stage, stage_url
 from ..protocol.job import Job
 from ..retry import Retry
 from ..transport.body import Body
-from ..transport.scope import Call
-from ..transport.translate import is_page, page_error, status_error
-from ..transport.transport import Transport
+from ..transport.scope import CallScope
+from ..transport.transport import Request, Transport
 from .attempts import Attempts
 from .settings import Settings
 
-__all__ = ["Routes"]
+__all__ = ["Space"]
 
 log = logging.getLogger("qwen72b")
 
@@ -44,9 +43,9 @@ _WAKE_LOOK = 5.0
 _HUB_PATIENCE = 10.0
 
 
-class Routes:
+class Space:
     """
-    The routes of one Space, and its chat function once that is known.
+    A Space, and its chat function once that is known.
 
     Args:
         settings: Where the Space is, and how to reach it.
@@ -72,13 +71,13 @@ class Routes:
         self._transport.close()
 
     def endpoint(
-        self, call: Call, fallback: Endpoint | None, *, instead_of: Endpoint | None = None
+        self, scope: CallScope, fallback: Endpoint | None, *, instead_of: Endpoint | None = None
     ) -> tuple[Endpoint, bool]:
         """
         Find the Space's chat function; its configuration is read once.
 
         Args:
-            call: The call that needs it.
+            scope: The call that needs it.
             fallback: What to assume if the configuration cannot be read.
             instead_of: What turned out to be stale.
 
@@ -98,12 +97,12 @@ class Routes:
         try:
             if reading is not None:
                 # Another thread reads it. If it fails, this one tries itself.
-                call.wait(reading)
+                scope.wait(reading)
                 with self._lock:
                     known = self._endpoint
                 if known is not None and known != instead_of:
                     return known, True
-            found = self.read_endpoint(call, waiting=self._settings.wait_for_space)
+            found = self.read_endpoint(scope, waiting=self._settings.wait_for_space)
         except (HTTPStatusError, SpaceUnavailable, InvalidServerMessage) as error:
             if fallback is None or isinstance(error, (AuthenticationError, RateLimited)):
                 raise
@@ -137,12 +136,12 @@ class Routes:
             500,
         )
 
-    def join(self, call: Call, endpoint: Endpoint, job: Job) -> None:
+    def join(self, scope: CallScope, endpoint: Endpoint, job: Job) -> None:
         """
         Queue a job.
 
         Args:
-            call: The call that it belongs to.
+            scope: The call that it belongs to.
             endpoint: The Space's chat function.
             job: The job, which learns its event id.
 
@@ -150,15 +149,15 @@ class Routes:
             Qwen72BError: If the Space does not take it.
         """
         doing = "joining the queue"
-        text = self._fetch(call, "POST", endpoint.join_path, doing, payload=job.join_payload())
-        job.receive_join(text)
+        request = Request("POST", endpoint.join_path, doing, payload=job.join_payload())
+        job.receive_join(self._fetch(scope, request))
 
-    def upload(self, call: Call, endpoint: Endpoint, job: Job) -> None:
+    def upload(self, scope: CallScope, endpoint: Endpoint, job: Job) -> None:
         """
         Send the data that an ``sse`` queue asked for.
 
         Args:
-            call: The call that it belongs to.
+            scope: The call that it belongs to.
             endpoint: The Space's chat function.
             job: The job; its ``upload`` is taken.
 
@@ -166,15 +165,17 @@ class Routes:
             Qwen72BError: If the Space does not take them.
         """
         payload, job.upload = job.upload, None
-        with call.keeping_hang_up():
-            self._fetch(call, "POST", endpoint.data_path, "sending the data", payload=payload)
+        with scope.keeping_hang_up():
+            self._fetch(
+                scope, Request("POST", endpoint.data_path, "sending the data", payload=payload)
+            )
 
-    def open_stream(self, call: Call, endpoint: Endpoint, job: Job) -> Body:
+    def open_stream(self, scope: CallScope, endpoint: Endpoint, job: Job) -> Body:
         """
         Open the stream of a job.
 
         Args:
-            call: The call that it belongs to.
+            scope: The call that it belongs to.
             endpoint: The Space's chat function.
             job: The job.
 
@@ -184,35 +185,30 @@ class Routes:
         Raises:
             Qwen72BError: If the Space does not open it.
         """
-        doing = "opening the stream"
         first = endpoint.protocol.stream_first
-        response = self._transport.send(
-            call,
+        request = Request(
             "GET",
             endpoint.join_path if first else endpoint.data_path,
-            doing=doing,
+            "opening the stream",
             query=job.stream_query(),
             accept="text/event-stream",
         )
+        response = self._transport.send(scope, request)
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.status_code == 200 and kind == "text/event-stream":
-            call.clock.listen()
-            return Body(response, call)
-        text = self._transport.read(response, call, doing=doing)
-        if response.status_code != 200:
-            raise self._explained(call, status_error(response, text, doing))
-        if is_page(response, text):
-            raise self._explained(call, page_error(response, text))
+            scope.deadlines.listen()
+            return Body(response, scope)
+        self._read(scope, response, request.doing)
         raise InvalidServerMessage(
             f"the Space's stream has the content type {kind or 'none'!r}, not text/event-stream."
         )
 
-    def read_endpoint(self, call: Call, *, waiting: float | None = None) -> Endpoint:
+    def read_endpoint(self, scope: CallScope, *, waiting: float | None = None) -> Endpoint:
         """
         Log in if need be, read the configuration, and wait for a Space that is coming up.
 
         Args:
-            call: The call that needs it.
+            scope: The call that needs it.
             waiting: Seconds to wait at most; ``None`` waits for nothing.
 
         Returns:
@@ -225,12 +221,14 @@ class Routes:
         while True:
             try:
                 if self._settings.auth is not None:
-                    self._login(call, *self._settings.auth)
-                text = self._fetch_again(call, "/config", "reading the Space's configuration")
+                    self._login(scope, *self._settings.auth)
+                text = self._fetch_again(
+                    scope, Request("GET", "/config", "reading the Space's configuration")
+                )
                 found = read_config(text)
                 log.debug(
                     "%s: Gradio %s, %s, function %d (%s), chat in %s",
-                    call,
+                    scope,
                     found.version,
                     found.protocol.value,
                     found.fn_index,
@@ -244,13 +242,12 @@ class Routes:
                 if left <= 0 or not coming:
                     raise
                 log.warning("%s Waiting up to %.0f s more.", error.reason, left)
-                call.sleep(min(left, error.retry_after or _WAKE_LOOK))
+                scope.sleep(min(left, error.retry_after or _WAKE_LOOK))
 
-    def _login(self, call: Call, user: str, password: str) -> None:
+    def _login(self, scope: CallScope, user: str, password: str) -> None:
+        form = {"username": user, "password": password}
         try:
-            self._fetch(
-                call, "POST", "/login", "logging in", form={"username": user, "password": password}
-            )
+            self._fetch(scope, Request("POST", "/login", "logging in", form=form))
         except HTTPStatusError as error:
             if error.status_code == 400:
                 raise AuthenticationError(
@@ -261,40 +258,47 @@ class Routes:
                 ) from error
             raise
 
-    def _fetch_again(self, call: Call, path: str, doing: str) -> str:
-        attempts = Attempts(self._retry, call)
+    def _fetch_again(self, scope: CallScope, request: Request) -> str:
+        attempts = Attempts(self._retry, scope)
         while True:
             try:
-                return self._fetch(call, "GET", path, doing)
+                return self._fetch(scope, request)
             except Qwen72BError as error:
                 attempts.pause(error, repeatable=True)
 
-    def _fetch(self, call: Call, method: str, path: str, doing: str, **fields: Any) -> str:
+    def _fetch(self, scope: CallScope, request: Request) -> str:
         """Make a request for JSON; return the body of its answer."""
-        response = self._transport.send(call, method, path, doing=doing, **fields)
-        text = self._transport.read(response, call, doing=doing)
+        return self._read(scope, self._transport.send(scope, request), request.doing)
+
+    def _read(self, scope: CallScope, response: requests.Response, doing: str) -> str:
+        """Read the body of an answer; a page or another status than 200 is an error."""
+        text = self._transport.read(response, scope, doing=doing)
+        refusal = Refusal(
+            response.status_code, response.reason or "", response.headers, text, time()
+        )
         if response.status_code != 200:
-            raise self._explained(call, status_error(response, text, doing))
-        if is_page(response, text):
-            raise self._explained(call, page_error(response, text))
+            raise self._explained(scope, status_error(refusal, doing))
+        if refusal.is_page:
+            raise self._explained(scope, page_error(refusal))
         return text
 
-    def _explained(self, call: Call, error: Qwen72BError) -> Qwen72BError:
+    def _explained(self, scope: CallScope, error: Qwen72BError) -> Qwen72BError:
         """Ask the Hub, once, about a Space that is not up."""
-        url = stage_url(self._settings.base_url, self._settings.space)
+        settings = self._settings
+        url = stage_url(settings.hub, settings.base_url, settings.space)
         if not isinstance(error, SpaceUnavailable) or url is None:
             return error
-        doing = "asking the Hub"
-        call.clock.start("hub", _HUB_PATIENCE)
+        request = Request("GET", url, "asking the Hub")
+        scope.deadlines.start("hub", _HUB_PATIENCE)
         try:
-            response = self._transport.send(call, "GET", url, doing=doing)
-            text = self._transport.read(response, call, doing=doing)
+            response = self._transport.send(scope, request)
+            text = self._transport.read(response, scope, doing=request.doing)
         except Qwen72BError as exc:
             log.info("The Hub does not say how the Space is doing: %s", exc.reason)
             return error
         finally:
-            call.clock.stop("hub")
+            scope.deadlines.stop("hub")
             # It runs on if no connection came about, and is the Space's.
-            call.clock.stop("connect")
+            scope.deadlines.stop("connect")
         stage = read_stage(text) if response.status_code == 200 else None
         return error if stage is None else explain(error, stage)

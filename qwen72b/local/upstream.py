@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from qwen72b.errors import (
     StreamInterrupted,
 )
 from qwen72b.local.generation import Backend, Generation, Messages
+from qwen72b.protocol.sse import EventSplitter
 
 __all__ = ["UpstreamBackend"]
 
@@ -66,7 +67,6 @@ class UpstreamBackend(Backend):
     def produce(self, messages: Messages, generation: Generation) -> None:
         """Emit the answer as the server sends it."""
         import requests
-        from sseclient import SSEClient
         from urllib3.exceptions import HTTPError
 
         with requests.Session() as session:
@@ -78,7 +78,7 @@ class UpstreamBackend(Backend):
             with response:
                 generation.on_stop(lambda: _hang_up(response))
                 try:
-                    finished = _emit(SSEClient(_chunks(response.raw)), generation)
+                    finished = _emit(_events(response.raw), generation)
                 except (OSError, HTTPError, ValueError) as exc:
                     if generation.stopped:
                         return
@@ -135,19 +135,20 @@ def _hang_up(response: Any) -> None:
         response.raw.shutdown()
 
 
-def _chunks(raw: Any) -> Iterator[bytes]:
-    """Yield what has come, at once: iter_content waits for whole blocks."""
+def _events(raw: Any) -> Iterator[str]:
+    """Yield the data of each event at once: ``iter_content`` waits for whole blocks."""
+    splitter = EventSplitter()
     while chunk := raw.read1(65536, decode_content=True):
-        yield chunk
+        yield from splitter.split(chunk)
 
 
-def _emit(events: Any, generation: Generation) -> bool:
+def _emit(events: Iterable[str], generation: Generation) -> bool:
     """Emit the text of each chunk; return whether the answer came to its end."""
     finished = False
-    for event in events.events():
-        if event.data == "[DONE]":
+    for data in events:
+        if data == "[DONE]":
             return True
-        chunk = json.loads(event.data)
+        chunk = json.loads(data)
         if error := chunk.get("error"):
             raise GenerationFailed(f"The upstream failed: {error}")
         # A chunk that only counts tokens has no choices.

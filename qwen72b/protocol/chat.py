@@ -1,5 +1,5 @@
 """
-What does a Space's chat history look like, and where in it is the answer?
+The forms of a Space's chat history, and the place of the answer in it.
 
 Gradio's Chatbot has had three forms (measured on 4.0 to 6.31)::
 
@@ -14,7 +14,7 @@ that came, which is never ambiguous.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -78,7 +78,7 @@ def encode_history(turns: Sequence[Turn], form: ChatFormat) -> list[Any]:
     return pairs
 
 
-def find_answer(value: Any, sent: list[Any]) -> Answer:
+def find_answer(value: Any, sent: list[Any], spend: Callable[[int], None] | None = None) -> Answer:
     """
     Find the answer in a Chatbot's value: the assistant's text of the last turn.
 
@@ -88,13 +88,14 @@ def find_answer(value: Any, sent: list[Any]) -> Answer:
     Args:
         value: The Chatbot's value, in any of the three forms.
         sent: The history that was sent, in the Space's form.
+        spend: Told how many characters are to be compared; may raise to stop.
 
     Returns:
         The answer, and where it stands.
     """
-    if isinstance(value, dict) and "value" in value:
+    if isinstance(value, dict) and isinstance(value.get("value"), list):
         # A component update: {"__type__": "update", "value": [...]}.
-        inner = find_answer(value["value"], sent)
+        inner = find_answer(value["value"], sent, spend)
         return Answer(
             inner.text,
             None if inner.path is None else ["value", *inner.path],
@@ -103,7 +104,7 @@ def find_answer(value: Any, sent: list[Any]) -> Answer:
     if not isinstance(value, list) or not value:
         return NO_ANSWER
     last = len(value) - 1
-    if last < len(sent) and _same_turn(value[last], sent[last]):
+    if last < len(sent) and _same_turn(value[last], sent[last], spend):
         return NO_ANSWER
     turn = value[last]
     if isinstance(turn, list):
@@ -131,23 +132,42 @@ def _read(content: Any, root: list[Any]) -> Answer:
     texts: list[str] = []
     path: list[Any] | None = None
     for index, part in enumerate(content):
-        read = _read(part, [*root, index]) if not isinstance(part, list) else NO_ANSWER
-        if read.path is not None:
-            texts.append(read.text)
-            path = read.path
+        # Not by another call: a list of thousands of parts is read at every snapshot.
+        if isinstance(part, str):
+            texts.append(part)
+            path = [*root, index]
+        elif isinstance(part, dict) and isinstance(text := part.get("text"), str):
+            texts.append(text)
+            path = [*root, index, "text"]
     return Answer("".join(texts), path, root)
 
 
-def _same_turn(turn: Any, sent: Any) -> bool:
+def _same_turn(turn: Any, sent: Any, spend: Callable[[int], None] | None) -> bool:
     """Compare a returned turn with the one sent; the Chatbot may have re-indented its text."""
-    return _words(turn) == _words(sent)
+    returned, own = _texts(turn), _texts(sent)
+    return len(returned) == len(own) and all(
+        _same_words(*texts, spend) for texts in zip(returned, own, strict=True)
+    )
 
 
-def _words(turn: Any) -> list[list[str]]:
+def _texts(turn: Any) -> list[str]:
     if isinstance(turn, dict):
         parts = [turn.get("role"), _read(turn.get("content"), []).text]
     elif isinstance(turn, list):
-        parts = turn
+        # Of a pair; anything longer is none.
+        parts = turn[:3]
     else:
         parts = []
-    return [part.split() if isinstance(part, str) else [] for part in parts]
+    return [part if isinstance(part, str) else "" for part in parts]
+
+
+def _same_words(text: str, sent: str, spend: Callable[[int], None] | None) -> bool:
+    """Compare words, but take apart only what may well have the same ones."""
+    if text == sent:
+        return True
+    # White space hardly makes a text eight times as long.
+    if max(len(text), len(sent)) > 8 * min(len(text), len(sent)) + 1000:
+        return False
+    if spend is not None:
+        spend(len(text) + len(sent))
+    return text.split() == sent.split()

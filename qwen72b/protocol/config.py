@@ -1,5 +1,5 @@
 """
-Which door do we knock on? From the text of ``/config`` to an ``Endpoint``.
+The way from the text of ``/config`` to an ``Endpoint``.
 
 Nothing about a Space is assumed: the protocol, the prefix of its routes, the
 function, its inputs and outputs, the form of its history and its default
@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ..errors import EndpointNotFound, InvalidServerMessage, UnsupportedProtocol
-from .chat import ChatFormat
-from .jsontext import NotJSON, read_json
+from ..errors import EndpointNotFound, InvalidOption, InvalidServerMessage, UnsupportedProtocol
+from ..messages import Prompt
+from .chat import ChatFormat, encode_history
+from .jsontext import NotJSON, TooManyValues, read_json
 from .model import DEFAULT_SYSTEM
 
 __all__ = [
@@ -88,6 +89,30 @@ class Endpoint:
     version: str = ""
     api_name: str | None = None
 
+    def data(self, prompt: Prompt) -> list[Any]:
+        """
+        Write the arguments for a question.
+
+        Args:
+            prompt: The question.
+
+        Returns:
+            One value for each input, ready for JSON.
+
+        Raises:
+            InvalidOption: If the prompt has a system text and the Space takes none.
+        """
+        if prompt.system is not None and self.system is None:
+            raise InvalidOption(
+                "this Space takes no system text.", hint="Leave the system message out."
+            )
+        data = list(self.inputs)
+        data[self.query] = prompt.query
+        data[self.history] = encode_history(prompt.history, self.chat_format)
+        if self.system is not None and prompt.system is not None:
+            data[self.system] = prompt.system
+        return data
+
     @property
     def join_path(self) -> str:
         """Path of the join."""
@@ -127,6 +152,8 @@ def read_config(text: str) -> Endpoint:
     """
     try:
         config = read_json(text)
+    except TooManyValues as exc:
+        raise InvalidServerMessage(f"the Space's /config is too large: {exc}.") from exc
     except NotJSON as exc:
         raise InvalidServerMessage(
             f"the Space's /config is not JSON: {exc}.",
@@ -153,7 +180,7 @@ def read_config(text: str) -> Endpoint:
     name = function.get("api_name")
     defaults = [_props(components, i).get("value") for i in inputs]
     return Endpoint(
-        fn_index=number if type(number) is int else position,
+        fn_index=number if type(number) is int and 0 <= number <= _MOST else position,
         trigger_id=trigger,
         protocol=protocol,
         prefix="/" + prefix.strip("/") if isinstance(prefix, str) and prefix.strip("/") else "",
@@ -167,6 +194,12 @@ def read_config(text: str) -> Endpoint:
         api_name=name if isinstance(name, str) else None,
     )
 
+
+# Numbers beyond it are not the same in every JSON.
+_MOST = 2**53
+
+# Characters of a box's label that are looked at.
+_MOST_LABEL = 1000
 
 _TEXTBOXES = frozenset({"textbox", "multimodaltextbox"})
 
@@ -225,6 +258,9 @@ def _is_chat(function: dict[str, Any], components: dict[int, dict[str, Any]]) ->
     outputs = [_kind(components, i) for i in _ids(function, "outputs")]
     return (
         function.get("backend_fn") is not False
+        # None twice: one long default value could otherwise be asked of us a
+        # hundred thousand times in one join.
+        and len(inputs) == len(set(_ids(function, "inputs")))
         and inputs.count("chatbot") == 1
         and any(kind in _TEXTBOXES for kind in inputs)
         and "chatbot" in outputs
@@ -249,7 +285,9 @@ def _find_system(
     others = [i for i in texts if inputs[i] != trigger] or texts[1:]
     for i in others:
         props = _props(components, inputs[i])
-        if "system" in str(props.get("label")).lower() or props.get("visible") is False:
+        label = props.get("label")
+        named = isinstance(label, str) and "system" in label[:_MOST_LABEL].lower()
+        if named or props.get("visible") is False:
             return i
     return others[-1]
 
@@ -269,7 +307,7 @@ def _read_chat_format(chatbot: dict[str, Any], version: str) -> ChatFormat:
     Gradio 4.44 and 5 name it in ``props.type``. Gradio 6 has one form and 4.0
     to 4.43 have another, and name neither.
     """
-    major = re.match(r"\d+", version)
+    major = re.match(r"\d{1,4}", version)
     if major and int(major[0]) >= 6:
         return ChatFormat.PARTS
     named = chatbot["props"].get("type") if isinstance(chatbot.get("props"), dict) else None
@@ -288,7 +326,8 @@ def _ids(function: dict[str, Any], key: str) -> list[int]:
 
 
 def _kind(components: dict[int, dict[str, Any]], number: int) -> str:
-    return str(components.get(number, {}).get("type"))
+    kind = components.get(number, {}).get("type")
+    return kind if isinstance(kind, str) else ""
 
 
 def _props(components: dict[int, dict[str, Any]], number: int) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """
-How do edits change a value?
+The edits that change a value.
 
 From Gradio 4.19 on a running job sends, for each output, the edits that lead
 from its last value to its present one (gradio ``utils.py``, ``diff``)::
@@ -10,20 +10,80 @@ from its last value to its present one (gradio ``utils.py``, ``diff``)::
     ["delete", path, null]    remove an element or a key
 
 A path is a list of indices and keys; the empty one is the whole output.
+
+Edits cost as much as they change, whatever they are: a container is copied
+once at most, the pieces that a text grows by are joined once, and what is left
+(an element in the middle of a long list, which no Gradio sends) is bounded by
+an ``Allowance``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import InvalidDiff
 
-__all__ = ["apply_edits"]
+__all__ = ["Allowance", "apply_edits"]
 
 _ACTIONS = frozenset({"append", "replace", "add", "delete"})
 
+# Edits between two looks at the clock; some 100 microseconds.
+_CHECKED = 100
 
-def apply_edits(value: Any, edits: Any) -> Any:
+# Bytes that may be moved for nothing, and for each byte that came. A move
+# costs 0.1 nanoseconds a byte, reading what came some 20.
+_FREE = 8 * 1024 * 1024
+_PER_BYTE = 16
+
+# What an edit of a few words takes on the wire.
+_EDIT_BYTES = 64
+
+
+class Allowance:
+    """
+    How much may be moved for what came.
+
+    An honest Space's edits stand at the end of what they change, or bring as
+    much text as they replace. A few bytes that have megabytes moved again and
+    again would cost more than their size, so they are an error.
+    """
+
+    def __init__(self) -> None:
+        self._left = _FREE
+
+    def earn(self, size: int) -> None:
+        """
+        Take note of what came.
+
+        Args:
+            size: Its bytes or characters.
+        """
+        self._left = min(self._left, _FREE) + _PER_BYTE * size
+
+    def spend(self, size: int) -> None:
+        """
+        Take note of what is to be moved.
+
+        Args:
+            size: Its bytes or characters.
+
+        Raises:
+            InvalidDiff: If it is too much.
+        """
+        self._left -= size
+        if self._left < 0:
+            raise InvalidDiff("The edits move far more of the value than they change.")
+
+
+def apply_edits(
+    value: Any,
+    edits: Any,
+    *,
+    in_place: bool = False,
+    allowance: Allowance | None = None,
+    check: Callable[[], None] | None = None,
+) -> Any:
     """
     Apply one output's edits in order.
 
@@ -33,8 +93,14 @@ def apply_edits(value: Any, edits: Any) -> Any:
     deletes that fits the tail is therefore one cut at the smallest index.
 
     Args:
-        value: The output's last value; left untouched.
+        value: The output's last value.
         edits: A list of ``[action, path, value]``.
+        in_place: Whether ``value`` and the values in ``edits`` may be changed,
+            which saves copying what the edits touch. After an error ``value``
+            is then of no use. Otherwise they are left untouched.
+        allowance: What bounds the work of several calls; one for these edits
+            alone if not given.
+        check: Called every some edits; may raise to stop.
 
     Returns:
         The output's present value; it shares unchanged parts with ``value``.
@@ -44,19 +110,26 @@ def apply_edits(value: Any, edits: Any) -> Any:
     """
     if not isinstance(edits, list):
         raise InvalidDiff(f"Edits must be a list, not {type(edits).__name__}.")
+    if allowance is None:
+        allowance = Allowance()
+        allowance.earn(_EDIT_BYTES * len(edits))
+    editing = _Editing(value, allowance, in_place=in_place)
     position = 0
     while position < len(edits):
+        begun = position
         action, path, operand = _read_edit(edits[position])
         position += 1
-        if action != "delete":
-            value = _edit(value, path, action, operand)
-            continue
-        run = [path]
-        while position < len(edits) and _is_delete_beside(edits[position], path):
-            run.append(edits[position][1])
-            position += 1
-        value = _delete_run(value, run)
-    return value
+        if action == "delete":
+            lasts = [_last(path)]
+            while position < len(edits) and _is_delete_beside(edits[position], path):
+                lasts.append(edits[position][1][-1])
+                position += 1
+            editing.delete(path, lasts)
+        else:
+            editing.edit(path, action, operand)
+        if check is not None and position // _CHECKED != begun // _CHECKED:
+            check()
+    return editing.end()
 
 
 def _read_edit(edit: Any) -> tuple[str, list[Any], Any]:
@@ -64,12 +137,18 @@ def _read_edit(edit: Any) -> tuple[str, list[Any], Any]:
         raise InvalidDiff("An edit must be [action, path, value].")
     action, path = edit[0], edit[1]
     if not isinstance(action, str) or action not in _ACTIONS:
-        raise InvalidDiff(f"Unknown edit action {str(action)[:40]!r}.")
+        raise InvalidDiff(f"Unknown edit action {_shown(action)}.")
     if not isinstance(path, list):
         raise InvalidDiff(f"An edit's path must be a list, not {type(path).__name__}.")
     if len(edit) == 2 and action != "delete":
         raise InvalidDiff(f"The edit {action!r} has no value.")
     return action, path, edit[2] if len(edit) == 3 else None
+
+
+def _last(path: list[Any]) -> Any:
+    if not path:
+        raise InvalidDiff("A delete needs a path.")
+    return path[-1]
 
 
 def _is_delete_beside(edit: Any, path: list[Any]) -> bool:
@@ -78,62 +157,106 @@ def _is_delete_beside(edit: Any, path: list[Any]) -> bool:
     return action == "delete" and len(other) == len(path) and other[:-1] == path[:-1]
 
 
-def _edit(value: Any, keys: list[Any], action: str, operand: Any) -> Any:
-    """Return a copy of ``value`` with one edit made; only containers on the path are copied."""
-    containers: list[Any] = []
-    for key in keys[:-1]:
-        containers.append(value)
-        value = _child(value, key)
-    changed = _edit_here(value, keys, action, operand)
-    for container, key in zip(reversed(containers), reversed(keys[:-1]), strict=True):
-        copied = container.copy()
-        copied[key] = changed
-        changed = copied
-    return changed
+class _Editing:
+    """A value in the course of its edits."""
 
+    def __init__(self, value: Any, allowance: Allowance, *, in_place: bool) -> None:
+        # The value as the one element of a list, so that the empty path is
+        # none of its own kind.
+        self._holder = [value]
+        self._allowance = allowance
+        # The copies, by their ids; ``None`` if nothing is copied.
+        self._own: dict[int, Any] | None = None if in_place else {id(self._holder): self._holder}
+        # The pieces of texts that grow: by the id of their container, it and
+        # the pieces by their place in it.
+        self._growing: dict[int, tuple[Any, dict[Any, list[str]]]] = {}
 
-def _edit_here(value: Any, keys: list[Any], action: str, operand: Any) -> Any:
-    if not keys:
+    def edit(self, path: list[Any], action: str, operand: Any) -> None:
+        """Make one edit other than a delete."""
+        container, key = self._find(path)
         if action == "append":
-            return _extended(value, operand)
-        return operand
-    key = keys[-1]
-    if action == "append":
-        operand = _extended(_child(value, key), operand)
-    elif action == "replace" or action == "delete":
-        _child(value, key)
-    if not isinstance(value, (list, dict)):
-        raise InvalidDiff(f"An edit's path enters a {type(value).__name__}.")
-    copied = value.copy()
-    if action == "delete":
-        del copied[key]
-    elif action == "add" and isinstance(copied, list):
-        if not _is_index(key) or key > len(copied):
-            raise InvalidDiff(f"An edit adds at {_shown(key)} to a list of {len(copied)}.")
-        copied.insert(key, operand)
-    elif action == "add" and not isinstance(key, str):
-        raise InvalidDiff(f"An edit adds the key {_shown(key)} to an object.")
-    else:
-        copied[key] = operand
-    return copied
+            self._append(container, key, operand)
+            return
+        if action == "replace" and path:
+            _child(container, key)
+        if action == "add" and path and isinstance(container, list):
+            if not _is_index(key) or key > len(container):
+                raise InvalidDiff(f"An edit adds at {_shown(key)} to a list of {len(container)}.")
+            self._settle(container, key)
+            self._allowance.spend(8 * (len(container) - key))
+            container.insert(key, operand)
+            return
+        if isinstance(container, dict) and not isinstance(key, str):
+            raise InvalidDiff(f"An edit adds the key {_shown(key)} to an object.")
+        if growing := self._growing.get(id(container)):
+            growing[1].pop(key, None)
+        container[key] = operand
 
+    def delete(self, path: list[Any], lasts: list[Any]) -> None:
+        """Delete from one container: what ``path`` leads to, and others beside it."""
+        container, _ = self._find(path)
+        if isinstance(container, list) and all(map(_is_index, lasts)):
+            start = min(lasts)
+            self._settle(container, start)
+            if start + len(lasts) == len(container):
+                del container[start:]
+                return
+            if lasts.count(start) == len(lasts) and start + len(lasts) <= len(container):
+                # All of them in one piece.
+                self._allowance.spend(8 * (len(container) - start))
+                del container[start : start + len(lasts)]
+                return
+        for key in lasts:
+            _child(container, key)
+            if isinstance(container, list):
+                self._allowance.spend(8 * (len(container) - key))
+            elif growing := self._growing.get(id(container)):
+                growing[1].pop(key, None)
+            del container[key]
 
-def _delete_run(value: Any, run: list[list[Any]]) -> Any:
-    parent = value
-    if not run[0]:
-        raise InvalidDiff("A delete needs a path.")
-    for key in run[0][:-1]:
-        parent = _child(parent, key)
-    lasts = [path[-1] for path in run]
-    if isinstance(parent, list) and all(_is_index(last) for last in lasts):
-        start = min(lasts)
-        if start + len(run) == len(parent):
-            if run[0][:-1]:
-                return _edit(value, run[0][:-1], "replace", parent[:start])
-            return parent[:start]
-    for path in run:
-        value = _edit(value, path, "delete", None)
-    return value
+    def end(self) -> Any:
+        """Return the value."""
+        for container, texts in self._growing.values():
+            for key, pieces in texts.items():
+                self._join(container, key, pieces)
+        return self._holder[0]
+
+    def _find(self, path: list[Any]) -> tuple[Any, Any]:
+        """Return what holds the end of a path, ready to be changed, and the place in it."""
+        container: Any = self._holder
+        key: Any = 0
+        for step in path:
+            child = _child(container, key)
+            if not isinstance(child, (list, dict)):
+                raise InvalidDiff(f"An edit's path enters a {type(child).__name__}.")
+            if self._own is not None and id(child) not in self._own:
+                child = child.copy()
+                self._own[id(child)] = child
+                container[key] = child
+            container, key = child, step
+        return container, key
+
+    def _append(self, container: Any, key: Any, text: Any) -> None:
+        present = _child(container, key)
+        if not isinstance(present, str) or not isinstance(text, str):
+            raise InvalidDiff(
+                f"An edit appends {type(text).__name__} to {type(present).__name__}; "
+                "both must be text."
+            )
+        texts = self._growing.setdefault(id(container), (container, {}))[1]
+        texts.setdefault(key, [present]).append(text)
+
+    def _settle(self, items: list[Any], start: int) -> None:
+        """Join the texts of a list from an index on, before they are moved."""
+        growing = self._growing.get(id(items)) if start < len(items) else None
+        if growing is not None:
+            self._allowance.spend(64 * len(growing[1]))
+            for key in [key for key in growing[1] if key >= start]:
+                self._join(items, key, growing[1].pop(key))
+
+    def _join(self, container: Any, key: Any, pieces: list[str]) -> None:
+        self._allowance.spend(sum(map(len, pieces)))
+        container[key] = "".join(pieces)
 
 
 def _child(value: Any, key: Any) -> Any:
@@ -141,24 +264,17 @@ def _child(value: Any, key: Any) -> Any:
         if not _is_index(key) or key >= len(value):
             raise InvalidDiff(f"An edit's path has {_shown(key)} in a list of {len(value)}.")
         return value[key]
-    if isinstance(value, dict):
-        if not isinstance(key, str) or key not in value:
-            raise InvalidDiff(f"An edit's path has {_shown(key)}, which the object lacks.")
-        return value[key]
-    raise InvalidDiff(f"An edit's path enters a {type(value).__name__}.")
+    if not isinstance(key, str) or key not in value:
+        raise InvalidDiff(f"An edit's path has {_shown(key)}, which the object lacks.")
+    return value[key]
 
 
 def _is_index(key: Any) -> bool:
     return type(key) is int and key >= 0
 
 
-def _extended(value: Any, text: Any) -> str:
-    if not isinstance(value, str) or not isinstance(text, str):
-        raise InvalidDiff(
-            f"An edit appends {type(text).__name__} to {type(value).__name__}; both must be text."
-        )
-    return value + text
-
-
 def _shown(key: Any) -> str:
-    return repr(key)[:40]
+    """Show a key that does not fit; one that is no key is named by its kind."""
+    if isinstance(key, str):
+        return repr(key[:40])
+    return repr(key)[:40] if isinstance(key, (int, float)) else f"a {type(key).__name__}"

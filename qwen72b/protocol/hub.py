@@ -1,5 +1,5 @@
 """
-Is the Space up? Its stage on the Hub, and what the stage means.
+The Hub: where a Space is, its stage, and what the stage means.
 
 The Hub is asked only when the Space itself gave a page instead of data, and
 without the token, which is for the Space alone.
@@ -7,7 +7,6 @@ without the token, which is for the Space alone.
 
 from __future__ import annotations
 
-import os
 import re
 from urllib.parse import quote, urlsplit
 
@@ -54,19 +53,18 @@ def space_url(space: str) -> str:
     return f"https://{re.sub(r'[^a-z0-9]+', '-', space.lower()).strip('-')}.hf.space"
 
 
-def stage_url(base_url: str, space: str | None) -> str | None:
+def stage_url(hub: str, base_url: str, space: str | None) -> str | None:
     """
     Tell where the Hub says how a Space is doing.
 
     Args:
+        hub: Where the Hub is; without a slash at its end.
         base_url: Where the Space is served.
         space: ``"owner/name"``, if known.
 
     Returns:
-        URL of the Hub's interface (``HF_ENDPOINT`` names another Hub, as in
-        huggingface_hub); ``None`` if the Space is not on a Hub.
+        URL of the Hub's interface; ``None`` if the Space is not on a Hub.
     """
-    hub = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
     if space is not None:
         return f"{hub}/api/spaces/{quote(space)}"
     host = urlsplit(base_url).hostname or ""

@@ -1,8 +1,8 @@
 """
-What is said in a queue? ``Job``: payloads out, server messages in, events out.
+The sans-I/O state machine of one queued job: payloads out, server messages in, events out.
 
-A job is one question to the Space. It does no I/O and knows no clock; all of
-its state is here.
+A job is one function of the Space that was asked to run. It does no I/O and
+knows no clock; all of its state is here.
 
 ===========  ==========================  =======================================
 state        entered by                  a server message then
@@ -19,55 +19,53 @@ A failure raises, and the job is not used again. Only ``process_completed`` of
 this very job is success: a stream that ends before it was cut.
 
 Unknown messages and unknown fields are ignored, since the protocol grows.
+
+What a message costs is in proportion to its size, or is refused: an answer of
+megabytes is not gone through for each edit of a few bytes (``Allowance``).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..errors import (
     GenerationFailed,
     InvalidDiff,
-    InvalidOption,
     InvalidServerMessage,
     QueueFull,
-    QuotaExceeded,
-    Qwen72BError,
     StreamInterrupted,
 )
 from ..events import Delta, Event, Finished, Logged, Progress, Queued, Revised, Started
-from ..messages import Prompt
-from .chat import Answer, encode_history, find_answer
+from .chat import Answer, find_answer
 from .config import Endpoint
-from .diff import apply_edits
-from .jsontext import NotJSON, read_json
-from .textbuffer import Growing
+from .diff import Allowance, apply_edits
+from .failure import MAX_WORDS, job_error
+from .jsontext import NotJSON, TooManyValues, read_json
+from .surrogates import replace_surrogates
+from .textbuffer import TextBuffer
 
-__all__ = ["Job", "failure"]
+__all__ = ["Job"]
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
+# Numbers beyond it are none that a queue or a progress bar has, and many of
+# them fit in no float. JavaScript, which counts in floats, has it too.
+_MOST = 2**53
+
+# Seconds beyond which an estimate says nothing: some 30 years.
+_MOST_SECONDS = 1e9
 
 
 class Job:
     """
-    One question on its way through a Space's queue.
+    One function of a Space on its way through the queue.
 
     Args:
-        endpoint: The Space's chat function.
-        prompt: The question.
+        step: The function.
+        data: Its arguments.
         session_hash: The random token that ties the join to the stream.
-
-    Raises:
-        InvalidOption: If the prompt has a system text and the Space takes none.
     """
 
-    def __init__(self, endpoint: Endpoint, prompt: Prompt, *, session_hash: str) -> None:
-        if prompt.system is not None and endpoint.system is None:
-            raise InvalidOption(
-                "this Space takes no system text.", hint="Leave the system message out."
-            )
+    def __init__(self, step: Endpoint, data: list[Any], *, session_hash: str) -> None:
         self.session_hash = session_hash
         self.joined = False
         self.started = False
@@ -76,27 +74,27 @@ class Job:
         self.skipped = 0
         # Under ``sse``: the data that the server has asked for.
         self.upload: dict[str, Any] | None = None
-        self._endpoint = endpoint
-        self._position = endpoint.output
-        self._sent = encode_history(prompt.history, endpoint.chat_format)
-        self._data = list(endpoint.inputs)
-        self._data[endpoint.query] = prompt.query
-        self._data[endpoint.history] = self._sent
-        if endpoint.system is not None and prompt.system is not None:
-            self._data[endpoint.system] = prompt.system
+        self._step = step
+        self._position = step.output
+        self._data = data
+        self._sent = data[step.history]
         self._event_id: str | None = None
-        self._text = Growing()
+        self._text = TextBuffer()
         # The chatbot's last value. Text appended since then to the answer is
         # in ``_text`` only, until another edit needs it here (``_behind``).
         self._value: Any = None
         self._behind = False
         self._answer = Answer("")
         self._folding = False
+        self._allowance = Allowance()
+        # Characters that came since the allowance was last told.
+        self._came = 0
+        self._check: Callable[[], None] | None = None
 
     @property
     def text(self) -> str:
         """The answer so far."""
-        return _printable(str(self._text))
+        return replace_surrogates(str(self._text))
 
     @property
     def has_text(self) -> bool:
@@ -114,8 +112,8 @@ class Job:
         return {
             "data": self._data,
             "event_data": None,
-            "fn_index": self._endpoint.fn_index,
-            "trigger_id": self._endpoint.trigger_id,
+            "fn_index": self._step.fn_index,
+            "trigger_id": self._step.trigger_id,
             "session_hash": self.session_hash,
         }
 
@@ -126,8 +124,8 @@ class Job:
         Returns:
             Its parameters.
         """
-        if self._endpoint.protocol.stream_first:
-            return {"fn_index": str(self._endpoint.fn_index), "session_hash": self.session_hash}
+        if self._step.protocol.stream_first:
+            return {"fn_index": str(self._step.fn_index), "session_hash": self.session_hash}
         return {"session_hash": self.session_hash}
 
     def receive_join(self, text: str) -> None:
@@ -152,7 +150,7 @@ class Job:
         self._event_id = event_id
         self.joined = True
 
-    def receive_data(self, data: str) -> list[Event]:
+    def receive_data(self, data: str, check: Callable[[], None] | None = None) -> list[Event]:
         """
         Take the data of one SSE event.
 
@@ -162,6 +160,7 @@ class Job:
 
         Args:
             data: Joined ``data`` lines of one SSE event; JSON text.
+            check: Called now and then where it takes long; may raise to stop.
 
         Returns:
             Events in order; empty for heartbeats, unknown messages, messages
@@ -177,6 +176,8 @@ class Job:
         """
         try:
             message = read_json(data)
+        except TooManyValues as exc:
+            raise InvalidServerMessage(f"a message of the Space is too large: {exc}.") from exc
         except NotJSON:
             message = None
         if type(message) is not dict:
@@ -189,6 +190,8 @@ class Job:
             return []
         name = message.get("msg")
         handler = self._HANDLERS.get(name) if type(name) is str else None
+        self._came += len(data)
+        self._check = check
         return handler(self, message) if handler else []
 
     def receive_eof(self) -> None:
@@ -206,7 +209,7 @@ class Job:
 
     def _send_data(self, message: dict[str, Any]) -> list[Event]:
         event_id = message.get("event_id")
-        if not self._endpoint.protocol.stream_first or self.joined:
+        if not self._step.protocol.stream_first or self.joined:
             return []
         if not isinstance(event_id, str) or not event_id:
             raise InvalidServerMessage("the Space's send_data names no event_id.")
@@ -219,8 +222,8 @@ class Job:
         rank, size = message.get("rank"), message.get("queue_size")
         return [
             Queued(
-                rank if type(rank) is int else None,
-                size if type(size) is int else None,
+                rank if type(rank) is int and abs(rank) <= _MOST else None,
+                size if type(size) is int and abs(size) <= _MOST else None,
                 _seconds(message.get("rank_eta")),
             )
         ]
@@ -239,46 +242,77 @@ class Job:
         if type(output) is not dict:
             output = {}
         if message.get("success") is False or ("error" in output and "data" not in output):
-            raise failure(message)
+            raise job_error(message)
         data = output.get("data")
         if type(data) is not list or len(data) <= self._position:
             raise InvalidServerMessage("a process_generating of the Space has no such output.")
         if not self._folding:
             # From now on edits, if the protocol has them.
-            self._folding = self._endpoint.protocol.edits
+            self._folding = self._step.protocol.edits
             events = self._take(data[self._position])
         else:
+            events = []
             try:
-                events = self._fold(data[self._position])
+                self._fold(data[self._position], events)
             except InvalidDiff:
                 if not self.skipped:
                     raise
                 # An unreadable message may have carried the edits that these
                 # build on. The completion has the whole text.
-                events = []
+                self._value, self._behind, self._answer = None, False, Answer("")
         return events if self.started else self._start() + events
 
-    def _fold(self, edits: Any) -> list[Event]:
+    def _fold(self, edits: Any, events: list[Event]) -> None:
         """Apply the chatbot's edits; text that extends the answer is the common case."""
-        if type(edits) is list and len(edits) == 1:
-            edit = edits[0]
+        if type(edits) is not list:
+            raise InvalidDiff(f"Edits must be a list, not {type(edits).__name__}.")
+        added: list[str] = []
+        others: list[Any] = []
+        concerned = False
+        for edit in edits:
             if (
-                type(edit) is list
+                not concerned
+                and type(edit) is list
                 and len(edit) == 3
                 and edit[0] == "append"
                 and edit[1] == self._answer.path
                 and type(edit[2]) is str
             ):
+                added.append(edit[2])
+            else:
+                others.append(edit)
+                concerned = concerned or self._concerns_answer(edit)
+        text = "".join(added)
+        if not concerned:
+            if others:
+                self._edit(others)
+            if added:
                 self._behind = True
-                return self._extend(edit[2])
-        if edits == []:
-            return []
-        if type(edits) is list and not any(map(self._concerns_answer, edits)):
-            self._value = apply_edits(self._value, edits)
-            return []
+                events += self._extend(text)
+            return
+        self._earn()
         if self._behind:
-            self._value = apply_edits(self._value, [["replace", self._answer.path, self._last()]])
-        return self._take(apply_edits(self._value, edits))
+            present = self._last()
+            self._allowance.spend(len(present))
+            self._edit([["replace", self._answer.path, present]])
+        if added:
+            others.insert(0, ["append", self._answer.path, text])
+        self._edit(others)
+        events += self._take(self._value)
+
+    def _earn(self) -> None:
+        """Tell the allowance what came, before it is spent from: text alone spends nothing."""
+        self._allowance.earn(self._came)
+        self._came = 0
+
+    def _edit(self, edits: Any) -> None:
+        """Apply edits to the value, which is nobody else's."""
+        if not edits:
+            return
+        self._earn()
+        self._value = apply_edits(
+            self._value, edits, in_place=True, allowance=self._allowance, check=self._check
+        )
 
     def _concerns_answer(self, edit: Any) -> bool:
         """Tell whether an edit can change what the answer is or where it stands."""
@@ -286,25 +320,33 @@ class Job:
         path = edit[1] if type(edit) is list and len(edit) > 1 else None
         if root is None or type(path) is not list or len(path) < len(root):
             return True
-        return bool(path[: len(root)] == root or path[len(root) - 1] == "role")
+        if path[: len(root)] == root:
+            return True
+        if path[: len(root) - 1] != root[:-1]:
+            return False
+        # Beside it: of a turn the role decides whose words it has, and of a
+        # pair an element more or less moves the answer.
+        return bool(path[len(root) - 1] == "role" or edit[0] in ("add", "delete"))
 
     def _take(self, value: Any) -> list[Event]:
         """Take the chatbot's whole value and tell how the answer changed."""
         if value is not None and type(value) not in (list, dict):
             raise InvalidServerMessage("what the Space sent as its chat is no list of turns.")
+        self._earn()
         self._value, self._behind = value, False
-        self._answer = find_answer(value, self._sent)
+        self._answer = find_answer(value, self._sent, self._allowance.spend)
         new = self._answer.text
+        self._allowance.spend(len(new))
         old = str(self._text)
         if new == old:
             # In one piece, and the same as in the value.
-            self._text = Growing(new)
+            self._text = TextBuffer(new)
             return []
         if new.startswith(old):
             return self._extend(new[len(old) :])
         offset = _shared_length(old, new)
-        self._text = Growing(new)
-        return [Revised(_printable(new[offset:]), offset)]
+        self._text = TextBuffer(new)
+        return [Revised(replace_surrogates(new[offset:]), offset)]
 
     def _last(self) -> str:
         """Return the present text at the answer's path."""
@@ -317,12 +359,12 @@ class Job:
         if not text:
             return []
         self._text.add(text)
-        return [Delta(_printable(text))]
+        return [Delta(text if text.isascii() else replace_surrogates(text))]
 
     def _completed(self, message: dict[str, Any]) -> list[Event]:
         output = message.get("output")
         if message.get("success") is not True:
-            raise failure(message)
+            raise job_error(message)
         if type(output) is not dict:
             raise InvalidServerMessage("the Space's process_completed has no output.")
         if "data" not in output:
@@ -345,9 +387,9 @@ class Job:
         text, level, title = message.get("log"), message.get("level"), message.get("title")
         return [
             Logged(
-                _printable(text) if isinstance(text, str) else "",
+                replace_surrogates(text) if isinstance(text, str) else "",
                 level if isinstance(level, str) else "info",
-                _printable(title) if isinstance(title, str) else "",
+                replace_surrogates(title) if isinstance(title, str) else "",
             )
         ]
 
@@ -359,7 +401,7 @@ class Job:
                 _number(step.get("length")),
                 step["unit"] if isinstance(step.get("unit"), str) else "steps",
                 _number(step.get("progress")),
-                _printable(step["desc"]) if isinstance(step.get("desc"), str) else "",
+                replace_surrogates(step["desc"]) if isinstance(step.get("desc"), str) else "",
             )
             for step in (steps if isinstance(steps, list) else [])
             if isinstance(step, dict)
@@ -370,7 +412,7 @@ class Job:
 
     def _unexpected_error(self, message: dict[str, Any]) -> list[Event]:
         text = message.get("message")
-        words = text if isinstance(text, str) and text else "no reason given"
+        words = text[:MAX_WORDS] if isinstance(text, str) and text else "no reason given"
         lost = message.get("session_not_found") is True or "session not found" in words.lower()
         if lost or words == "Server stopped unexpectedly.":
             raise StreamInterrupted(f"the Space lost the job: {words}", hint="Ask again.")
@@ -395,86 +437,14 @@ class Job:
     }
 
 
-def failure(message: dict[str, Any]) -> Qwen72BError:
-    """
-    Tell why a job failed.
-
-    Gradio's default hides the reason of a plain exception (``error: null``);
-    ``gr.Error`` shows it, up to 5.24 as a Python literal with its quotes.
-
-    Args:
-        message: A server message with ``success: false``.
-
-    Returns:
-        The error to raise.
-    """
-    output = message.get("output")
-    fields = output if isinstance(output, dict) else {}
-    title = fields.get("title", message.get("title"))
-    title = title if isinstance(title, str) else None
-    words = fields.get("error")
-    words = _printable(_unquoted(words)) if isinstance(words, str) else ""
-    # "None" is what 4.0 to 4.19 make of a hidden reason.
-    if words.strip() in ("", "None"):
-        return GenerationFailed(
-            "the Space's app failed and hid the reason.",
-            title=title,
-            hint="Ask again, or shorten the chat; the Space's owner sees the reason in its log.",
-        )
-    if re.search(r"\bquota\b", words, re.IGNORECASE):
-        return QuotaExceeded(
-            words,
-            retry_after=_wait(words),
-            hint="Wait, or pass the token of an account with quota left.",
-        )
-    return GenerationFailed(words, title=title)
-
-
-def _unquoted(words: str) -> str:
-    """Undo the ``repr`` that Gradio up to 5.24 sends a ``gr.Error`` as."""
-    if len(words) < 2 or words[0] != words[-1] or words[0] not in "'\"":
-        return words
-    from ast import literal_eval
-
-    try:
-        value = literal_eval(words)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return words[1:-1]
-    return value if isinstance(value, str) else words[1:-1]
-
-
-# "Try again in 0:05:23", "... in 1 day, 2:03:04": a Python timedelta (spaces'
-# zero client); or a number with its unit.
-_TIMEDELTA = re.compile(r"\b(?:in|after)\s+(?:(\d{1,4}) days?, )?(\d{1,4}):(\d\d):(\d\d)")
-_COUNT = re.compile(r"\b(?:in|after)\s+(\d{1,6}(?:\.\d+)?)\s*(s|m|h)(?:ec|in|our|r|\b)")
-
-
-def _wait(words: str) -> float | None:
-    """Read the seconds to wait from a quota message."""
-    if match := _TIMEDELTA.search(words):
-        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-    if match := _COUNT.search(words):
-        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
-    return None
-
-
 def _number(value: Any) -> float | None:
-    return value if type(value) in (int, float) else None
+    """Read a number that can be counted with; not so infinity, and hundreds of digits."""
+    return value if type(value) in (int, float) and abs(value) <= _MOST else None
 
 
 def _seconds(value: Any) -> float | None:
     number = _number(value)
-    return None if number is None else float(number)
-
-
-def _printable(text: str) -> str:
-    """
-    Replace lone surrogates, which no file or terminal takes.
-
-    One character for one, so that offsets stay right.
-    """
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+    return float(number) if number is not None and abs(number) <= _MOST_SECONDS else None
 
 
 def _shared_length(old: str, new: str) -> int:

@@ -1,5 +1,5 @@
 """
-How is a text kept that grows by small pieces?
+A text that grows by small pieces, held once.
 
 ``StringIO`` keeps every piece as a string of its own until it is asked for the
 whole: 7.5 MB for 100,000 pieces of five letters (measured). Joined by the
@@ -8,12 +8,12 @@ thousand they are held once.
 
 from __future__ import annotations
 
-__all__ = ["Growing"]
+__all__ = ["TextBuffer"]
 
 _PIECES = 1000
 
 
-class Growing:
+class TextBuffer:
     """
     A text that grows at its end, and may be read by other threads meanwhile.
 

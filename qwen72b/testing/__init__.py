@@ -33,11 +33,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .dialect import ChatFormat, Dialect, Protocol, find_dialect
     from .edits import make_diff
-    from .exchange import Framing, Request
+    from .http11 import Framing, Request
     from .job import Job
     from .layout import Layout, Role
     from .proxy import FakeProxy, FakeSocksProxy
-    from .routes import Shape
+    from .record import DEFAULT_ANSWER, words
+    from .response import Respond, page, redirect
     from .script import (
         AwaitData,
         Burst,
@@ -58,7 +59,8 @@ if TYPE_CHECKING:
         Start,
         UnexpectedError,
     )
-    from .space import DEFAULT_ANSWER, FakeSpace, words
+    from .settings import Shape
+    from .space import FakeSpace
     from .steps import (
         Close,
         CutAfter,
@@ -67,29 +69,27 @@ if TYPE_CHECKING:
         Proceed,
         Repeat,
         Reset,
-        Respond,
         Send,
         Stall,
         Step,
         Throttle,
         Trickle,
-        page,
-        redirect,
     )
 
 _HOMES = {
     "dialect": "ChatFormat Dialect Protocol find_dialect",
     "edits": "make_diff",
-    "exchange": "Framing Request",
+    "http11": "Framing Request",
     "job": "Job",
     "layout": "Layout Role",
     "proxy": "FakeProxy FakeSocksProxy",
-    "routes": "Shape",
+    "record": "DEFAULT_ANSWER words",
+    "response": "Respond page redirect",
     "script": "AwaitData Burst Chunk CloseStream Complete Edits End Estimation Event Fail "
     "Heartbeat Log Message Outputs Progress Snapshot Start UnexpectedError",
-    "space": "DEFAULT_ANSWER FakeSpace words",
-    "steps": "Close CutAfter Gate Pause Proceed Repeat Reset Respond Send Stall Step "
-    "Throttle Trickle page redirect",
+    "settings": "Shape",
+    "space": "FakeSpace",
+    "steps": "Close CutAfter Gate Pause Proceed Repeat Reset Send Stall Step Throttle Trickle",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

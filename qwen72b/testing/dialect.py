@@ -1,5 +1,5 @@
 """
-How does this version of Gradio say it? A table, and the messages.
+Dialects of Gradio's versions: a table, and the messages.
 
 Strategy: one `Dialect` per stretch of versions that was measured on real
 servers, each trait a field of its own, so that a test can take a version and

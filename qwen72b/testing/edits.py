@@ -1,5 +1,5 @@
 """
-How does one output become the next? The edits that Gradio sends.
+Edits that Gradio sends: how one output becomes the next.
 
 Strategy: values are compared position by position and never shifted, as
 Gradio's ``utils.py`` does, so a list that lost its first element shows as

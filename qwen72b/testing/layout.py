@@ -1,5 +1,5 @@
 """
-What is on the page? The ``/config`` document of the Space's app.
+Layout of the Space's page, and the ``/config`` document that describes it.
 
 Strategy: the components and events of the public Qwen2-72B app, numbered as
 Gradio numbers them, which is the same in every version measured: with one

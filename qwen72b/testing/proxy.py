@@ -1,5 +1,5 @@
 """
-What passes through a proxy? A forward proxy and a SOCKS5 proxy on loopback.
+Forward proxy and SOCKS5 proxy on loopback, with a record of what passes through.
 
 Strategy: the least that a client's proxy support needs (absolute targets,
 ``CONNECT``, SOCKS5 without a password), with a record of what came by, so that
@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .exchange import Request, read_request
+from .http11 import Request, read_request
+from .response import Respond
 from .server import Server
-from .steps import Respond, Step
+from .steps import Step
 from .wire import Connection
 
 if TYPE_CHECKING:

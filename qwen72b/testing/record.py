@@ -1,5 +1,5 @@
 """
-What was ordered, and what has happened? The memory of a `FakeSpace`.
+Record of a fake Space: what was ordered, and what has happened.
 
 Strategy: one condition guards it all and announces every change, so that a
 test waits on what happens and never on the clock.
@@ -14,12 +14,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from .exchange import Request
+from .http11 import Request
 from .job import Job
 
-__all__ = ["Ordered", "Record"]
+__all__ = ["DEFAULT_ANSWER", "Ordered", "Record", "words"]
+
+DEFAULT_ANSWER = "Hello! This is a fake Space; it says the same to everyone."
+"""What a `FakeSpace` without a script says, word by word."""
 
 _T = TypeVar("_T")
+
+_PLACES = ("connect", "config", "join", "stream", "login", "other")
+
+
+def words(text: str) -> list[str]:
+    """Cut a text into words, as a model's tokens: joined they are the text again."""
+    first, *others = text.split(" ")
+    return [first, *(" " + word for word in others)]
 
 
 @dataclass
@@ -28,7 +39,7 @@ class Ordered:
     A script, and for how many more requests or jobs it stands.
 
     Attributes:
-        steps: The script, or what makes one for a job.
+        steps: The script, or what makes one for a job; may be given as the only step.
         times: For so many; None is for ever.
         whole: What a server adds of its own is added.
         delay: Seconds between pieces of text.
@@ -39,25 +50,24 @@ class Ordered:
     whole: bool = True
     delay: float = 0.0
 
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, tuple) and len(self.steps) == 1 and callable(self.steps[0]):
+            self.steps = self.steps[0]
+
 
 class Record:
-    """
-    Scripts to come, requests and jobs that were.
+    """Scripts to come, requests and jobs that were."""
 
-    Args:
-        standing: The script of jobs that have none of their own.
-    """
-
-    def __init__(self, standing: Ordered) -> None:
+    def __init__(self) -> None:
         self.changed = threading.Condition()
         self.requests: list[Request] = []
         self.jobs: list[Job] = []
-        self.cookies: dict[str, str] = {}
         self.failure: BaseException | None = None
         self.closing = False
         self._faults: dict[str, deque[Ordered]] = {}
         self._answers: deque[Ordered] = deque()
-        self._standing = standing
+        # The script of jobs that have none of their own.
+        self._standing = Ordered(tuple(words(DEFAULT_ANSWER)), None)
 
     def notify(self) -> None:
         """Have everyone who waits look again."""
@@ -73,7 +83,14 @@ class Record:
                 self._answers.append(ordered)
 
     def order_fault(self, place: str, *ordered: Ordered, anew: bool = False) -> None:
-        """Keep the scripts of requests to come."""
+        """
+        Keep the scripts of requests to come.
+
+        Raises:
+            ValueError: If there is no such place.
+        """
+        if place not in _PLACES and " /" not in place:
+            raise ValueError(f"{place!r} is none of {_PLACES}, nor a method and path")
         with self.changed:
             waiting = self._faults.setdefault(place, deque())
             if anew:
@@ -158,6 +175,24 @@ class Record:
                     f"no {what} within {timeout} s; requests: [{seen}]; jobs: [{jobs}]"
                 )
         return result
+
+    def wait_for_request(self, phase: str, count: int, timeout: float) -> Request:
+        """Wait for a request, as `FakeSpace.wait_for_request` says."""
+
+        def found() -> Request | None:
+            hits = [r for r in self.requests if phase in (r.phase, f"{r.method} {r.path}")]
+            return hits[count - 1] if len(hits) >= count else None
+
+        return self.wait(found, timeout, f"request {count} of {phase}")
+
+    def wait_for_job(self, state: str, count: int, timeout: float) -> Job:
+        """Wait for jobs in a state, as `FakeSpace.wait_for_job` says."""
+
+        def found() -> Job | None:
+            hits = [job for job in self.jobs if job.state == state]
+            return hits[count - 1] if len(hits) >= count else None
+
+        return self.wait(found, timeout, f"job {count} that is {state}")
 
     def _turn(self, job: Job, state: Any) -> None:
         with self.changed:

@@ -1,5 +1,5 @@
 """
-What does the Space say about a job? The steps of a scripted answer.
+Steps of a scripted answer: what the Space says about a job.
 
 Strategy: text in a script is text added to the answer, as a model adds it;
 every other step is an object. The steps go from what a well-behaved app does
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .job import JobStream, StreamEnded
+from .jobstream import JobStream, StreamEnded
 from .steps import Close, Step
 
 if TYPE_CHECKING:

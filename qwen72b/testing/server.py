@@ -1,5 +1,5 @@
 """
-Who accepts, and who notices that a client has left? The loopback server.
+Server on loopback: it accepts, and notices that a client has left.
 
 Strategy: one thread per connection, which may block as long as a script wants,
 and one thread that accepts and *watches*: it polls every socket for the

@@ -1,50 +1,38 @@
 """
-Is anyone there? `FakeSpace`, a scripted Space on loopback.
+`FakeSpace`, a scripted Space on loopback: what a test says to it and asks of it.
 
 Strategy: the routes and refusals of a real Gradio server (`routes`); in front
-of them the faults that a test has ordered, behind them the scripts of its
-answers, and beside them a record of what the client did.
+of them the faults that a test has ordered (`app`), behind them the scripts of
+its answers (`script`), and beside them a `record` of what the client did.
 """
 
 from __future__ import annotations
 
 import ssl
-import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .app import App
 from .dialect import ChatFormat, Dialect, Protocol, find_dialect
-from .exchange import Request, read_request
+from .http11 import Request
 from .job import Job
 from .layout import Layout
 from .record import Ordered, Record
-from .routes import Exchange, Shape
+from .response import Respond
 from .server import Server
-from .steps import Respond, Step
+from .settings import Settings, Shape
+from .steps import Step
 from .transcript import Transcript
-from .wire import Connection, ConnectionOver
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["DEFAULT_ANSWER", "FakeSpace", "words"]
-
-DEFAULT_ANSWER = "Hello! This is a fake Space; it says the same to everyone."
-"""What a `FakeSpace` without a script says, word by word."""
-
-_PLACES = ("connect", "config", "join", "stream", "login", "other")
+__all__ = ["FakeSpace"]
 
 
-def words(text: str) -> list[str]:
-    """Cut a text into words, as a model's tokens: joined they are the text again."""
-    first, *others = text.split(" ")
-    return [first, *(" " + word for word in others)]
-
-
-class FakeSpace:
+class FakeSpace(Settings):
     """
     A scripted Gradio Space on 127.0.0.1.
 
@@ -95,27 +83,24 @@ class FakeSpace:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         dialect = find_dialect(gradio) if isinstance(gradio, str) else gradio
-        if protocol is not None:
-            dialect = replace(dialect, protocol=protocol)
-        if prefix is not None:
-            dialect = replace(dialect, prefix=prefix)
-        if chat is not None:
-            dialect = replace(dialect, chat=chat)
-        self.dialect = dialect
-        self.layout = Layout() if layout is None else layout
-        self.shape = Shape() if shape is None else shape
-        self.auth = auth
-        self.token = token
-        self.token_status = token_status
-        self.sticky = sticky
-        self.max_size = max_size
-        self.clean = clean
-        self.secret = uuid.uuid4().hex
+        traits: dict[str, Any] = {"protocol": protocol, "prefix": prefix, "chat": chat}
+        given = {name: trait for name, trait in traits.items() if trait is not None}
+        dialect = replace(dialect, **given)
+        super().__init__(
+            dialect=dialect,
+            layout=Layout() if layout is None else layout,
+            shape=Shape() if shape is None else shape,
+            auth=auth,
+            token=token,
+            token_status=token_status,
+            sticky=sticky,
+            max_size=max_size,
+            clean=clean,
+        )
         self._tls = tls
-        self._open: dict[int, Connection] = {}
-        self.reset()
-        self._server = Server(self._handle, self._left, lambda: self.record.notify())
-        self.config: dict[str, Any] = self.layout.config(dialect, self.url)
+        self._app = App(self, Record(), tls)
+        self._server = Server(self._app.handle, self._app.leave, lambda: self._app.record.notify())
+        self.config = self.layout.config(dialect, self.url)
 
     @classmethod
     def from_transcript(cls, folder: str | Path, *, timing: bool = False) -> Self:
@@ -158,7 +143,7 @@ class FakeSpace:
                 covered by a script with a number.
             delay: Seconds between two pieces of text.
         """
-        self.record.order_answer(Ordered(_script(steps), times, delay=delay))
+        self._app.record.order_answer(Ordered(steps, times, delay=delay))
 
     def stream(
         self,
@@ -172,7 +157,7 @@ class FakeSpace:
             steps: As for `answer`.
             times: As for `answer`.
         """
-        self.record.order_answer(Ordered(_script(steps), times, whole=False))
+        self._app.record.order_answer(Ordered(steps, times, whole=False))
 
     def fault(self, where: str, *steps: Step, times: int | None = 1) -> None:
         """
@@ -188,9 +173,7 @@ class FakeSpace:
             steps: What happens.
             times: For so many requests, then as usual; None: for all.
         """
-        if where not in _PLACES and " /" not in where:
-            raise ValueError(f"{where!r} is none of {_PLACES}, nor a method and path")
-        self.record.order_fault(where, Ordered(steps, times))
+        self._app.record.order_fault(where, Ordered(steps, times))
 
     def route(self, method: str, path: str, *responses: Respond) -> None:
         """
@@ -203,7 +186,7 @@ class FakeSpace:
         """
         *passing, last = responses
         turns = [Ordered((response,), 1) for response in passing]
-        self.record.order_fault(f"{method} {path}", *turns, Ordered((last,), None), anew=True)
+        self._app.record.order_fault(f"{method} {path}", *turns, Ordered((last,), None), anew=True)
 
     def hub(self, space: str, *stages: str) -> None:
         """
@@ -222,7 +205,7 @@ class FakeSpace:
 
     def reset(self) -> None:
         """Forget scripts, faults, requests and jobs; connections stay open."""
-        self.record = Record(Ordered(tuple(words(DEFAULT_ANSWER)), None))
+        self._app.record = Record()
 
     # What the client did
 
@@ -234,12 +217,12 @@ class FakeSpace:
     @property
     def requests(self) -> list[Request]:
         """All requests so far, in order."""
-        return list(self.record.requests)
+        return list(self._app.record.requests)
 
     @property
     def jobs(self) -> list[Job]:
         """All jobs so far, in order."""
-        return list(self.record.jobs)
+        return list(self._app.record.jobs)
 
     @property
     def connections(self) -> int:
@@ -257,7 +240,7 @@ class FakeSpace:
 
         Args:
             phase: As `fault`'s ``where``, without ``connect``.
-            count: The how-manieth, from 1.
+            count: Which of them, counted from 1.
             timeout: Seconds.
 
         Returns:
@@ -266,12 +249,7 @@ class FakeSpace:
         Raises:
             TimeoutError: If it has not come.
         """
-
-        def found() -> Request | None:
-            hits = [r for r in self.record.requests if phase in (r.phase, f"{r.method} {r.path}")]
-            return hits[count - 1] if len(hits) >= count else None
-
-        return self.record.wait(found, timeout, f"request {count} of {phase}")
+        return self._app.record.wait_for_request(phase, count, timeout)
 
     def wait_for_job(self, state: str = "finished", count: int = 1, timeout: float = 5.0) -> Job:
         """
@@ -288,12 +266,7 @@ class FakeSpace:
         Raises:
             TimeoutError: If there are fewer.
         """
-
-        def found() -> Job | None:
-            hits = [job for job in self.record.jobs if job.state == state]
-            return hits[count - 1] if len(hits) >= count else None
-
-        return self.record.wait(found, timeout, f"job {count} that is {state}")
+        return self._app.record.wait_for_job(state, count, timeout)
 
     def wait_for_disconnect(self, count: int = 1, timeout: float = 5.0) -> Job:
         """Wait until clients have hung up on so many jobs before the end; give the last."""
@@ -301,7 +274,7 @@ class FakeSpace:
 
     def wait_until_idle(self, timeout: float = 5.0) -> None:
         """Wait (seconds) until no connection is open."""
-        self.record.wait(lambda: self.open_connections == 0, timeout, "end of all connections")
+        self._app.record.wait(lambda: self.open_connections == 0, timeout, "end of all connections")
 
     # Closing
 
@@ -315,91 +288,13 @@ class FakeSpace:
         Raises:
             RuntimeError: If it does not return.
         """
-        self.record.closing = True
+        self._app.record.closing = True
         self._server.close(timeout)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close()
-        if error is None and self.record.failure is not None:
-            raise RuntimeError("a script of this FakeSpace failed") from self.record.failure
-
-    # The server's side
-
-    def wake(self, job: Job) -> None:
-        """Have a job's stream look whether what it waits for has come."""
-        connection = self._open.get(job.connection or 0)
-        if connection is not None:
-            connection.wake()
-
-    def _left(self, connection: Connection) -> None:
-        self.record.leave_connection(connection.number)
-
-    def _handle(self, connection: Connection) -> None:
-        self._open[connection.number] = connection
-        try:
-            greeting = _Greeting(connection)
-            for step in self.record.next_fault("connect") or ():
-                greeting.play(step)
-            if self._tls is not None:
-                connection.start_tls(self._tls)
-            while self._serve(connection):
-                pass
-        except ConnectionOver:
-            raise
-        except Exception as exc:  # noqa: BLE001 - a test's own callable may raise anything
-            # The test shall see it (when the Space is closed), and the client a cut.
-            self.record.failure = exc
-        finally:
-            del self._open[connection.number]
-
-    def _serve(self, connection: Connection) -> bool:
-        """Answer one request; tell whether the connection goes on."""
-        request = read_request(connection)
-        request = replace(request, phase=self._phase(request))
-        exchange = Exchange(self, connection, request)
-        self.record.add_request(request)
-        steps = self.record.next_fault(f"{request.method} {request.path}", request.phase)
-        if steps is None:
-            exchange.proceed()
-        else:
-            for step in steps:
-                exchange.play(step)
-            if not steps[-1].answers:
-                return False
-        return request.headers.get("connection", "").lower() != "close"
-
-    def _phase(self, request: Request) -> str:
-        doors = {
-            ("GET", "/config"): "config",
-            ("POST", self.dialect.join_path): "join",
-            ("GET", self.dialect.stream_path): "stream",
-            ("POST", "/login"): "login",
-        }
-        return doors.get((request.method, request.path), "other")
-
-
-class _Greeting:
-    """What comes before the first request: only bytes and time."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-
-    def proceed(self) -> None:
-        """Go on to the first request, as it does at the end anyhow."""
-
-    def play(self, step: Step) -> None:
-        """Do one step."""
-        step.run(self)
-
-
-def _script(steps: tuple[Any, ...]) -> Any:
-    alone = steps[0] if len(steps) == 1 else None
-    return alone if callable(alone) else steps
+        if error is None and self._app.record.failure is not None:
+            raise RuntimeError("a script of this FakeSpace failed") from self._app.record.failure

@@ -1,5 +1,5 @@
 """
-What did a real server send? The player of recorded conversations.
+Player of recorded conversations: what a real server sent.
 
 Strategy: a recording is a folder of a scenario (``config.json``,
 ``join_response.json``, ``data.sse`` with the borders of its HTTP chunks in

@@ -1,5 +1,5 @@
 """
-What passes on a connection? Every byte as a script wants it.
+Connection that sends every byte as a script wants it.
 
 Strategy: a thin hand on one socket, used by the connection's own thread, which
 may block; any other thread may wake it (`Connection.wake`,

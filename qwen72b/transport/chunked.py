@@ -1,5 +1,5 @@
 """
-How is a chunked body put together, wherever the network cut it?
+The decoder of chunked bodies, wherever the network cut them.
 
 ``http.client`` does it too, but cannot stop in the middle of a chunk's head, as
 whoever reads on an event loop must; and it takes every chunk apart by itself,
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from http.client import HTTPException
 
-__all__ = ["Chunked"]
+__all__ = ["ChunkedDecoder"]
 
 # Bytes of a chunk's head, and of all trailers: what http.client allows a line.
 _MAX_HEAD = 65536
@@ -22,7 +22,7 @@ _FIRST = re.compile(_HEAD)
 _NEXT = re.compile(rb"\r\n" + _HEAD)
 
 
-class Chunked:
+class ChunkedDecoder:
     """The state of a body with ``Transfer-Encoding: chunked`` (RFC 9112, section 7.1)."""
 
     def __init__(self) -> None:
@@ -35,9 +35,13 @@ class Chunked:
         # Bytes of payload that the present chunk lacks.
         self._missing = 0
         self._head = _FIRST
-        # The beginning of a head, or of the trailers.
-        self._rest = b""
+        # The beginning of a head, or of a line of the trailers, as it came:
+        # put together once its end is there, or it would be gone through anew
+        # for each byte that a server sends of it.
+        self._rest: list[bytes] = []
+        self._held = 0
         self._in_trailers = False
+        self._trailer_bytes = 0
 
     def feed(self, data: bytes) -> bytes:
         """
@@ -50,7 +54,11 @@ class Chunked:
             The payload in them, up to a ``failure``; often empty.
         """
         if self._rest:
-            data, self._rest = self._rest + data, b""
+            if self._held >= 2 and b"\n" not in data:
+                self._hold(data)
+                return b""
+            data = b"".join([*self._rest, data])
+            self._rest, self._held = [], 0
         payload = []
         at = 0
         while not self._in_trailers:
@@ -63,7 +71,12 @@ class Chunked:
                     break
             head = self._head.match(data, at)
             if head is None:
-                self._keep(data[at:])
+                rest = data[at:]
+                if rest == b"\r\n" and self._head is _NEXT:
+                    # The common case: the network brought a whole chunk.
+                    self._rest, self._held = [rest], 2
+                else:
+                    self._keep(rest)
                 break
             at = head.end()
             self._missing = int(head[1], 16)
@@ -77,9 +90,17 @@ class Chunked:
         """Keep the beginning of a head, unless none can begin like this."""
         lines = 1 if self._head is _FIRST else 2
         fits = lines == 1 or b"\r\n".startswith(rest[:2])
-        if not fits or rest.count(b"\n") >= lines or len(rest) > _MAX_HEAD:
+        if not fits or rest.count(b"\n") >= lines:
             self.failure = HTTPException("malformed chunk in the body")
-        self._rest = rest
+        self._hold(rest)
+
+    def _hold(self, data: bytes) -> None:
+        if data:
+            self._rest.append(data)
+            self._held += len(data)
+        if self._held + self._trailer_bytes > _MAX_HEAD:
+            where = "trailers behind" if self._in_trailers else "malformed chunk in"
+            self.failure = HTTPException(f"endless {where} the body")
 
     def _take_trailers(self, data: bytes) -> None:
         at = 0
@@ -89,6 +110,5 @@ class Chunked:
                 self.overrun = end < len(data)
                 return
             at = end
-        if len(data) > _MAX_HEAD:
-            self.failure = HTTPException("endless trailers behind the body")
-        self._rest = data
+        self._trailer_bytes += at
+        self._hold(data[at:])

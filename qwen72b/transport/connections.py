@@ -4,12 +4,17 @@ Connections that keep to a call's deadlines and can be hung up from outside.
 urllib3's timeouts are per ``recv`` and per address, and do not cover the name
 lookup. These connections are bounded in every step, and tell the call how to
 shut their socket down.
+
+They hang on one private part of urllib3: ``HTTPConnection._new_conn``, which
+makes the socket. Should it go, urllib3 makes its own sockets, which know no
+call; then a thread guards each of them, as it guards those of a caller's own
+session (``CallScope.watch``): slower, and the deadlines hold all the same.
 """
 
 from __future__ import annotations
 
+import logging
 import socket
-import sys
 from functools import partial
 from typing import Any
 
@@ -17,42 +22,41 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 
-from .scope import Call, current_call, shut_down
-from .sockets import BoundedSocket, CallSocket, TLSSocket
+from .scope import CallScope, current_scope, shut_down
+from .sockets import BoundedSocket, TLSSocket
 
 __all__ = ["CallConnection", "TLSCallConnection"]
+
+log = logging.getLogger("qwen72b")
 
 
 class CallConnection(HTTPConnection):
     """A connection that belongs to the call of the thread that uses it."""
 
-    # Windows tells its kernel's timeouts in another way.
-    socket_class: type[BoundedSocket] = BoundedSocket if sys.platform == "win32" else CallSocket
-
     def _new_conn(self) -> socket.socket:
-        call = current_call()
-        if call is None:
+        scope = current_scope()
+        if scope is None:
             return super()._new_conn()
-        return self.open_socket(call)
+        return self.open_socket(scope)
 
-    def open_socket(self, call: Call) -> socket.socket:
+    def open_socket(self, scope: CallScope) -> socket.socket:
         """Look the name up and try its addresses in turn, all within the call's deadlines."""
         failure: OSError | None = None
-        for family, kind, protocol, _, address in self._look_up(call):
-            sock = self.socket_class(family, kind, protocol)
-            call.hang_up_with(partial(shut_down, self.probe(sock)))
+        for family, kind, protocol, _, address in self._look_up(scope):
+            sock = BoundedSocket(family, kind, protocol)
+            scope.hang_up_with(partial(shut_down, self.probe(sock)))
             try:
                 for option in self.socket_options or ():
                     sock.setsockopt(*option)
                 if self.source_address:
                     sock.bind(self.source_address)
-                sock.settimeout(call.limit())
+                sock.settimeout(scope.limit())
                 sock.connect(address)
-                sock.belong_to(call)
+                sock.belong_to(scope)
             except OSError as exc:
                 sock.close()
                 failure = exc
-                if call.aborted or isinstance(exc, TimeoutError):
+                if scope.cancelled or isinstance(exc, TimeoutError):
                     break
                 continue
             except BaseException:
@@ -69,12 +73,12 @@ class CallConnection(HTTPConnection):
         """Return what can be shut down until the connection is made."""
         return sock
 
-    def _look_up(self, call: Call) -> list[Any]:
+    def _look_up(self, scope: CallScope) -> list[Any]:
         host, port = self._dns_host, self.port
         try:
             if _is_address(host):
                 return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-            return call.run(lambda: socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+            return scope.run(lambda: socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
         except socket.gaierror as exc:
             raise NameResolutionError(self.host, self, exc) from exc
         except UnicodeError as exc:
@@ -83,46 +87,50 @@ class CallConnection(HTTPConnection):
             ) from exc
 
     def connect(self) -> None:
-        call = current_call()
-        if call is None:
+        scope = current_scope()
+        if scope is None:
             super().connect()
             return
-        call.clock.start("connect")
+        scope.deadlines.start("connect")
         try:
-            super().connect()
+            if _makes_our_sockets():
+                super().connect()
+            else:
+                # It knows no deadline, and can only be left behind.
+                scope.run(super().connect, discard=lambda _: self.close())
         finally:
-            call.hang_up_with(None)
-        call.clock.stop("connect")
-        self._belong_to(call)
+            scope.hang_up_with(None)
+        scope.deadlines.stop("connect")
+        self._belong_to(scope)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        call = current_call()
-        if call is not None:
+        scope = current_scope()
+        if scope is not None:
             if self.sock is None:
                 # http.client would connect with the head, and so the token, in
                 # its local variables, which some tracebacks show.
                 self.connect()
             else:
-                self._belong_to(call)
+                self._belong_to(scope)
         super().request(*args, **kwargs)
 
-    def _belong_to(self, call: Call) -> None:
+    def _belong_to(self, scope: CallScope) -> None:
         sock = self.sock
-        # TLS within TLS (an https proxy) reads through the inner socket, which
-        # has its call already.
+        hang_up = partial(shut_down, sock) if isinstance(sock, socket.socket) else None
         if isinstance(sock, BoundedSocket):
             sock.streams = sock.drained = False
-            sock.belong_to(call)
-        else:
-            sock.settimeout(call.limit())
-        if isinstance(sock, socket.socket):
-            call.hang_up_with(partial(shut_down, sock))
+            sock.belong_to(scope)
+            scope.hang_up_with(hang_up)
+            return
+        sock.settimeout(scope.limit())
+        # TLS within TLS (an https proxy) is no socket, and reads through the
+        # inner one, which has its call already.
+        if hang_up is not None:
+            _warn_once()
+            scope.watch(hang_up)
 
 
 class TLSCallConnection(CallConnection, HTTPSConnection):
-    # TLS is laid over it by Python, which knows its own timeouts only.
-    socket_class = BoundedSocket
-
     def connect(self) -> None:
         if self.ssl_context is None:
             # As urllib3 makes it; only the class of its sockets differs.
@@ -151,3 +159,24 @@ def _is_address(host: str) -> bool:
             continue
         return True
     return False
+
+
+# Whether it was said that urllib3 makes its own sockets.
+_warned = False
+
+
+def _makes_our_sockets() -> bool:
+    """Tell whether urllib3 asks ``_new_conn`` of ours for its sockets."""
+    return (
+        not _warned and hasattr(HTTPConnection, "_new_conn") and "_new_conn" in vars(CallConnection)
+    )
+
+
+def _warn_once() -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        log.warning(
+            "urllib3 makes its sockets in a way that is not known here; a thread guards "
+            "each connection, which is slower."
+        )

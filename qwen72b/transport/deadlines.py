@@ -33,10 +33,6 @@ _HINTS = {
 }
 
 
-# Seconds. The system counts the milliseconds of a socket's timeout in 31 bits.
-_LONGEST = 1e6
-
-
 class Deadlines:
     """
     The deadlines of one running call.
@@ -47,11 +43,12 @@ class Deadlines:
 
     def __init__(self, limits: Timeout) -> None:
         self._limits = limits
-        self._deadlines: dict[str, float] = {}
-        # The nearest deadline but that of ``read``, which moves so often that
-        # it is kept apart.
-        self._nearest = math.inf
+        self._phases: dict[str, float] = {}
+        # The nearest deadline but that of ``read``, which moves with every message.
+        self._fixed = math.inf
         self._read = math.inf
+        #: The nearest of all; looked at before every step that may wait.
+        self.nearest = math.inf
 
     def start(self, phase: str, limit: float | None = None) -> None:
         """
@@ -62,9 +59,10 @@ class Deadlines:
             limit: Seconds; the phase's own limit if ``None``.
         """
         limit = getattr(self._limits, phase) if limit is None else limit
-        if phase not in self._deadlines and limit is not None:
-            self._deadlines[phase] = monotonic() + limit
-            self._nearest = min(self._deadlines.values())
+        if phase not in self._phases and limit is not None:
+            self._phases[phase] = deadline = monotonic() + limit
+            self._fixed = min(self._fixed, deadline)
+            self.nearest = min(self.nearest, deadline)
 
     def stop(self, phase: str) -> None:
         """
@@ -73,35 +71,22 @@ class Deadlines:
         Args:
             phase: A field's name in ``Timeout``.
         """
-        if self._deadlines.pop(phase, None) is not None:
-            self._nearest = min(self._deadlines.values(), default=math.inf)
+        if self._phases.pop(phase, None) is not None:
+            self._fixed = min(self._phases.values(), default=math.inf)
+            self.nearest = min(self._fixed, self._read)
 
     def listen(self) -> None:
         """Start the clock of silence anew: something is expected from now on."""
         limit = self._limits.read
-        self._read = math.inf if limit is None else monotonic() + limit
+        if limit is not None:
+            self._read = read = monotonic() + limit
+            fixed = self._fixed
+            self.nearest = min(fixed, read)
 
     def rest(self) -> None:
         """Stop the clock of silence: nothing is expected."""
         self._read = math.inf
-
-    def remaining(self) -> float | None:
-        """
-        Tell how long the call may still wait.
-
-        Returns:
-            Seconds, from a millisecond to eleven days; ``None`` without a limit.
-
-        Raises:
-            TimeoutError: If a deadline has passed.
-        """
-        deadline = min(self._nearest, self._read)
-        if deadline == math.inf:
-            return None
-        left = deadline - monotonic()
-        if left <= 0:
-            raise TimeoutError("a deadline of the call has passed")
-        return min(max(left, 0.001), _LONGEST)
+        self.nearest = self._fixed
 
     def would_exceed(self, delay: float) -> bool:
         """
@@ -110,7 +95,7 @@ class Deadlines:
         Args:
             delay: Seconds.
         """
-        return monotonic() + delay >= min(self._nearest, self._read)
+        return monotonic() + delay >= self.nearest
 
     def expired(self) -> RequestTimeout | None:
         """
@@ -124,7 +109,7 @@ class Deadlines:
         now = monotonic() + 0.01
         passed = [
             (when, phase)
-            for phase, when in self._deadlines.items()
+            for phase, when in self._phases.items()
             # Others are no promise to the caller.
             if when <= now and phase in _MEANINGS
         ]

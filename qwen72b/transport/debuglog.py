@@ -1,5 +1,5 @@
 """
-What does a maintainer need to replay a failure? The debug log.
+The debug log: what a maintainer needs to replay a failure.
 
 The logger ``qwen72b`` tells at DEBUG, per call: the requests with statuses and
 times, what the Space said of itself, each message to and from the queue, each
@@ -16,16 +16,20 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..version import __version__
-from .scope import Call
+from .scope import CallScope
 
-__all__ = ["begun", "received", "shown", "traced"]
+__all__ = ["log_environment", "shown", "traced"]
 
 T = TypeVar("T")
+
+# What may be unprintable: control characters, and all that is not ASCII.
+_UNPRINTABLE = re.compile("[^ -~]+")
 
 log = logging.getLogger("qwen72b")
 
@@ -54,6 +58,10 @@ _STEPS = ("content", "text", "value")
 # A longer body is no message; a Space's configuration has up to a megabyte.
 _LONGEST_BODY = 4096
 
+# A longer message is not taken apart again: looking on may not cost more than
+# what is looked at.
+_LONGEST_MESSAGE = 131072
+
 
 def shown(value: Any) -> str:
     """
@@ -68,8 +76,9 @@ def shown(value: Any) -> str:
     content = os.environ.get("QWEN72B_LOG_CONTENT", "") not in ("", "0")
     if isinstance(value, str):
         if content:
-            return value
-        if len(value) > _LONGEST_BODY and not value.lstrip().startswith('{"msg"'):
+            return _escaped(value)
+        is_message = value[:100].lstrip().startswith('{"msg"')
+        if len(value) > (_LONGEST_MESSAGE if is_message else _LONGEST_BODY):
             return f"{len(value)} characters"
         try:
             value = json.loads(value)
@@ -79,6 +88,17 @@ def shown(value: Any) -> str:
         return json.dumps(value if content else _blank(value), separators=(",", ":"))
     except RecursionError:
         return "JSON that is nested too deep"
+
+
+def _escaped(text: str) -> str:
+    """Write what no terminal should be sent, and what would end the line, as JSON writes it."""
+    if text.isprintable():
+        return text
+    # Outside strings JSON has these for layout only, inside not at all.
+    text = text.translate({9: " ", 10: " ", 13: " "})
+    return _UNPRINTABLE.sub(
+        lambda run: "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in run[0]), text
+    )
 
 
 def _blank(value: Any) -> Any:
@@ -98,12 +118,12 @@ def _blank(value: Any) -> Any:
     return value
 
 
-def traced(call: Call, receive: Callable[[str], T]) -> Callable[[str], T]:
+def traced(scope: CallScope, receive: Callable[[str], T]) -> Callable[[str], T]:
     """
     Log each message of the Space before it is taken.
 
     Args:
-        call: The call that it belongs to.
+        scope: The call that it belongs to.
         receive: Takes the message.
 
     Returns:
@@ -114,30 +134,18 @@ def traced(call: Call, receive: Callable[[str], T]) -> Callable[[str], T]:
         return receive
 
     def logged(text: str) -> T:
-        log.debug("%s: received %s", call, shown(text))
+        log.debug("%s: received %s", scope, shown(text))
         return receive(text)
 
     return logged
 
 
-def received(call: Call, text: str) -> None:
-    """
-    Log the body of a response.
-
-    Args:
-        call: The call that it belongs to.
-        text: The body.
-    """
-    if log.isEnabledFor(logging.DEBUG):
-        log.debug("%s: body %s", call, shown(text))
-
-
-def begun(call: Call, base_url: str) -> None:
+def log_environment(scope: CallScope, base_url: str) -> None:
     """
     Log what a call is made with.
 
     Args:
-        call: The call.
+        scope: The call.
         base_url: Where to.
     """
     if log.isEnabledFor(logging.DEBUG):
@@ -147,7 +155,7 @@ def begun(call: Call, base_url: str) -> None:
         )
         log.debug(
             "%s: to %s with qwen72b %s, Python %s on %s, %s",
-            call,
+            scope,
             base_url,
             __version__,
             ".".join(map(str, sys.version_info[:3])),

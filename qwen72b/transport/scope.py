@@ -1,5 +1,5 @@
 """
-The lifeline of one call: its clock, and the means to end it from outside.
+The scope of one call: its deadlines, and the means to end it from outside.
 
 A thread that is blocked in ``recv`` is woken by shutting its socket down, plain
 or TLS, within milliseconds; closing the response or the socket does not wake it
@@ -9,16 +9,19 @@ example, the work runs in a thread of its own that can be left behind.
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import Generic, TypeVar
+from time import monotonic
+from typing import TypeVar
 
 from .deadlines import Deadlines
+from .errand import Errand
 
-__all__ = ["Call", "Hangup", "current_call", "shut_down"]
+__all__ = ["CallScope", "Hangup", "current_scope", "shut_down"]
 
 T = TypeVar("T")
 
@@ -30,28 +33,31 @@ _numbers = count(1)
 # Seconds between two looks at the deadlines, where a thread has to look.
 _LOOK = 0.25
 
+# Seconds. The system counts the milliseconds of a socket's timeout in 31 bits.
+_LONGEST = 1e6
+
 
 class Hangup(OSError):
     """The call was ended from outside; never seen by users."""
 
 
-def current_call() -> Call | None:
-    """Return the call that this thread is making a request for."""
-    call = getattr(_local, "call", None)
-    return call if isinstance(call, Call) else None
+def current_scope() -> CallScope | None:
+    """Return the scope that this thread is making a request in."""
+    scope = getattr(_local, "scope", None)
+    return scope if isinstance(scope, CallScope) else None
 
 
-class Call:
+class CallScope:
     """
     One call of a user, over all of its requests.
 
     Args:
-        clock: Its deadlines.
+        deadlines: Until when each of its phases may last.
     """
 
-    def __init__(self, clock: Deadlines) -> None:
-        self.clock = clock
-        self.aborted = False
+    def __init__(self, deadlines: Deadlines) -> None:
+        self.deadlines = deadlines
+        self.cancelled = False
         self._number = next(_numbers)
         # A signal handler or a destructor may end the call in the very thread
         # that holds the lock.
@@ -66,35 +72,43 @@ class Call:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make this the call that the thread's connections belong to."""
-        before = getattr(_local, "call", None)
-        _local.call = self
+        """Make this the scope that the thread's connections belong to."""
+        before = getattr(_local, "scope", None)
+        _local.scope = self
         try:
             yield
         finally:
-            _local.call = before
+            _local.scope = before
 
     def limit(self) -> float | None:
         """
         Tell how long the next blocking step may take.
 
         Returns:
-            Seconds; ``None`` without a limit.
+            Seconds, from a millisecond to eleven days; ``None`` without a limit.
 
         Raises:
             Hangup: If the call was ended.
             TimeoutError: If a deadline has passed.
         """
-        if self.aborted:
+        if self.cancelled:
             raise Hangup("the call was ended")
-        return self.clock.remaining()
+        # ``nearest`` is read here and not asked for: this is done for every
+        # network read.
+        deadline = self.deadlines.nearest
+        if deadline == math.inf:
+            return None
+        left = deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError("a deadline of the call has passed")
+        return min(max(left, 0.001), _LONGEST)
 
-    def abort(self) -> None:
-        """End the call from any thread, waking whoever is blocked in it; again does nothing."""
+    def cancel(self) -> None:
+        """End the call from any thread, waking whoever is blocked in it; idempotent."""
         with self._lock:
-            if self.aborted:
+            if self.cancelled:
                 return
-            self.aborted = True
+            self.cancelled = True
             self._wake()
 
     def disown(self) -> None:
@@ -102,7 +116,7 @@ class Call:
         # Another thread, which the child does not have, may hold the old one.
         self._lock = threading.RLock()
         self._hang_up = self._waiting = self._watched = None
-        self.aborted = True
+        self.cancelled = True
 
     def hang_up_with(self, hang_up: Callable[[], None] | None) -> None:
         """
@@ -116,7 +130,7 @@ class Call:
             if self._watched is not None:
                 self._watched.set()
                 self._watched = None
-            if self.aborted:
+            if self.cancelled:
                 self._wake()
 
     @contextmanager
@@ -192,21 +206,17 @@ class Call:
             Hangup: If the call was ended.
             TimeoutError: If a deadline has passed.
         """
-        errand = _Errand(work, discard)
+        errand = Errand(work, discard)
         threading.Thread(target=errand.do, name="qwen72b-errand", daemon=True).start()
         try:
             self.wait(errand.done)
+            # Set without an outcome if the call was ended.
+            if not errand.finished:
+                raise Hangup("the call was ended")
         except BaseException:
             errand.abandon()
             raise
-        if not errand.outcome:
-            # Only an ended call sets the event without an outcome.
-            errand.abandon()
-            raise Hangup("the call was ended")
-        outcome = errand.outcome[0]
-        if isinstance(outcome, _Failed):
-            raise outcome.error
-        return outcome
+        return errand.result()
 
     def _wait(self, event: threading.Event, seconds: float | None) -> None:
         with self._lock:
@@ -232,45 +242,6 @@ def _quietly(hang_up: Callable[[], None]) -> None:
     """Hang up; if the socket is gone or back in its pool, nobody is blocked in it."""
     with suppress(OSError, ValueError, RuntimeError):
         hang_up()
-
-
-class _Failed:
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-class _Errand(Generic[T]):
-    """Work in a thread of its own, whose result may come too late."""
-
-    def __init__(self, work: Callable[[], T], discard: Callable[[T], None]) -> None:
-        self.done = threading.Event()
-        self.outcome: list[T | _Failed] = []
-        self._work = work
-        self._discard = discard
-        self._lock = threading.Lock()
-        self._abandoned = False
-
-    def do(self) -> None:
-        outcome: T | _Failed
-        try:
-            outcome = self._work()
-        except BaseException as exc:  # noqa: BLE001  # raised again where it is awaited
-            outcome = _Failed(exc)
-        with self._lock:
-            if not self._abandoned:
-                self.outcome.append(outcome)
-                self.done.set()
-                return
-        if not isinstance(outcome, _Failed):
-            self._discard(outcome)
-
-    def abandon(self) -> None:
-        with self._lock:
-            self._abandoned = True
-            late = self.outcome[:]
-        for outcome in late:
-            if not isinstance(outcome, _Failed):
-                self._discard(outcome)
 
 
 def shut_down(sock: socket.socket) -> None:

@@ -17,16 +17,17 @@ from urllib3.contrib.socks import (
 )
 
 from .connections import CallConnection, TLSCallConnection
-from .scope import Call
+from .scope import CallScope
+from .sockets import BoundedSocket
 
 __all__ = ["pools"]
 
 
 class _SOCKS(CallConnection, SOCKSConnection):
-    def open_socket(self, call: Call) -> socket.socket:
-        opened = call.run(lambda: SOCKSConnection._new_conn(self), discard=socket.socket.close)
-        sock = self.socket_class(opened.family, opened.type, opened.proto, fileno=opened.detach())
-        sock.belong_to(call)
+    def open_socket(self, scope: CallScope) -> socket.socket:
+        opened = scope.run(lambda: SOCKSConnection._new_conn(self), discard=socket.socket.close)
+        sock = BoundedSocket(opened.family, opened.type, opened.proto, fileno=opened.detach())
+        sock.belong_to(scope)
         return sock
 
 

@@ -1,5 +1,5 @@
 """
-How does a request leave, and what may it carry where?
+The way that requests leave, and what they may carry where.
 
 The token and the prompt go to the configured base and nowhere else: redirects
 are followed within one origin only, and the token travels in a header that no
@@ -10,26 +10,24 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 from urllib.parse import urljoin
 
 import requests
-from requests.auth import AuthBase
-from requests.utils import get_netrc_auth
 
-from ..errors import InvalidServerMessage, Qwen72BError
+from ..errors import Qwen72BError
 from ..version import __version__
-from .adapter import Adapter
 from .auth import Secret, origin_of
 from .body import Body
-from .debuglog import received, shown
-from .scope import Call
+from .debuglog import shown
+from .scope import CallScope
+from .sessions import ForeignSession, OwnSession, Session
 from .translate import IO_ERRORS, translate
 
-__all__ = ["Transport"]
+__all__ = ["Request", "Transport"]
 
 log = logging.getLogger("qwen72b")
 
@@ -41,8 +39,28 @@ _MAX_REDIRECTS = 5
 _USER_AGENT = f"qwen72b/{__version__}"
 
 
-# Proxies and the like, and who to log in as.
-_Surroundings = tuple[dict[str, Any], AuthBase | tuple[str, str] | None]
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    A request to a Space, or to the Hub.
+
+    Args:
+        method: HTTP method.
+        path: Path below the base; or a whole URL.
+        doing: What it is for, as in "while ...".
+        query: Query parameters.
+        payload: JSON body.
+        form: Form body.
+        accept: Media type that is wanted.
+    """
+
+    method: str
+    path: str
+    doing: str
+    query: Mapping[str, str] | None = None
+    payload: Any = None
+    form: Mapping[str, str] | None = None
+    accept: str = "application/json"
 
 
 class Transport:
@@ -72,14 +90,13 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.base_url = base_url
-        self._foreign = session
-        self._own: requests.Session | None = None
-        self._lock = threading.RLock()
-        self._secret = secret
-        self._options: dict[str, Any] = {"stream": True, "verify": verify, "cert": cert}
-        self._options["proxies"] = {} if proxy is None else {"http": proxy, "https": proxy}
-        # By origin: what requests takes from the environment and from .netrc.
-        self._surroundings: dict[str, _Surroundings] = {}
+        proxies = {} if proxy is None else {"http": proxy, "https": proxy}
+        options: dict[str, Any] = {"verify": verify, "cert": cert, "proxies": proxies}
+        self._session: Session = (
+            OwnSession(secret, options)
+            if session is None
+            else ForeignSession(session, secret, options)
+        )
         self._origin = origin_of(base_url)
         self._headers = {
             "Origin": self._origin,
@@ -87,30 +104,13 @@ class Transport:
             **(headers or {}),
         }
 
-    def send(
-        self,
-        call: Call,
-        method: str,
-        path: str,
-        *,
-        doing: str,
-        query: Mapping[str, str] | None = None,
-        payload: Any = None,
-        form: Mapping[str, str] | None = None,
-        accept: str = "application/json",
-    ) -> requests.Response:
+    def send(self, scope: CallScope, request: Request) -> requests.Response:
         """
         Make a request and wait for the head of its response.
 
         Args:
-            call: The call that it belongs to.
-            method: HTTP method.
-            path: Path below the base; or a whole URL.
-            doing: What this is for, as in "while ...".
-            query: Query parameters.
-            payload: JSON body.
-            form: Form body.
-            accept: Media type that is wanted.
+            scope: The call that it belongs to.
+            request: The request.
 
         Returns:
             The response; its body is unread.
@@ -118,45 +118,50 @@ class Transport:
         Raises:
             Qwen72BError: If there was none.
         """
-        url = path if "://" in path else self.base_url + path
-        headers = {"User-Agent": _USER_AGENT, "Accept": accept}
-        if origin_of(url) == self._origin:
+        headers = {"User-Agent": _USER_AGENT, "Accept": request.accept}
+        if "://" in request.path:
+            url = request.path
+            ours = origin_of(url) == self._origin
+        else:
+            url, ours = self.base_url + request.path, True
+        if ours:
             # The caller's headers may be as secret as the token.
             headers.update(self._headers)
-        body: bytes | Mapping[str, str] | None = form
-        if payload is not None:
+        body: bytes | Mapping[str, str] | None = request.form
+        if request.payload is not None:
             headers["Content-Type"] = "application/json"
-            body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+            body = json.dumps(request.payload, ensure_ascii=False, separators=(",", ":")).encode()
             if log.isEnabledFor(logging.DEBUG):
-                log.debug("%s: sends %s", call, shown(payload))
-        call.clock.listen()
+                log.debug("%s: sends %s", scope, shown(request.payload))
+        query = request.query
+        scope.deadlines.listen()
         begun = monotonic()
         try:
             for _ in range(_MAX_REDIRECTS):
-                response = self._request(
-                    call, method, url, params=query, data=body, headers=headers
+                response = self._session.send(
+                    scope, request.method, url, params=query, data=body, headers=headers
                 )
                 log.debug(
                     "%s: %s %s %s -> %d %s after %.3f s",
-                    call,
-                    method,
+                    scope,
+                    request.method,
                     url.partition("?")[0],
                     query or "",
                     response.status_code,
                     response.headers.get("content-type", ""),
                     monotonic() - begun,
                 )
-                target = urljoin(response.url or url, response.headers.get("location", ""))
-                if response.status_code not in (307, 308) or origin_of(target) != origin_of(url):
+                target = _redirect(response, url)
+                if target is None:
                     break
                 response.close()
                 url, query = target, None
         except IO_ERRORS as exc:
-            error = translate(exc, call, doing, url)
+            error = translate(exc, scope, request.doing, url)
             log.debug(
                 "%s: %s %s -> %s after %.3f s",
-                call,
-                method,
+                scope,
+                request.method,
                 url,
                 type(error).__name__,
                 monotonic() - begun,
@@ -164,13 +169,13 @@ class Transport:
             raise error from exc
         return response
 
-    def read(self, response: requests.Response, call: Call, *, doing: str) -> str:
+    def read(self, response: requests.Response, scope: CallScope, *, doing: str) -> str:
         """
         Read a whole body, within bounds.
 
         Args:
             response: The response.
-            call: The call that it belongs to.
+            scope: The call that it belongs to.
             doing: What this is for, as in "while ...".
 
         Returns:
@@ -179,75 +184,33 @@ class Transport:
         Raises:
             Qwen72BError: If it does not come whole, or is larger than 16 MiB.
         """
-        body = Body(response, call)
-        chunks: list[bytes] = []
-        size = 0
+        body = Body(response, scope)
         try:
-            while chunk := body.read():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > _MAX_BODY_BYTES:
-                    raise InvalidServerMessage(
-                        f"the Space sent more than {_MAX_BODY_BYTES >> 20} MiB while {doing}."
-                    )
-                call.limit()
+            data = body.read_all(_MAX_BODY_BYTES, doing=doing)
         except Qwen72BError:
             raise
         except IO_ERRORS as exc:
-            raise translate(exc, call, doing, response.url or self.base_url) from exc
+            raise translate(exc, scope, doing, response.url or self.base_url) from exc
         finally:
             body.close()
-            call.clock.rest()
-        text = b"".join(chunks).decode("utf-8", "replace")
-        received(call, text)
+            scope.deadlines.rest()
+        text = data.decode("utf-8", "replace")
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s: body %s", scope, shown(text))
         return text
 
     def close(self) -> None:
         """Close the connections of our own session."""
-        with self._lock:
-            own, self._own = self._own, None
-        if own is not None:
-            own.close()
+        self._session.close()
 
-    def _request(self, call: Call, method: str, url: str, **fields: Any) -> requests.Response:
-        # Every step below is bounded by the call; this is for the sessions of
-        # callers, whose connections do not know it.
-        limit = call.limit()
-        bounds: dict[str, Any] = {"timeout": (limit, limit), "allow_redirects": False}
-        if self._foreign is None:
-            session = self._session()
-            options, auth = self._surroundings_of(session, url)
-            fields["headers"] = {**session.headers, **fields["headers"]}
-            request = requests.PreparedRequest()
-            request.prepare(method, url, auth=auth, cookies=session.cookies, **fields)
-            with call.current():
-                return session.send(request, **options, **bounds)
-        foreign = self._foreign
-        fields = {**self._options, "auth": self._secret, **bounds, **fields}
-        response = call.run(
-            lambda: foreign.request(method, url, **fields), discard=requests.Response.close
-        )
-        call.watch(response.raw.shutdown)
-        return response
 
-    def _surroundings_of(self, session: requests.Session, url: str) -> _Surroundings:
-        """
-        Look once where ``Session.request`` looks for every request.
-
-        That, and its merging of settings, took a third of a request's time.
-        """
-        origin = origin_of(url)
-        known = self._surroundings.get(origin)
-        if known is None:
-            options = session.merge_environment_settings(url, **self._options)
-            known = dict(options), self._secret or get_netrc_auth(url)
-            self._surroundings[origin] = known
-        return known
-
-    def _session(self) -> requests.Session:
-        with self._lock:
-            if self._own is None:
-                self._own = requests.Session()
-                self._own.mount("http://", Adapter())
-                self._own.mount("https://", Adapter())
-            return self._own
+def _redirect(response: requests.Response, url: str) -> str | None:
+    """Tell where a response redirects to, if that is followed: with 307 and 308, within one origin."""
+    if response.status_code not in (307, 308):
+        return None
+    try:
+        target = urljoin(response.url or url, response.headers.get("location", ""))
+        return target if origin_of(target) == origin_of(url) else None
+    except ValueError:
+        # No URL. What it says is told with the status.
+        return None

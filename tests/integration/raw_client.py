@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from timing import PATIENCE
+
 from qwen72b.testing import FakeSpace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-SECONDS = 5
 
 
 def payload(query: Any = "Hi", history: Any = (), **fields: Any) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def payload(query: Any = "Hi", history: Any = (), **fields: Any) -> dict[str, An
 def connect(space: FakeSpace) -> http.client.HTTPConnection:
     """A connection to a Space."""
     parts = urlsplit(space.url)
-    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS)
+    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
 
 
 def fetch(
@@ -90,7 +90,7 @@ class Raw:
 
     def __init__(self, space: FakeSpace) -> None:
         parts = urlsplit(space.url)
-        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=SECONDS)
+        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE)
         self.seen = b""
 
     def ask(self, target: str = "/config", method: str = "GET") -> None:

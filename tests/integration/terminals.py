@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Seconds to wait for something that is sure to come.
-PATIENCE = 20.0
+from timing import PATIENCE
 
 # Makes the terminal the process's own, so that Ctrl-C reaches it.
 _TAKE_TERMINAL = """

@@ -14,6 +14,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 import pytest
+from timing import PATIENCE
 
 from qwen72b import (
     Client,
@@ -70,7 +71,7 @@ class Held:
     def wait_for(self, count: int) -> None:
         """Wait until so many streams are open and held."""
         for _ in range(count):
-            assert self._held.acquire(timeout=10)
+            assert self._held.acquire(timeout=PATIENCE)
 
 
 def batch_threads() -> list[str]:
@@ -424,7 +425,7 @@ def test_interpreter_ends_with_a_batch_left_open(space: FakeSpace) -> None:
         text=True,
     )
     held.wait_for(2)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert (out, process.returncode) == (".\n", 0)
     space.wait_for_disconnect(2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import anyio
 import pytest
+from timing import PATIENCE
 
-from qwen72b import AsyncClient, StreamInterrupted
+from qwen72b import AsyncClient, Client, StreamInterrupted
 from qwen72b.testing import FakeSpace, Gate, Job
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +63,8 @@ async def test_journal_is_that_of_the_blocking_client(space: FakeSpace, tmp_path
     async with AsyncClient(space.url) as client:
         async for _ in client.map(["a", "b"], journal=path):
             pass
-        results = list(client.blocking.map(["b", "c"], journal=path))
+    with Client(space.url) as blocking:
+        results = list(blocking.map(["b", "c"], journal=path))
     assert [result.resumed for result in results] == [True, False]
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 3
 
@@ -78,7 +81,7 @@ async def test_cancelling_hangs_up(space: FakeSpace) -> None:
 
     def wait_for_three() -> None:
         for _ in range(3):
-            assert held.acquire(timeout=10)
+            assert held.acquire(timeout=PATIENCE)
 
     space.answer(script)
     async with AsyncClient(space.url) as client, anyio.create_task_group() as group:
@@ -115,3 +118,23 @@ async def test_leaving_the_loop_hangs_up(space: FakeSpace) -> None:
         with pytest.raises(StreamInterrupted):
             await batch.__anext__()
     assert len(space.jobs) < 50
+
+
+async def test_pipe_that_is_full_does_not_outlive_its_task(space: FakeSpace) -> None:
+    """A task that waits for a pipe's reader is cancelled like any other."""
+    out, end = os.pipe()
+    os.set_blocking(end, False)
+    try:
+        while os.write(end, b"x" * 4096):
+            pass
+    except BlockingIOError:
+        pass
+    os.set_blocking(end, True)
+    try:
+        async with AsyncClient(space.url) as client:
+            with anyio.move_on_after(0.2):
+                async for _ in client.map(["a", "b"], journal=f"/dev/fd/{end}"):
+                    pytest.fail("nobody reads")
+    finally:
+        os.close(out)
+        os.close(end)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clusters import cluster
+from timing import PATIENCE
 
 from qwen72b.cli import main
 from qwen72b.testing import Fail, FakeSpace, Gate, Job
@@ -156,9 +160,9 @@ def test_ctrl_c_keeps_what_is_done(files: Files, space: FakeSpace) -> None:
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "HF_TOKEN": "hf_secret"}
     )
-    gate.wait_reached(20)
+    gate.wait_reached(PATIENCE)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "goes on" in err
     assert "Traceback" not in err
@@ -205,3 +209,90 @@ def test_missing_dask_is_told(
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main([*files.command, "--dask", "tcp://127.0.0.1:1"]) == 2
     assert "pip install distributed" in capsys.readouterr().err
+
+
+def shell(files: Files, rest: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the batch in a shell, its answers going where ``rest`` says."""
+    words = [sys.executable, "-m", "qwen72b", *files.command[:2], *files.command[4:]]
+    line = shlex.join(words) + " " + rest
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60, **options
+    )
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "-o - | cat",
+        "-o /dev/stdout | cat",
+        "-o >(cat)",
+        "-o /dev/fd/9 9> >(cat)",
+        "-o - > out; cat out",
+    ],
+)
+def test_answers_go_into_a_pipe(files: Files, rest: str, tmp_path: Path) -> None:
+    """Standard output and every pipe get the answers; that they remember nothing is said once."""
+    files.write("a", "b")
+    done = shell(files, f"{rest}; wait", cwd=tmp_path)
+    assert sorted(json.loads(line)["answer"] for line in done.stdout.splitlines()) == [
+        "re: a",
+        "re: b",
+    ]
+    assert done.stderr.count("no file that a later run") == 1
+    assert "2 prompts: 2 answered" in done.stderr
+    assert not files.answers.exists() and not (tmp_path / "-").exists()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_answers_go_to_a_file_by_the_name_of_a_device(files: Files, tmp_path: Path) -> None:
+    """What standard output is decides, not its name: a regular file is gone on from."""
+    files.write("a", "b")
+    for _ in range(2):
+        done = shell(files, "-o /dev/stdout >> out", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "2 of them before" in done.stderr
+    assert len((tmp_path / "out").read_text(encoding="utf-8").splitlines()) == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_device_that_takes_no_answers(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    """A full device is named, in one line."""
+    files.write(*map(str, range(50)))
+    files.command[3] = "/dev/full"
+    assert main([*files.command, "-q"]) == 1
+    assert capsys.readouterr().err == "qwen72b: /dev/full: No space left on device.\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
+def test_prompts_without_end(
+    files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that never ends is told, and not gathered."""
+    monkeypatch.setattr("qwen72b.cli.prompts._LONGEST_LINE", 1 << 20)
+    files.command[1] = "/dev/zero"
+    assert main(files.command) == 2
+    assert "line 1 is longer than 1 MiB" in capsys.readouterr().err
+
+
+def test_hopeless_batch_stops(
+    files: Files, space: FakeSpace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the first prompts all fail alike and none is answered, the others are not asked."""
+    numbers = count()
+    space.answer(lambda job: [Fail(f"401 Unauthorized (request {next(numbers)})")])
+    files.write(*map(str, range(400)))
+    assert main(files.command) == 1
+    assert 20 <= len(space.jobs) <= 40
+    assert "stopped: the first 20 prompts all failed, and alike." in capsys.readouterr().err
+
+
+def test_batch_with_hope_goes_on(files: Files, space: FakeSpace) -> None:
+    """One answer, or failures of two kinds, and every prompt is asked."""
+    space.answer(lambda job: [Fail("out of memory")] if job.query != "5" else ["fine"])
+    files.write(*map(str, range(40)))
+    assert main([*files.command, "--workers", "1"]) == 1
+    assert len(space.jobs) == 40
+    space.answer(lambda job: [Fail("one" if int(str(job.query)) % 2 else "two")])
+    assert main([*files.command, "--workers", "1"]) == 1
+    assert len(space.jobs) == 79

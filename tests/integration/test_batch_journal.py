@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from clusters import cluster
 
-from qwen72b import Client, InvalidOption, Retry
+from qwen72b import Client, InvalidOption, Retry, StreamInterrupted
 from qwen72b.batch import Journal
 from qwen72b.testing import Fail, FakeSpace, Job
 
@@ -304,3 +305,153 @@ def test_killed_twice_on_dask_loses_nothing(space: FakeSpace, path: Path, tmp_pa
     # Each worker process made one client, and kept it.
     configs = [request for request in space.requests if request.phase == "config"]
     assert len(configs) <= 2 * 3
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was said of a journal that remembers nothing."""
+    return [message for message in caplog.messages if "no file that a later run" in message]
+
+
+@pytest.mark.parametrize("form", ["fifo", "descriptor", "number"])
+def test_results_go_into_a_pipe(
+    space: FakeSpace, client: Client, path: Path, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pipe gets the outcomes; nothing is read from it, which is said once."""
+    if form == "fifo":
+        os.mkfifo(path)
+        out = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        end, journal = None, Journal(path)
+        os.set_blocking(out, True)
+    else:
+        out, end = os.pipe()
+        journal = Journal(end if form == "number" else f"/dev/fd/{end}")
+    try:
+        for _ in range(2):
+            results = list(client.map(["a", "b"], journal=journal, max_in_flight=1))
+            assert [result.reply for result in results] == ["re: a", "re: b"]
+            assert not any(result.resumed for result in results) and not journal.resumes
+        written = os.read(out, 65536).splitlines()
+    finally:
+        os.close(out)
+        if end is not None:
+            os.close(end)
+    assert [json.loads(line)["answer"] for line in written] == ["re: a", "re: b"] * 2
+    assert len(space.jobs) == 4
+    assert len(said(caplog)) == 2
+
+
+def test_results_go_to_a_terminal_escaped(client: Client, space: FakeSpace) -> None:
+    """What a terminal would obey is written as JSON's escapes, there and in files."""
+    ours, theirs = os.openpty()
+    space.answer("a\u202eb\x9b2J\u2028é")
+    try:
+        list(client.map(["q"], journal=os.ttyname(theirs)))
+        line = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert line.strip().isprintable()
+    assert json.loads(line)["answer"] == "a\u202eb\x9b2J\u2028é"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_device_that_takes_nothing(space: FakeSpace, client: Client) -> None:
+    """A full device fails with the first answer, by its name."""
+    with pytest.raises(OSError, match="/dev/full") as caught:
+        list(client.map(map(str, range(100)), journal="/dev/full", max_in_flight=1))
+    assert caught.value.strerror == "No space left on device"
+    assert len(space.jobs) <= 2
+    assert len(list(client.map(["a"], journal="/dev/null"))) == 1
+
+
+def test_fifo_that_nobody_reads(client: Client, space: FakeSpace, path: Path) -> None:
+    """It is refused at once, and not waited for."""
+    os.mkfifo(path)
+    with pytest.raises(InvalidOption, match="nobody reads"):
+        list(client.map(["a"], journal=path))
+    assert not space.jobs
+
+
+def test_pipe_that_is_full_and_closed(client: Client, space: FakeSpace) -> None:
+    """A batch that waits for a pipe's reader is ended by closing it, and by the reader's leaving."""
+    out, end = os.pipe()
+    os.set_blocking(end, False)
+    try:
+        while os.write(end, b"x" * 4096):
+            pass
+    except BlockingIOError:
+        pass
+    os.set_blocking(end, True)
+    batch = client.map(["a", "b"], journal=f"/dev/fd/{end}")
+    caught: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            list(batch)
+        except StreamInterrupted as error:
+            caught.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    space.wait_for_job()
+    batch.close()
+    reader.join(10)
+    assert len(caught) == 1
+    os.close(out)
+    try:
+        with pytest.raises(BrokenPipeError):
+            list(client.map(["a"], journal=f"/dev/fd/{end}"))
+    finally:
+        os.close(end)
+
+
+NAMES = [
+    "a\ud800",
+    "a?",
+    "a\udfff",
+    "a\ufffd",
+    "a\U00010000",
+    "a\u2028",
+    "a\x85",
+    "a\x00",
+    "\udc00\ud800",
+]
+
+
+@pytest.mark.parametrize("openai", [False, True])
+def test_ids_are_kept_to_the_last_surrogate(
+    space: FakeSpace, client: Client, path: Path, openai: bool
+) -> None:
+    """No id is taken for another, and each comes back as it was."""
+    items = [{"id": name, "prompt": ascii(name)} for name in NAMES]
+    list(client.map(items[:1], journal=Journal(path, openai=openai)))
+    results = list(client.map(items[1:], journal=Journal(path, openai=openai)))
+    assert not any(result.resumed for result in results)
+    results = list(client.map(items, journal=path))
+    assert [(result.id, result.resumed) for result in results] == [(name, True) for name in NAMES]
+    assert [result.reply for result in results] == [f"re: {name!a}" for name in NAMES]
+    assert len(lines(path)) == len(NAMES)
+
+
+def test_id_of_two_halves_of_a_character(client: Client, path: Path) -> None:
+    """JSON cannot tell it from the character, so it is refused."""
+    items = [{"id": "\ud83d" + "\ude00", "prompt": "a"}, {"id": "\U0001f600", "prompt": "b"}]
+    results = list(client.map(items, journal=path))
+    assert [result.ok for result in results] == [False, True]
+    assert "surrogates" in str(results[0].error)
+
+
+def test_journal_object_is_for_one_batch_at_a_time(
+    space: FakeSpace, client: Client, path: Path
+) -> None:
+    """A second batch with the same object is refused, and the first goes on unharmed."""
+    journal = Journal(path)
+    with client.map(map(str, range(9)), journal=journal, max_in_flight=1) as batch:
+        next(batch)
+        second = client.map(["a"], journal=journal)
+        with pytest.raises(InvalidOption, match="another batch"):
+            next(second)
+        second.close()
+        assert sum(result.ok for result in batch) == 8
+    assert len(lines(path)) == 9
+    assert [result.ok for result in client.map(["a"], journal=journal)] == [True]

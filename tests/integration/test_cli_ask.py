@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from timing import SHORT
 
 from qwen72b import HTTPStatusError
 from qwen72b.cli import main
@@ -334,7 +335,7 @@ def test_unreachable_space_is_status_6(
 def test_timeout_is_status_6(space: FakeSpace, capsys: pytest.CaptureFixture[str]) -> None:
     """A limit that ran out says how to raise it."""
     space.answer(Gate())
-    status, err = status_of(space, capsys, "--timeout", "0.05")
+    status, err = status_of(space, capsys, "--timeout", str(SHORT))
     assert status == 6
     assert "--timeout" in err
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from terminals import PATIENCE, command
+from terminals import command
+from timing import PATIENCE
 
 from qwen72b.testing import FakeSpace
 

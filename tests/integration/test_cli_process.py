@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from terminals import PATIENCE, start, terminal
+from terminals import start, terminal
+from timing import PATIENCE
 
 from qwen72b.testing import Estimation, FakeSpace, Gate, Snapshot
 
@@ -95,10 +96,17 @@ def test_answer_that_cannot_be_encoded_is_escaped(space: FakeSpace) -> None:
 
 def test_help_loads_no_network_library() -> None:
     """Help and mistakes are told without importing what only a question needs."""
-    code = (
-        "import sys; from qwen72b.cli import main; main(['--help']); main(['--bogus']);"
-        "sys.exit(', '.join({'requests', 'anyio', 'urllib3', 'logging', 'dataclasses'} & {*sys.modules}))"
-    )
+    # From Python 3.14 on argparse itself loads dataclasses once it writes.
+    code = """
+import argparse, sys
+argparse.ArgumentParser().format_help()
+before = {*sys.modules}
+from qwen72b.cli import main
+main(["--help"])
+main(["--bogus"])
+heavy = {"requests", "anyio", "urllib3", "logging", "dataclasses"}
+sys.exit(", ".join(heavy & {*sys.modules} - before))
+"""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from timing import PATIENCE, SHORT
 
 from qwen72b.cli import main, status
 from qwen72b.testing import Fail, FakeSpace, Respond, page
@@ -63,28 +64,28 @@ def test_sleeping_space_is_status_4(space: FakeSpace, capsys: Capture) -> None:
 def test_waking_space_is_waited_for(space: FakeSpace, capsys: Capture) -> None:
     """``--wait`` looks again until the Space is up."""
     space.fault("config", page("Zzz"), times=3)
-    assert main(["status", "--wait", "20"]) == 0
+    assert main(["status", "--wait", str(PATIENCE)]) == 0
     assert "is ready" in capsys.readouterr().out
 
 
 def test_waiting_has_an_end(space: FakeSpace) -> None:
     """When the time is over, the last look counts."""
     space.fault("config", page("Zzz"), times=None)
-    assert main(["status", "--wait", "0.05"]) == 4
+    assert main(["status", "--wait", str(SHORT)]) == 4
 
 
 def test_server_that_is_starting_is_waited_for(space: FakeSpace) -> None:
     """A refusal is no reason to give up while there is time, and one when there is not."""
     space.fault("config", Respond(status=500), times=2)
-    assert main(["status", "--wait", "20"]) == 0
+    assert main(["status", "--wait", str(PATIENCE)]) == 0
     space.fault("config", Respond(status=500), times=None)
-    assert main(["status", "--wait", "0.05"]) == 1
+    assert main(["status", "--wait", str(SHORT)]) == 1
 
 
 def test_login_is_not_waited_for(space: FakeSpace) -> None:
     """Waiting gives nobody a token."""
     space.auth = ("user", "password")
-    assert main(["status", "--wait", "20"]) == 3
+    assert main(["status", "--wait", str(PATIENCE)]) == 3
 
 
 def test_error_is_json_too(space: FakeSpace, capsys: Capture) -> None:

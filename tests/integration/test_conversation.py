@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
+import os
+import stat
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -12,6 +15,7 @@ from typing import Any
 
 import anyio
 import pytest
+from timing import PATIENCE, PROMPT
 
 from qwen72b import (
     AsyncClient,
@@ -168,7 +172,7 @@ def test_stop_from_another_thread_keeps_the_text(space: FakeSpace, client: Clien
     gate.wait_reached()
     stream.close()
     assert chat.messages == turn("Hi", "Hel")
-    reader.join(5)
+    reader.join(PROMPT)
     assert isinstance(errors[0], StreamInterrupted)
     assert chat.messages == turn("Hi", "Hel")
 
@@ -241,7 +245,7 @@ def test_only_one_of_many_threads_may_ask(client: Client) -> None:
     outcomes: list[Any] = []
 
     def ask() -> None:
-        barrier.wait(5)
+        barrier.wait(PATIENCE)
         try:
             outcomes.append(chat.stream("Hi"))
         except InvalidRequest as exc:
@@ -251,7 +255,7 @@ def test_only_one_of_many_threads_may_ask(client: Client) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
     streams = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
     assert len(outcomes) == 8
     assert len(streams) == 1
@@ -319,6 +323,145 @@ def test_saved_chat_is_plain_json(client: Client, tmp_path: Path) -> None:
     loaded = Conversation.load(str(path), client)
     assert loaded.messages == chat.messages
     assert loaded.ask("And?") == "Hello"
+
+
+@pytest.fixture(params=["sync", "async"])
+def saved(request: pytest.FixtureRequest) -> Any:
+    """A chat with one of the clients; nothing is asked."""
+    if request.param == "sync":
+        with Client("http://127.0.0.1:9") as client:
+            yield client.conversation(messages=CHAT)
+    else:
+        yield AsyncClient("http://127.0.0.1:9").conversation(messages=CHAT)
+
+
+def read_chat(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_saving_keeps_the_mode_and_the_link(saved: Any, tmp_path: Path) -> None:
+    """A chat is replaced where a symbolic link leads, with the mode that it had."""
+    target, link = tmp_path / ("x" * 250), tmp_path / "link"
+    link.symlink_to(target.name)
+    saved.save(link)
+    assert link.is_symlink() and read_chat(target) == CHAT
+    target.chmod(0o640)
+    number = target.stat().st_ino
+    saved.save(link)
+    assert link.is_symlink() and read_chat(target) == CHAT
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert target.stat().st_ino != number
+    assert sorted(tmp_path.iterdir()) == sorted([target, link])
+
+
+def test_failed_saving_leaves_the_earlier_chat(
+    saved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full, or breaks, costs nothing, and the file is named."""
+    path = tmp_path / "chat.json"
+    path.write_text("earlier", encoding="utf-8")
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="chat.json") as caught:
+        saved.save(path)
+    assert caught.value.errno == errno.EIO
+    assert path.read_text(encoding="utf-8") == "earlier"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("refusal", [errno.EBUSY, errno.EXDEV, errno.EPERM])
+def test_file_that_cannot_be_renamed_is_written_in_place(
+    saved: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    refusal: int,
+) -> None:
+    """A file that is mounted by itself keeps its place, which is said once."""
+    path = tmp_path / "chat.json"
+    path.write_text("earlier " * 1000, encoding="utf-8")
+    number = path.stat().st_ino
+
+    def refuse(*_: Any) -> None:
+        raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    for _ in range(2):
+        saved.save(path)
+        assert read_chat(path) == CHAT and path.stat().st_ino == number
+    assert list(tmp_path.iterdir()) == [path]
+    (told,) = (message for message in caplog.messages if "in place" in message)
+    assert told.startswith(f"{path} is written in place ({os.strerror(refusal)})")
+
+
+def test_folder_that_takes_no_new_file(
+    saved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that may be written is written, whatever its folder allows; a new one is not."""
+    path = tmp_path / "chat.json"
+    path.write_text("earlier", encoding="utf-8")
+    real = os.open
+
+    def open_old(name: Any, flags: int, *rest: Any, **options: Any) -> int:
+        if flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(name, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", open_old)
+    saved.save(path)
+    with pytest.raises(PermissionError, match="other.json"):
+        saved.save(tmp_path / "other.json")
+    monkeypatch.undo()
+    assert read_chat(path) == CHAT
+
+
+def test_file_that_may_not_be_written(
+    saved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is protected stays as it is, even where its name could be given to another."""
+    path = tmp_path / "chat.json"
+    path.write_text("earlier", encoding="utf-8")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError, match="chat.json"):
+        saved.save(path)
+    assert path.read_text(encoding="utf-8") == "earlier"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_chat_goes_to_a_device(saved: Any, tmp_path: Path) -> None:
+    """What is no file is written to as it is; a link to a device stays one."""
+    link = tmp_path / "link"
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        saved.save(link)
+    assert caught.value.filename == str(link)
+    saved.save("/dev/null")
+    with pytest.raises(IsADirectoryError):
+        saved.save(tmp_path)
+    out, end = os.pipe()
+    saved.save(f"/dev/fd/{end}")
+    os.close(end)
+    with open(out, encoding="utf-8") as file:
+        assert json.load(file) == CHAT
+
+
+def test_lone_surrogates_are_saved(client: Client, tmp_path: Path) -> None:
+    """A file takes any text, and gives it back."""
+    path = tmp_path / "chat.json"
+    chat = client.conversation(messages=[{"role": "user", "content": "a\ud800\u202e"}])
+    chat.save(path)
+    assert Conversation.load(path, client).messages == chat.messages
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
+def test_chat_without_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that never ends is no chat."""
+    monkeypatch.setattr("qwen72b.client.conversation._MOST_BYTES", 1 << 20)
+    with pytest.raises(InvalidMessages, match="larger"):
+        Conversation.load("/dev/zero", client)
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '[{"role": "user"}]', "[" * 100_000, '"Hi"'])

@@ -197,3 +197,21 @@ def test_stopped_stream_says_so(space: FakeSpace, debug: pytest.LogCaptureFixtur
     ends = [line for line in lines(debug) if "characters, Timings(" in line]
     assert len(ends) == 1
     assert ": stopped, 3 characters" in ends[0]
+
+
+def test_hostile_texts_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a terminal would obey, and what would end the line, is escaped, and still JSON."""
+    monkeypatch.setenv("QWEN72B_LOG_CONTENT", "1")
+    text = '{"msg":\n\t"log", "log": "a\u202eb\x9b2Jé\U0001f600\ud800\U000e0041"}'
+    told = shown(text)
+    assert told.isprintable() and "é\U0001f600" in told
+    assert json.loads(told) == json.loads(text)
+    assert shown("Hello, x") == "Hello, x"
+
+
+def test_long_messages_are_not_taken_apart_for_the_log() -> None:
+    """Their length says enough."""
+    for text in ('{"msg": ' + "[]," * 100_000, " " * 100_000 + '{"msg": 1}', "[" * 5000):
+        assert shown(text) == f"{len(text)} characters"
+    assert json.loads(shown('{"msg": "x", "log": "' + "a" * 10_000 + '"}'))["log"] == "x" * 10_000
+    assert shown("[" * 4000) == "4000 characters that are not JSON"

@@ -18,6 +18,7 @@ from execute_example import EXAMPLE, execute_example, read_answers
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.manager import start_new_kernel
+from timing import PATIENCE
 from traitlets.config import Config
 
 from qwen72b import AsyncClient, Client, GenerationFailed, Reply
@@ -104,7 +105,7 @@ def test_first_text_is_drawn_at_once(space: FakeSpace, client: Client, page: Pag
     gate = Gate()
     space.answer("Hel", gate, "l", "o")
     page.at_first = gate.open
-    show(client.stream("Hi", timeout=10))
+    show(client.stream("Hi", timeout=PATIENCE))
     assert page.outputs == [["Hel", "Hello"]]
 
 
@@ -383,7 +384,7 @@ def run(kernel: Any, code: str, *, interrupt: bool = False) -> tuple[str, list[s
     asked = kernel.channels.execute(code)
     outputs: dict[str, str] = {}
     while True:
-        message = kernel.channels.get_iopub_msg(timeout=30)
+        message = kernel.channels.get_iopub_msg(timeout=PATIENCE)
         if message["parent_header"].get("msg_id") != asked:
             continue
         content = message["content"]
@@ -393,7 +394,9 @@ def run(kernel: Any, code: str, *, interrupt: bool = False) -> tuple[str, list[s
                 kernel.manager.interrupt_kernel()
         elif content.get("execution_state") == "idle":
             break
-    while (reply := kernel.channels.get_shell_msg(timeout=30))["parent_header"]["msg_id"] != asked:
+    while (reply := kernel.channels.get_shell_msg(timeout=PATIENCE))["parent_header"][
+        "msg_id"
+    ] != asked:
         pass
     answer = reply["content"]
     return answer.get("ename", answer["status"]), list(outputs.values())

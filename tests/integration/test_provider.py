@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from timing import AMPLE
 
 from qwen72b import (
     AsyncClient,
@@ -171,7 +172,7 @@ class TestWire:
         with pytest.raises(RequestTimeout):
             await _collect(
                 Qwen_Qwen_2_72B.create_async_generator(
-                    "", HELLO, base_url=fake_space.url, timeout=0.3
+                    "", HELLO, base_url=fake_space.url, timeout=AMPLE
                 )
             )
 

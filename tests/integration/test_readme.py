@@ -13,6 +13,7 @@ import pytest
 from clusters import cluster
 from docutils import nodes
 from docutils.core import publish_doctree
+from timing import PATIENCE
 
 from qwen72b import errors
 from qwen72b.cli.exits import exit_status
@@ -68,7 +69,7 @@ def run(folder: Path, space: FakeSpace, *command: str) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=2 * PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import requests
 import trustme
 from askers import ASKERS, ONCE, check_error
+from slowness import ENDLESS_HEAD, HEARTBEATS, SLOW, full_backlog, slow_names
+from timing import AMPLE, MS, SHORT
 
 from qwen72b import (
     Client,
@@ -41,38 +42,14 @@ from qwen72b.testing import (
     Snapshot,
     Stall,
     Start,
-    Throttle,
     Trickle,
-    page,
 )
-
-# Seconds. Long enough for a busy machine to come to the phase that is meant.
-SHORT = 0.1
 
 NO_LIMITS: dict[str, Any] = dict.fromkeys(("connect", "read", "queue", "first_token", "total"))
 
+__all__ = ["slow_names"]
+
 PHASES = ["config", "join", "stream"]
-
-HEAD = b"HTTP/1.1 200 OK\r\n"
-ENDLESS_HEAD = [Send(HEAD), Repeat(Trickle(b"X-Filler: yes\r\n", 0.02))]
-ENDLESS_BODY = [
-    Send(HEAD + b"Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"),
-    Repeat(Send(b" "), interval=0.02),
-]
-ENDLESS_CHUNKS = [
-    Send(HEAD + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"),
-    Repeat(Send(b"1\r\nx\r\n"), interval=0.02),
-]
-
-SLOW: list[tuple[str, Sequence[Any]]] = [
-    ("silence", [Stall()]),
-    ("status_line", [Repeat(Trickle(b"HTTP/1.1 200 OK and on and on ", 0.02))]),
-    ("head", ENDLESS_HEAD),
-    ("body", ENDLESS_BODY),
-    ("chunks", ENDLESS_CHUNKS),
-    ("page", [Throttle(1, 0.05), page("A page that never ends " * 100)]),
-    ("interim", [Repeat(Send(b"HTTP/1.1 100 Continue\r\n\r\n"), interval=0.02)]),
-]
 
 
 def limit(**limits: float) -> Timeout:
@@ -114,28 +91,26 @@ def test_slow_request_through_a_session(clock: str, where: str, steps: Sequence[
         check_timeout(answer.error, clock)
 
 
-HEARTBEATS = Repeat(Heartbeat(), interval=0.02)
-
 SLOW_STREAMS: list[tuple[str, str, Sequence[Any], str]] = [
     ("read_silence", "read", [Stall()], ""),
     ("read_silence_later", "read", ["Hel", Stall()], "Hel"),
-    ("read_half_event", "read", ["Hel", Repeat(Chunk(b"data: x"), interval=0.02)], "Hel"),
+    ("read_half_event", "read", ["Hel", Repeat(Chunk(b"data: x"), interval=20 * MS)], "Hel"),
     ("queue_silence", "queue", [Stall()], ""),
     ("queue_heartbeats", "queue", [HEARTBEATS], ""),
-    ("queue_comments", "queue", [Repeat(Chunk(b": hi\n\n"), interval=0.02)], ""),
+    ("queue_comments", "queue", [Repeat(Chunk(b": hi\n\n"), interval=20 * MS)], ""),
     (
         "queue_estimations",
         "queue",
-        [Repeat(Message("estimation", rank=1, queue_size=2), interval=0.02)],
+        [Repeat(Message("estimation", rank=1, queue_size=2), interval=20 * MS)],
         "",
     ),
     ("first_token_silence", "first_token", [Start(), Stall()], ""),
     ("first_token_heartbeats", "first_token", [Start(), HEARTBEATS], ""),
-    ("first_token_progress", "first_token", [Repeat(Progress(), interval=0.02)], ""),
-    ("first_token_empty", "first_token", [Repeat(Snapshot(""), interval=0.02)], ""),
+    ("first_token_progress", "first_token", [Repeat(Progress(), interval=20 * MS)], ""),
+    ("first_token_empty", "first_token", [Repeat(Snapshot(""), interval=20 * MS)], ""),
     ("total_silence", "total", ["Hel", Stall()], "Hel"),
     ("total_heartbeats", "total", ["Hel", HEARTBEATS], "Hel"),
-    ("total_trickle", "total", ["Hel", Repeat(Chunk(b"data: x"), interval=0.02)], "Hel"),
+    ("total_trickle", "total", ["Hel", Repeat(Chunk(b"data: x"), interval=20 * MS)], "Hel"),
 ]
 
 
@@ -154,7 +129,7 @@ def test_slow_stream(
     """No heartbeat, comment, repeated estimation or empty text moves a clock that it should not."""
     with FakeSpace(version) as space:
         space.answer(*steps, times=None)
-        answer = ASKERS[way](space.url, timeout=limit(**{clock: SHORT * 3}))
+        answer = ASKERS[way](space.url, timeout=limit(**{clock: AMPLE}))
         check_timeout(answer.error, clock, partial)
         assert answer.shown == partial
         space.wait_for_disconnect()
@@ -162,7 +137,7 @@ def test_slow_stream(
 
 def test_silence_after_the_upload() -> None:
     """A Space that is silent once it has the data that it asked for is as silent as any."""
-    with FakeSpace("4.0.2") as space, Client(space.url, timeout=limit(read=SHORT)) as client:
+    with FakeSpace("4.0.2") as space, Client(space.url, timeout=limit(read=AMPLE)) as client:
         gate = Gate()
         space.stream(Estimation(), gate, AwaitData(), Stall())
         events = client.stream("Hi").events()
@@ -177,7 +152,7 @@ def test_text_without_end() -> None:
     """An answer that grows without end is ended by the total clock."""
     with FakeSpace() as space:
         space.answer(Repeat("x", interval=0.001))
-        error = ASKERS["sync"](space.url, timeout=limit(total=SHORT)).error
+        error = ASKERS["sync"](space.url, timeout=limit(total=AMPLE)).error
         assert isinstance(error, RequestTimeout)
         assert error.phase == "total" and set(error.partial) == {"x"}
 
@@ -187,15 +162,15 @@ def test_timeout_as_a_number(way: str) -> None:
     """A number limits the whole call."""
     with FakeSpace() as space:
         space.answer("Hel", HEARTBEATS)
-        check_timeout(ASKERS[way](space.url, timeout=SHORT * 3).error, "total", "Hel")
+        check_timeout(ASKERS[way](space.url, timeout=AMPLE).error, "total", "Hel")
 
 
 def test_patient_clocks() -> None:
     """Whole messages restart the read clock; a start stops queue, text stops first_token."""
-    beats = Repeat(Heartbeat(), times=6, interval=SHORT / 2)
+    beats = Repeat(Heartbeat(), times=6, interval=AMPLE / 4)
     with FakeSpace() as space:
         space.answer("Hel", beats, "lo")
-        limits = limit(read=SHORT * 4, queue=SHORT * 2, first_token=SHORT * 2)
+        limits = limit(read=AMPLE, queue=AMPLE, first_token=AMPLE)
         assert ASKERS["sync"](space.url, timeout=limits).text == "Hello"
 
 
@@ -218,7 +193,7 @@ def test_connection_that_does_not_come(way: str, clock: str) -> None:
 
 
 @pytest.mark.parametrize("way", ASKERS)
-@pytest.mark.parametrize("steps", [[Stall()], [Repeat(Trickle(b"\x16\x03\x03", 0.02))]])
+@pytest.mark.parametrize("steps", [[Stall()], [Repeat(Trickle(b"\x16\x03\x03", 20 * MS))]])
 def test_slow_tls(way: str, steps: Sequence[Any], tls: Any) -> None:
     """The connect clock covers the TLS handshake, also one that trickles."""
     with FakeSpace(tls=tls) as space:
@@ -258,8 +233,8 @@ def test_queue_clock_covers_every_join(version: str) -> None:
     """A queue that is full again and again does not start the queue clock anew."""
     with FakeSpace(version) as space:
         space.answer(Message("queue_full"), End(), times=None)
-        retry = Retry(attempts=1000, base=0.01)
-        error = ASKERS["sync"](space.url, retry=retry, timeout=limit(queue=SHORT)).error
+        retry = Retry(attempts=1000, base=0.01, cap=20 * MS)
+        error = ASKERS["sync"](space.url, retry=retry, timeout=limit(queue=AMPLE)).error
         assert isinstance(error, (QueueFull, RequestTimeout))
         assert len(space.jobs) > 1
 
@@ -268,17 +243,17 @@ def test_connect_clock_covers_refusals() -> None:
     """Refused connections are tried again only as long as the connect clock allows."""
     with FakeSpace() as space:
         space.refuse()
-        error = ASKERS["sync"](space.url, timeout=limit(connect=0.01)).error
+        error = ASKERS["sync"](space.url, timeout=limit(connect=10 * MS)).error
         assert isinstance(error, (ConnectFailed, RequestTimeout))
 
 
 def test_slow_consumer() -> None:
     """Time that the caller takes between two chunks is not the Space's silence."""
-    with FakeSpace() as space, Client(space.url, timeout=limit(read=SHORT * 3)) as client:
+    with FakeSpace() as space, Client(space.url, timeout=limit(read=AMPLE)) as client:
         space.answer("Hel", "lo")
         stream = client.stream("Hi")
         assert next(stream) == "Hel"
-        threading.Event().wait(SHORT * 6)
+        threading.Event().wait(AMPLE * 1.2)
         assert "".join(stream) == "lo"
 
 
@@ -306,44 +281,6 @@ def test_impossible_limit(value: Any) -> None:
         Client("http://127.0.0.1:1", timeout=value)
     with pytest.raises(InvalidOption):
         Timeout(read=value)
-
-
-class full_backlog:  # reads as a context manager
-    """A port whose queue of connections is full, so that nothing more is accepted."""
-
-    def __enter__(self) -> str:
-        self._server = socket.socket()
-        self._server.bind(("127.0.0.1", 0))
-        self._server.listen(0)
-        self._others = []
-        # More than the backlog; the last ones wait for ever.
-        for _ in range(3):
-            other = socket.socket()
-            other.setblocking(False)
-            other.connect_ex(self._server.getsockname())
-            self._others.append(other)
-        return "http://{}:{}".format(*self._server.getsockname())
-
-    def __exit__(self, *_: object) -> None:
-        for sock in [self._server, *self._others]:
-            sock.close()
-
-
-@pytest.fixture
-def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let every name lookup wait until the test is over."""
-    over = threading.Event()
-    look_up: Callable[..., Any] = socket.getaddrinfo
-
-    def wait(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if host == "space.invalid":
-            over.wait()
-            raise socket.gaierror("too late")
-        return look_up(host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", wait)
-    yield
-    over.set()
 
 
 @pytest.fixture(scope="session")

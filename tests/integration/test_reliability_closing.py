@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 import requests
+from timing import PATIENCE, PROMPT
 
 from qwen72b import (
     AsyncClient,
@@ -39,10 +40,6 @@ from qwen72b.testing import (
     Start,
     Trickle,
 )
-
-# Seconds that something prompt may take on a busy machine; far below the 45 of
-# the read clock, which would end it otherwise.
-PROMPT = 10.0
 
 LEAVERS: dict[str, Callable[[Any], object]] = {
     "close": lambda stream: stream.close(),
@@ -434,18 +431,19 @@ async def test_provider_generator_is_closed() -> None:
             await anyio.to_thread.run_sync(space.wait_for_disconnect)
 
 
+# No read clock: it would end in time what should end at once.
 SYNC = """
-from qwen72b import Client
-client = Client({url!r})
+from qwen72b import Client, Timeout
+client = Client({url!r}, timeout=Timeout(read=None))
 for chunk in client.stream("Hi"):
     print(chunk, flush=True)
 """
 
 ASYNC = """
 import anyio
-from qwen72b import AsyncClient
+from qwen72b import AsyncClient, Timeout
 async def main():
-    async with AsyncClient({url!r}) as client:
+    async with AsyncClient({url!r}, timeout=Timeout(read=None)) as client:
         async for chunk in client.stream("Hi"):
             print(chunk, flush=True)
 anyio.run(main, backend={backend!r})
@@ -461,16 +459,24 @@ def test_interrupt(backend: str, steps: Sequence[Any]) -> None:
         space.answer(*steps)
         code = (SYNC if backend == "sync" else ASYNC).format(url=space.url, backend=backend)
         with program(code) as process:
-            space.wait_for_job("running", timeout=PROMPT)
+            space.wait_for_job("running", timeout=PATIENCE)
             if "Hel" in steps:
                 assert process.stdout.readline() == "Hel\n"
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=PROMPT)
+            _, errors = process.communicate(timeout=PATIENCE)
             assert process.returncode != 0
             # The latter is what anyio's run makes of Ctrl-C on Python 3.10.
             assert errors.rstrip().endswith(("KeyboardInterrupt", "CancelledError"))
         space.wait_for_disconnect()
 
+
+PRELUDE = """
+from functools import partial
+import qwen72b
+Client = partial(qwen72b.Client, timeout=qwen72b.Timeout(read=None))
+AsyncClient = partial(qwen72b.AsyncClient, timeout=qwen72b.Timeout(read=None))
+URL = {url!r}
+"""
 
 EXITS = {
     "stream_left_open": """
@@ -526,9 +532,8 @@ def test_exit_while_a_stream_hangs(code: str) -> None:
     """The interpreter exits at once while a stream hangs."""
     with FakeSpace() as space:
         space.answer("Hel", Stall())
-        prelude = f"from qwen72b import AsyncClient, Client\nURL = {space.url!r}\n"
-        with program(prelude + code) as process:
-            _, errors = process.communicate(timeout=PROMPT)
+        with program(PRELUDE.format(url=space.url) + code) as process:
+            _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors
         assert "Traceback" not in errors
         space.wait_for_disconnect()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from askers import ASKERS, ONCE, check_error
+from timing import AMPLE
 
 from qwen72b import (
     Client,
@@ -114,7 +115,7 @@ def test_hub_that_is_down(hub: FakeSpace) -> None:
         check_error(ASKERS["sync"](space.url, space=NAME, retry=ONCE).error, SpaceUnavailable)
 
 
-@pytest.mark.parametrize("limits", [{"total": 0.3}, {"read": 0.3}], ids=str)
+@pytest.mark.parametrize("limits", [{"total": AMPLE}, {"read": AMPLE}], ids=str)
 def test_hub_that_is_silent(limits: Any, hub: FakeSpace) -> None:
     """A Hub that is silent does not hide what is wrong with the Space either."""
     hub.fault(f"GET {API}", Stall(), times=None)
@@ -151,11 +152,11 @@ def test_wait_for_space_outlives_a_hub_that_is_down(hub: FakeSpace) -> None:
             status=503,
             body="<html><title>Waking</title></html>",
             content_type="text/html",
-            headers={"Retry-After": "0.3"},
+            headers={"Retry-After": str(0.6 * AMPLE)},
         )
         space.fault("config", waking, times=2)
         answer = ASKERS["sync"](
-            space.url, space=NAME, retry=ONCE, wait_for_space=60, timeout=Timeout(connect=0.2)
+            space.url, space=NAME, retry=ONCE, wait_for_space=60, timeout=Timeout(connect=AMPLE)
         )
         assert answer.error is None
 
@@ -165,7 +166,7 @@ def test_wait_for_space_is_bounded(hub: FakeSpace) -> None:
     hub.hub(NAME, "BUILDING")
     with FakeSpace() as space:
         space.fault("config", page("Building", 503), times=None)
-        error = ASKERS["sync"](space.url, space=NAME, retry=ONCE, wait_for_space=0.3).error
+        error = ASKERS["sync"](space.url, space=NAME, retry=ONCE, wait_for_space=AMPLE).error
         check_error(error, SpaceUnavailable)
         assert error.stage == "BUILDING"
 
@@ -176,7 +177,7 @@ def test_wait_for_space_keeps_to_the_total(hub: FakeSpace) -> None:
     with FakeSpace() as space:
         space.fault("config", page("Building", 503), times=None)
         error = ASKERS["sync"](
-            space.url, space=NAME, retry=ONCE, wait_for_space=60, timeout=0.3
+            space.url, space=NAME, retry=ONCE, wait_for_space=60, timeout=AMPLE
         ).error
         assert isinstance(error, (SpaceUnavailable, RequestTimeout))
 

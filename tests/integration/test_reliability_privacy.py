@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 from askers import ASKERS, ONCE
+from timing import SHORT
 
 from qwen72b import AsyncClient, Client, InvalidOption, Qwen72BError, Retry
 from qwen72b.testing import Close, FakeSpace, Reset, Respond, Stall, page, redirect
@@ -152,7 +153,7 @@ def test_token_is_in_no_error(
             space.refuse()
         else:
             space.fault(place, step, times=None)
-        client = Client(space.url, token=TOKEN, retry=ONCE, timeout=0.5)
+        client = Client(space.url, token=TOKEN, retry=ONCE, timeout=5 * SHORT)
         with pytest.raises(Qwen72BError) as caught:
             client.ask(PROMPT)
         error = caught.value

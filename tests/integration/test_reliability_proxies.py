@@ -17,6 +17,7 @@ import requests
 import responses
 import trustme
 from askers import ASKERS, ONCE, check_error
+from timing import AMPLE, MS, PATIENCE, SHORT
 
 from qwen72b import (
     AsyncClient,
@@ -40,8 +41,6 @@ from qwen72b.testing import (
     Send,
     Stall,
 )
-
-SHORT = 0.2
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ async def test_streams_on_a_loop_hold_no_thread(
                 for stream in streams:
                     group.start_soon(rest, stream)
                 await anyio.wait_all_tasks_blocked()
-                with anyio.fail_after(10):
+                with anyio.fail_after(PATIENCE):
                     assert (await client.status()).ready
                 gate.open()
     assert rests == [[50_000, 1]] * 3
@@ -190,7 +189,7 @@ def test_silent_space_behind_a_proxy(space: FakeSpace, proxy: Any, authority: Au
     """The clocks hold behind proxies, too."""
     space.answer("Hel", Stall())
     answer = ASKERS["sync"](
-        space.url, proxy=proxy.url, verify=authority.ca, timeout=Timeout(total=SHORT * 4)
+        space.url, proxy=proxy.url, verify=authority.ca, timeout=Timeout(total=AMPLE)
     )
     check_error(answer.error, RequestTimeout, "Hel")
 
@@ -198,7 +197,7 @@ def test_silent_space_behind_a_proxy(space: FakeSpace, proxy: Any, authority: Au
 def test_slow_tls_behind_a_proxy(proxy: Any, authority: Authority) -> None:
     """A TLS handshake has as much time behind a proxy as without one."""
     with FakeSpace(tls=authority.server) as space:
-        space.fault("connect", Pause(0.3))
+        space.fault("connect", Pause(300 * MS))
         answer = ASKERS["sync"](space.url, proxy=proxy.url, verify=authority.ca, retry=ONCE)
         assert answer.error is None and answer.text
 
@@ -306,7 +305,7 @@ def test_tls_stream_that_is_cut(end: str, authority: Authority) -> None:
     step = {"close": Close(), "reset": Reset(), "stall": Stall()}[end]
     with FakeSpace(tls=authority.server) as space:
         space.answer("Hel", step)
-        error = ASKERS["sync"](space.url, verify=authority.ca, timeout=Timeout(total=1.0)).error
+        error = ASKERS["sync"](space.url, verify=authority.ca, timeout=Timeout(total=AMPLE)).error
         check_error(error, RequestTimeout if end == "stall" else StreamInterrupted, "Hel")
 
 

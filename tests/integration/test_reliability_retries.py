@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trustme
 from askers import ASKERS, ONCE, check_error
+from timing import AMPLE, PATIENCE
 
 from qwen72b import (
     AuthenticationError,
@@ -211,7 +212,7 @@ def test_join_without_an_answer(step: Any) -> None:
     """A join that may have been taken is not made again."""
     with FakeSpace() as space:
         space.fault("join", step, times=None)
-        error = ASKERS["sync"](space.url, retry=QUICK, timeout=Timeout(read=0.1)).error
+        error = ASKERS["sync"](space.url, retry=QUICK, timeout=Timeout(read=AMPLE)).error
         assert isinstance(error, (StreamInterrupted, RequestTimeout))
         assert count(space, "join") == 1
 
@@ -257,7 +258,7 @@ def test_retry_after_that_has_passed(value: str) -> None:
         space.fault("join", respond(429, value))
         # base and cap would make it wait for minutes.
         retry = Retry(attempts=2, base=1000.0, cap=1000.0)
-        assert ASKERS["sync"](space.url, retry=retry, timeout=5).error is None
+        assert ASKERS["sync"](space.url, retry=retry, timeout=PATIENCE).error is None
 
 
 def test_retry_after_is_waited_for() -> None:
@@ -308,7 +309,18 @@ def test_retry_after_beyond_the_total(phase: str, refusal: Respond) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["soon", "", "-5", "nan", "inf", "1e9", "99999999999999", "Mon, 99"]
+    "value",
+    [
+        *["soon", "", "-5", "nan", "inf", "1e9", "99999999999999", "Mon, 99"],
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        "Mon, 01 Jan 0001 00:00:00 +9999",
+        "Mon, 01 Jan 2030 99999999999999999999:00:00 GMT",
+        "Mon, 01 Jan 2030 00:00:00 +99999999999999999999",
+        "9" * 5000,
+        "9," * 5000,
+        "\u00b2\u00b3",
+    ],
+    ids=lambda value: value[:30],
 )
 def test_retry_after_that_makes_no_sense(value: str) -> None:
     """A Retry-After that cannot be read is as none."""

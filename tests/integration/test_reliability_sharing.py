@@ -13,11 +13,10 @@ from typing import Any
 
 import anyio
 import pytest
+from timing import PATIENCE, PROMPT, SHORT
 
 from qwen72b import AsyncClient, Client, Qwen72BError, Retry, StreamInterrupted, Timeout
 from qwen72b.testing import FakeSpace, Gate, Respond, Stall
-
-PROMPT = 10.0
 
 
 def phases(space: FakeSpace) -> list[str]:
@@ -31,7 +30,7 @@ def test_many_threads_read_the_config_once() -> None:
         start = threading.Barrier(20)
 
         def ask(number: int) -> str:
-            start.wait(PROMPT)
+            start.wait(PATIENCE)
             return client.ask(f"{number}")
 
         with ThreadPoolExecutor(20) as pool:
@@ -72,7 +71,7 @@ def test_waiting_for_the_config_of_another_thread() -> None:
             first = pool.submit(client.ask, "Hi")
             space.wait_for_request("config")
             with pytest.raises(Qwen72BError) as caught:
-                client.ask("Hi", timeout=0.1)
+                client.ask("Hi", timeout=SHORT)
             assert caught.value.phase == "total"
             stream = client.stream("Hi", timeout=Timeout(read=None))
             second = pool.submit("".join, stream)
@@ -121,12 +120,12 @@ async def test_many_tasks() -> None:
             texts.append(await client.ask("Hi"))
 
         async with AsyncClient(space.url) as client:
-            with anyio.fail_after(30):
+            with anyio.fail_after(PATIENCE):
                 async with anyio.create_task_group() as group:
                     for _ in range(60):
                         group.start_soon(ask, client)
                     await anyio.to_thread.run_sync(
-                        lambda: space.wait_for_job("running", 60, timeout=20)
+                        lambda: space.wait_for_job("running", 60, timeout=PATIENCE)
                     )
                     gate.open()
         assert texts == ["Hello"] * 60
@@ -214,7 +213,7 @@ def test_fork(child: str, leave: str) -> None:
             try:
                 assert process.stdout.readline() == "child is done\n" or process.stderr.read() == ""
                 gate.open()
-                _, errors = process.communicate(timeout=PROMPT)
+                _, errors = process.communicate(timeout=PATIENCE)
             finally:
                 process.kill()
         assert process.returncode == 0, errors
@@ -250,7 +249,7 @@ def test_fork_while_another_thread_reads_the_config() -> None:
             text=True,
         ) as process:
             try:
-                gate.wait_reached()
+                gate.wait_reached(PATIENCE)
                 process.stdin.write("\n")
                 process.stdin.flush()
                 assert process.stdout.readline() == "0\n"

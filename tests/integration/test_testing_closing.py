@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from raw_client import Raw, connect, join, stream_target
+from timing import PATIENCE
 
 from qwen72b.testing import (
     Burst,
@@ -115,7 +116,7 @@ def test_script_that_does_not_return_is_named() -> None:
     join(space)
     with Raw(space) as raw:
         raw.ask(stream_target(space))
-        assert entered.wait(5)
+        assert entered.wait(PATIENCE)
         with pytest.raises(RuntimeError, match="did not return"):
             space.close(timeout=0.05)
         blocked.set()

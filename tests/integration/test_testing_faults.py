@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 import trustme
-from raw_client import SECONDS, Raw, connect, fetch, join, payload, stream_target
+from raw_client import Raw, connect, fetch, join, payload, stream_target
+from timing import PATIENCE
 
 from qwen72b.testing import (
     Burst,
@@ -503,7 +504,7 @@ def test_many_connections_and_a_quick_end() -> None:
     assert space.open_connections == 300
     space.close()
     for client in clients:
-        client.socket.settimeout(SECONDS)
+        client.socket.settimeout(PATIENCE)
         client.rest()
         client.socket.close()
     assert space.open_connections == 0

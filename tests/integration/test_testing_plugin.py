@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from timing import PATIENCE
+
 import qwen72b.testing
 
 PROJECT = """
@@ -17,7 +19,7 @@ seen = []
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_space(fake_space, number):
-    urllib.request.urlopen(fake_space.url + "/config", timeout=5).close()
+    urllib.request.urlopen(fake_space.url + "/config", timeout=30).close()
     assert fake_space.connections == 1
     seen.append(fake_space.url)
 
@@ -39,7 +41,7 @@ def test_fixture_gives_a_fresh_space(tmp_path: Path) -> None:
         [sys.executable, "-m", "pytest", "-q", "-W", "error", *plugins, str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=2 * PATIENCE,
         check=False,
     )
     assert "4 passed" in done.stdout, done.stdout + done.stderr
@@ -52,9 +54,13 @@ def test_plugin_loads_nothing_of_the_fake() -> None:
         "print(sorted(m for m in sys.modules if m.startswith('qwen72b')), 'requests' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=True,
     )
-    names = "['qwen72b', 'qwen72b.testing', 'qwen72b.testing.plugin']"
+    names = "['qwen72b', 'qwen72b.testing', 'qwen72b.testing.plugin', 'qwen72b.version']"
     assert done.stdout.strip() == f"{names} False"
 
 

@@ -8,14 +8,14 @@ import struct
 from urllib.parse import urlsplit
 
 import pytest
-from raw_client import SECONDS
+from timing import PATIENCE
 
 from qwen72b.testing import FakeProxy, FakeSocksProxy, FakeSpace, Reset, Respond, Stall
 
 
 def dial(url: str) -> socket.socket:
     parts = urlsplit(url)
-    return socket.create_connection((parts.hostname, parts.port), timeout=SECONDS)
+    return socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE)
 
 
 def read_all(sock: socket.socket) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from raw_client import Raw, fetch, payload, stream_target
+from timing import PATIENCE
 
 from qwen72b.testing import FakeSpace
 
@@ -78,6 +79,6 @@ def test_gradio_4_0_waits_for_the_data(tmp_path: Path) -> None:
                 raw.socket.settimeout(0.05)
                 with pytest.raises(TimeoutError):
                     raw.until(b"process_starts")
-                raw.socket.settimeout(5)
+                raw.socket.settimeout(PATIENCE)
                 fetch(space, "POST", "/queue/data", payload(event_id="e"))
                 raw.until(b"process_starts")

@@ -24,12 +24,13 @@ from typing import Any
 import pytest
 import requests
 from lab_scripts import script_for
+from timing import FACTOR
 
 __all__ = ["Lab", "history_types", "running_lab"]
 
 APP = Path(__file__).with_name("lab_app.py")
 # Seconds that a test waits for what should take milliseconds.
-PATIENCE = 10.0
+PATIENCE = 10.0 * FACTOR
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from timing import FACTOR
 
 from qwen72b import Client, Retry
 from qwen72b.local import backend, running
@@ -29,7 +30,7 @@ def test_batch_through_the_local_space(tmp_path: Path) -> None:
     items = [{"id": city, "prompt": f"In which country is {city}? One word."} for city in CITIES]
     with (
         running(backend("smollm2")) as url,
-        Client(url, token=False, timeout=120, retry=Retry(base=0.05)) as client,
+        Client(url, token=False, timeout=120 * FACTOR, retry=Retry(base=0.05)) as client,
     ):
         for number, _ in enumerate(client.map(items, journal=path, max_in_flight=3), 1):
             if number == 3:

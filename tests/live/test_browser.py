@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from timing import FACTOR
 
 from qwen72b.local import Backend, backend, running
 
@@ -48,7 +49,7 @@ FLAGS = (
     "--window-size=1100,900",
 )
 # Seconds after which a wait is a failure; nothing here takes as long.
-PATIENCE = 60
+PATIENCE = 60 * FACTOR
 
 
 class Page:

@@ -9,11 +9,12 @@ import sys
 from typing import Any
 
 import pytest
+from timing import FACTOR
 
 pytest.importorskip("gradio", minversion="5.50")
 
 # Seconds after which a wait is a failure; nothing here takes as long.
-PATIENCE = 120
+PATIENCE = 120 * FACTOR
 
 
 def start(*argv: str) -> subprocess.Popen[str]:

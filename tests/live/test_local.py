@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+from timing import FACTOR
 
 from qwen72b import AsyncClient, Client
 from qwen72b.errors import GenerationFailed, HTTPStatusError, InvalidOption, Qwen72BError
@@ -39,7 +40,7 @@ def no_leaks() -> None:
 
 SYSTEM = "You are a helpful assistant."
 # Seconds after which a wait is a failure; nothing here takes as long.
-PATIENCE = 60
+PATIENCE = 60 * FACTOR
 
 
 class Scripted(Backend):

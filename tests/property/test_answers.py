@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen72b import Delta, Finished, Qwen72BError, Revised
-from qwen72b.client.appendonly import Chunks
+from qwen72b.client.appendonly import AppendOnlyText
 from qwen72b.events import Event
 from qwen72b.messages import Prompt
 from qwen72b.protocol.chat import ChatFormat
@@ -73,9 +73,9 @@ def test_events_add_up_to_each_snapshot(
 ) -> None:
     """Deltas and revisions, replayed, equal the answer of the last snapshot; so does the end."""
     endpoint = replace(DOCUMENTED, protocol=protocol, chat_format=form)
-    job = Job(endpoint, Prompt("q", tuple(SENT)), session_hash="x")
+    job = Job(endpoint, endpoint.data(Prompt("q", tuple(SENT))), session_hash="x")
     job.receive_join('{"event_id": "e"}')
-    chunks, handed, text = Chunks(), "", ""
+    chunks, handed, text = AppendOnlyText(), "", ""
     last: Any = None
 
     def take(events: list[Event]) -> None:
@@ -83,11 +83,11 @@ def test_events_add_up_to_each_snapshot(
         for event in events:
             if isinstance(event, Delta):
                 text += event.text
-                handed += chunks.delta(event.text)
+                handed += chunks.add(event.text)
             elif isinstance(event, Revised):
                 assert event.offset <= len(text)
                 text = text[: event.offset] + event.text
-                handed += chunks.revision(event.text, event.offset)
+                handed += chunks.revise(event.text, event.offset)
 
     for texts in shows:
         value = chat(form, texts)
@@ -150,7 +150,8 @@ def test_any_json_gives_events_or_an_error_of_ours(
     protocol: QueueProtocol, messages: list[Any]
 ) -> None:
     """No message whatever raises anything else."""
-    job = Job(replace(DOCUMENTED, protocol=protocol), Prompt("q"), session_hash="x")
+    endpoint = replace(DOCUMENTED, protocol=protocol)
+    job = Job(endpoint, endpoint.data(Prompt("q")), session_hash="x")
     try:
         job.receive_join(json.dumps(messages))
     except Qwen72BError:

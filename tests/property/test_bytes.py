@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen72b.protocol.sse import Shield, read_events
+from qwen72b.protocol.sse import EventSplitter, read_events
 
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 LINES = st.one_of(
@@ -23,8 +23,8 @@ STREAMS = st.lists(st.tuples(LINES, LINE_ENDS), max_size=12).map(
 
 
 def parse(chunks: list[bytes]) -> list[str]:
-    shield = Shield()
-    return [text for chunk in chunks for text in read_events(shield.feed(chunk))]
+    splitter = EventSplitter()
+    return [text for chunk in chunks for text in read_events(splitter.feed(chunk))]
 
 
 @given(STREAMS, st.lists(st.integers(0, 80), max_size=8))

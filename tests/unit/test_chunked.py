@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwen72b.transport.chunked import Chunked
+from qwen72b.transport.chunked import ChunkedDecoder
 
 GOOD = [
     (b"0\r\n\r\n", b""),
@@ -32,7 +32,7 @@ BAD = [
 ]
 
 
-def feed(body: Chunked, *pieces: bytes) -> bytes:
+def feed(body: ChunkedDecoder, *pieces: bytes) -> bytes:
     return b"".join(body.feed(piece) for piece in pieces)
 
 
@@ -41,7 +41,7 @@ def test_payload_at_every_cut(wire: bytes, payload: bytes) -> None:
     """Whole, cut in two anywhere, and byte by byte, a body has the same payload and end."""
     cuts = [(wire[:at], wire[at:]) for at in range(len(wire) + 1)]
     for pieces in [*cuts, tuple(bytes([byte]) for byte in wire)]:
-        body = Chunked()
+        body = ChunkedDecoder()
         assert feed(body, *pieces) == payload
         assert (body.ended, body.overrun, body.failure) == (True, False, None)
 
@@ -50,7 +50,7 @@ def test_payload_at_every_cut(wire: bytes, payload: bytes) -> None:
 def test_no_end_before_the_end(wire: bytes, payload: bytes) -> None:
     """A body that is cut short has not ended, wherever the cut is."""
     for at in range(len(wire)):
-        body = Chunked()
+        body = ChunkedDecoder()
         assert payload.startswith(feed(body, wire[:at]))
         assert not body.ended and body.failure is None
 
@@ -59,7 +59,7 @@ def test_no_end_before_the_end(wire: bytes, payload: bytes) -> None:
 def test_what_is_none(wire: bytes, payload: bytes) -> None:
     """What is no chunk is told, behind the payload that came before it."""
     for pieces in (wire,), tuple(bytes([byte]) for byte in wire):
-        body = Chunked()
+        body = ChunkedDecoder()
         found = b""
         for piece in pieces:
             if body.failure is None:
@@ -70,7 +70,7 @@ def test_what_is_none(wire: bytes, payload: bytes) -> None:
 
 def test_payload_comes_before_its_chunk_is_whole() -> None:
     """Half a chunk is handed out at once."""
-    body = Chunked()
+    body = ChunkedDecoder()
     assert body.feed(b"ff\r\ndata") == b"data"
     assert body.feed(b": x") == b": x"
 
@@ -78,7 +78,7 @@ def test_payload_comes_before_its_chunk_is_whole() -> None:
 @pytest.mark.parametrize("wire", [b"0\r\n\r\n0", b"1\r\na\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n"])
 def test_what_follows_the_body(wire: bytes) -> None:
     """Bytes behind the end are told, since their connection is good for nothing else."""
-    body = Chunked()
+    body = ChunkedDecoder()
     body.feed(wire)
     assert body.ended and body.overrun
 
@@ -86,9 +86,35 @@ def test_what_follows_the_body(wire: bytes) -> None:
 @pytest.mark.parametrize("start", [b"1;", b"0\r\nTrailer: "])
 def test_endless_lines(start: bytes) -> None:
     """A head or a trailer without end is refused before it fills the memory."""
-    body = Chunked()
+    body = ChunkedDecoder()
     body.feed(start)
     for _ in range(70):
         if body.failure is None:
             body.feed(b"x" * 1000)
     assert body.failure is not None
+
+
+@pytest.mark.parametrize("start", [b"1;", b"1\r\na\r\n1;", b"0\r\nTrailer: "])
+def test_long_lines_byte_by_byte(start: bytes) -> None:
+    """A long head, or trailer, is put together once its end has come."""
+    body = ChunkedDecoder()
+    body.feed(start)
+    for _ in range(50_000):
+        body.feed(b"x")
+    assert body.failure is None and not body.ended
+    if body.feed(b"\r\n") == b"" and not start.startswith(b"0"):
+        assert body.feed(b"b\r\n0\r\n") == b"b"
+    body.feed(b"\r\n")
+    assert body.ended and body.failure is None
+
+
+def test_many_trailers() -> None:
+    """Trailers are as long as a head at most, whatever their number."""
+    body = ChunkedDecoder()
+    body.feed(b"0\r\n")
+    for _ in range(10_000):
+        body.feed(b"a: b\r\n")
+    assert body.failure is None
+    for _ in range(1000):
+        body.feed(b"a: b\r\n")
+    assert "trailers" in str(body.failure)

@@ -251,3 +251,28 @@ def test_other_models_are_refused() -> None:
     with pytest.raises(ModelNotFound, match="'gpt-4'") as caught:
         check_model("gpt-4")
     assert "qwen-2-72b" in str(caught.value)
+
+
+def test_version_and_numbers_of_hundreds_of_digits() -> None:
+    """They are no numbers to count with."""
+    found = read(space(version="9" * 5000, dependencies=[function(id=10**300)]))
+    assert (found.fn_index, found.chat_format) == (0, ChatFormat.PARTS)
+
+
+def test_one_component_many_times() -> None:
+    """A function that takes one box again and again is none that a join could be written for."""
+    long = [textbox(8, "x" * 1000, label="l" * 1000), chatbot(10), textbox(11)]
+    with pytest.raises(EndpointNotFound):
+        read(space(components=long, dependencies=[function(inputs=[11, 10, *[8] * 50_000])]))
+    # What stands there instead of a kind or a label may be as long.
+    odd = [{"id": 1, "type": ["x"] * 10_000}, *long]
+    with pytest.raises(EndpointNotFound):
+        read(space(components=odd, dependencies=[function(inputs=[11, 10, *[1] * 50_000])]))
+    odd = [textbox(8, label=[["system"]] * 10_000), *long[1:]]
+    assert read(space(components=odd)).system == 2
+
+
+def test_configuration_of_very_many_values() -> None:
+    """It is refused before it is taken apart."""
+    with pytest.raises(InvalidServerMessage, match=r"/config is too large: .* 200,000 values"):
+        read(space(theme=["a"] * 200_000))

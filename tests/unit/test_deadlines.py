@@ -9,6 +9,7 @@ import pytest
 from qwen72b import InvalidOption, Timeout
 from qwen72b.timeout import to_timeout
 from qwen72b.transport.deadlines import Deadlines
+from qwen72b.transport.scope import CallScope
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), True, "5", [1]])
@@ -35,10 +36,11 @@ def test_what_is_no_timeout_is_refused() -> None:
 def test_without_limits_nothing_expires() -> None:
     """None is no limit."""
     clock = Deadlines(Timeout(None, None, None, None, None))
+    scope = CallScope(clock)
     for phase in ("connect", "queue", "first_token", "total"):
         clock.start(phase)
     clock.listen()
-    assert clock.remaining() is None
+    assert scope.limit() is None
     assert clock.expired() is None
     assert not clock.would_exceed(1e9)
 
@@ -46,11 +48,12 @@ def test_without_limits_nothing_expires() -> None:
 def test_the_first_deadline_counts() -> None:
     """The clock that runs out first is named."""
     clock = Deadlines(Timeout(queue=1e-9, total=1e-6))
+    scope = CallScope(clock)
     clock.start("queue")
     clock.start("total")
     with pytest.raises(TimeoutError):
         while True:
-            clock.remaining()
+            scope.limit()
     error = clock.expired()
     assert error is not None
     assert error.phase == "queue"
@@ -62,12 +65,13 @@ def test_the_first_deadline_counts() -> None:
 def test_silence_has_a_clock_of_its_own() -> None:
     """It starts anew whenever something is expected, and can rest."""
     clock = Deadlines(Timeout(read=1e-9))
+    scope = CallScope(clock)
     clock.listen()
     with pytest.raises(TimeoutError):
         while True:
-            clock.remaining()
+            scope.limit()
     error = clock.expired()
     assert error is not None
     assert error.phase == "read"
     clock.rest()
-    assert clock.remaining() is None
+    assert scope.limit() is None

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from qwen72b.protocol.jsontext import NotJSON, read_json
+from qwen72b.protocol.jsontext import MAX_VALUES, NotJSON, TooManyValues, read_json
 
 
 def test_values_come_back() -> None:
@@ -23,6 +23,47 @@ def test_brackets_in_strings_are_not_nesting() -> None:
     """A text full of code is one value."""
     code = '"[{' * 1000
     assert read_json(json.dumps([{"a": code}, [code]])) == [{"a": code}, [code]]
+
+
+@pytest.mark.parametrize("text", ['"[],', "\\\\", '\\"', "{,}", "\\u00e9[", ","])
+def test_a_long_text_is_one_value(text: str) -> None:
+    """What a string holds is no structure, however long it is."""
+    text = json.dumps(text * 400_000)
+    assert read_json(text) == json.loads(text)
+    assert read_json(f'[[{text}], {{"a": {text}}}]') == [
+        [json.loads(text)],
+        {"a": json.loads(text)},
+    ]
+
+
+@pytest.mark.parametrize("one", ["[]", "{}", "1", '""', '{"a":"b"}', "[1,2]"])
+def test_as_many_values_as_a_long_chat_has(one: str) -> None:
+    """The limit is behind every honest message, and exact."""
+    each = one.count("[") + one.count("{") + one.count(",")
+    most = (MAX_VALUES - 1) // (each + 1)
+    rest = MAX_VALUES - 1 - most * (each + 1)
+    text = "[" + ",".join([one] * most + ["1"] * (rest + 1)) + "]"
+    assert len(read_json(text)) == most + rest + 1
+    with pytest.raises(TooManyValues, match="200,000"):
+        read_json(text[:-1] + ",1]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"' + "[]" * 201 + '\\"' * 500_000,
+        '"' + "{" * 300 + "\\" * 999_999,
+        "[" * 150 + '"' + "[" * 300 + '\\"x' * 300_000,
+        '[],"' * 200_000,
+        "[" + '"ab",' * 1_000_000 + "1]",
+        '{"a":' * 500_000,
+    ],
+    ids=lambda text: text[:4],
+)
+def test_megabytes_that_are_no_json(text: str) -> None:
+    """A string that is never closed, and values by the hundred thousand, are refused."""
+    with pytest.raises(NotJSON):
+        read_json(text)
 
 
 @pytest.mark.parametrize("depth", [150, 200])

@@ -1,4 +1,4 @@
-"""The shield and sseclient-py together read what the WHATWG rules say, wherever bytes are cut."""
+"""The splitter and sseclient-py together read what the WHATWG rules say, wherever bytes are cut."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from qwen72b import InvalidServerMessage
-from qwen72b.protocol.sse import MAX_EVENT_BYTES, MAX_EVENT_LINES, Shield, read_events
+from qwen72b.protocol.sse import MAX_EVENT_BYTES, MAX_EVENT_LINES, EventSplitter, read_events
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "sse_vectors.json").read_bytes())
 
 
 def read(*chunks: bytes) -> list[str]:
-    shield = Shield()
-    return [text for chunk in chunks for text in read_events(shield.feed(chunk))]
+    splitter = EventSplitter()
+    return [text for chunk in chunks for text in read_events(splitter.feed(chunk))]
 
 
 def unpack(vector: dict[str, Any]) -> tuple[bytes, list[str]]:
@@ -54,15 +54,44 @@ def test_vector(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("size", [65536, 1 << 20])
 def test_event_without_end(size: int) -> None:
     """An event that grows beyond its limit is refused, before it fills the memory."""
-    shield = Shield()
+    splitter = EventSplitter()
     with pytest.raises(InvalidServerMessage, match="larger"):
         for _ in range(MAX_EVENT_BYTES // size + 1):
-            assert shield.feed(b"x" * size) == b""
+            assert splitter.feed(b"x" * size) == b""
 
 
 def test_event_of_many_lines() -> None:
     """An event of more lines than sseclient-py can join in time is refused."""
-    shield = Shield()
+    splitter = EventSplitter()
     with pytest.raises(InvalidServerMessage, match="lines"):
         for _ in range(MAX_EVENT_LINES + 1):
-            shield.feed(b"data: x\n")
+            splitter.feed(b"data: x\n")
+
+
+def test_large_event_of_many_lines() -> None:
+    """The more lines an event has, the smaller it must be to be joined in time."""
+    shield = EventSplitter()
+    with pytest.raises(InvalidServerMessage, match="lines"):
+        for _ in range(MAX_EVENT_LINES):
+            shield.feed(b"data: " + b"x" * 60_000 + b"\n")
+
+
+def test_event_of_many_lines_that_comes_at_once() -> None:
+    """The limit holds for an event that was never waited for."""
+    block = EventSplitter().feed(b"data:\n" * (MAX_EVENT_LINES + 1) + b"\n")
+    with pytest.raises(InvalidServerMessage, match="lines"):
+        read_events(block)
+    assert read_events(b"data:\n" * MAX_EVENT_LINES + b"\n\n") == ["\n" * (MAX_EVENT_LINES - 1)]
+
+
+@pytest.mark.parametrize("idle", [b":", b": ping", b"event: x", b"id: 1", b"x", b"datum: y", b""])
+def test_what_is_no_data_is_left_out(idle: bytes) -> None:
+    """Comments, other fields and blank lines are no events and change none."""
+    block = (idle + b"\n") * 50_000 + b"\n"
+    assert read(block) == []
+    assert read(block + b"data: a\n\n" + block + b"data:b\n\n" + idle + b"\ndata\n\n" + block) == [
+        "a",
+        "b",
+        "",
+    ]
+    assert read(b"data: a\n" + idle + b"\n" + b"data: b\n\n") == (["a\nb"] if idle else ["a", "b"])

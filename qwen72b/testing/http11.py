@@ -1,5 +1,5 @@
 """
-What is asked, and in what wrapping is it answered? HTTP/1.1, by hand.
+HTTP/1.1 by hand: requests as they came, responses as a test wants them.
 
 Strategy: requests are read in full and kept as a record; responses are
 written from parts that a test can choose one by one (status line, headers,

@@ -35,7 +35,7 @@ EVENT = "e1"
 
 
 def joined(endpoint: Endpoint = DOCUMENTED, prompt: Prompt | None = None) -> Job:
-    job = Job(endpoint, prompt or Prompt("q"), session_hash="abcdef012345")
+    job = Job(endpoint, endpoint.data(prompt or Prompt("q")), session_hash="abcdef012345")
     job.receive_join(json.dumps({"event_id": EVENT}))
     return job
 
@@ -59,7 +59,7 @@ def snapshots() -> Job:
 
 def test_join_payload_is_what_browsers_send() -> None:
     """The documented Space is asked in its documented words."""
-    job = Job(DOCUMENTED, Prompt("q", system="s"), session_hash="abcdef012345")
+    job = Job(DOCUMENTED, DOCUMENTED.data(Prompt("q", system="s")), session_hash="abcdef012345")
     assert json.dumps(job.join_payload()) == (
         '{"data": ["q", [], "s"], "event_data": null, "fn_index": 0, "trigger_id": 11, '
         '"session_hash": "abcdef012345"}'
@@ -75,7 +75,9 @@ def test_default_system_text_is_the_spaces_own() -> None:
 def test_history_goes_out_in_the_spaces_form() -> None:
     """The turns before the query are real history."""
     endpoint = replace(DOCUMENTED, chat_format=ChatFormat.ROLES, history=0, query=1)
-    job = Job(endpoint, Prompt("q", (("user", "a"), ("assistant", "b"))), session_hash="x")
+    job = Job(
+        endpoint, endpoint.data(Prompt("q", (("user", "a"), ("assistant", "b")))), session_hash="x"
+    )
     assert job.join_payload()["data"][:2] == [
         [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
         "q",
@@ -85,15 +87,17 @@ def test_history_goes_out_in_the_spaces_form() -> None:
 def test_space_without_system_text_refuses_one() -> None:
     """A system text that the Space has no place for is an error, not dropped."""
     endpoint = replace(DOCUMENTED, system=None, inputs=("", None))
-    assert len(Job(endpoint, Prompt("q"), session_hash="x").join_payload()["data"]) == 2
+    assert (
+        len(Job(endpoint, endpoint.data(Prompt("q")), session_hash="x").join_payload()["data"]) == 2
+    )
     with pytest.raises(InvalidOption):
-        Job(endpoint, Prompt("q", system="s"), session_hash="x")
+        Job(endpoint, endpoint.data(Prompt("q", system="s")), session_hash="x")
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"event_id": 5}', '{"event_id": ""}'])
 def test_join_without_event_id_is_refused(text: str) -> None:
     """The answer to a join must name the event."""
-    job = Job(DOCUMENTED, Prompt("q"), session_hash="x")
+    job = Job(DOCUMENTED, DOCUMENTED.data(Prompt("q")), session_hash="x")
     with pytest.raises(InvalidServerMessage):
         job.receive_join(text)
 
@@ -356,7 +360,7 @@ def test_logs_and_progress_are_events() -> None:
 def test_old_queues_ask_for_the_data() -> None:
     """Under sse the stream comes first and names the event."""
     endpoint = replace(DOCUMENTED, protocol=QueueProtocol.SSE)
-    job = Job(endpoint, Prompt("q"), session_hash="x")
+    job = Job(endpoint, endpoint.data(Prompt("q")), session_hash="x")
     assert job.stream_query() == {"fn_index": "0", "session_hash": "x"}
     assert job.receive_data('{"msg": "estimation", "rank": 0}') == [Queued(0)]
     assert job.receive_data('{"msg": "send_data", "event_id": "e1"}') == []
@@ -367,7 +371,8 @@ def test_old_queues_ask_for_the_data() -> None:
 
 def test_send_data_without_event_id_is_refused() -> None:
     """The data can only be sent for a named event."""
-    job = Job(replace(DOCUMENTED, protocol=QueueProtocol.SSE), Prompt("q"), session_hash="x")
+    endpoint = replace(DOCUMENTED, protocol=QueueProtocol.SSE)
+    job = Job(endpoint, endpoint.data(Prompt("q")), session_hash="x")
     with pytest.raises(InvalidServerMessage):
         job.receive_data('{"msg": "send_data", "event_id": 7}')
 
@@ -398,3 +403,112 @@ def test_carriage_returns_are_kept() -> None:
     generating(job, [["q", "a\r\n"]])
     generating(job, [["append", [0, 1], "b\r"]])
     assert job.text == "a\r\nb\r"
+
+
+def test_edits_beside_the_answer_that_move_it() -> None:
+    """An element less or more in the answer's pair leaves no answer where it was."""
+    job = joined()
+    generating(job, [["q", "abc"]])
+    assert generating(job, [["append", [0, 1], "d"]]) == [Delta("d")]
+    assert generating(job, [["delete", [0, 0], None]]) == [Revised("", 0)]
+    assert generating(job, [["add", [0, 0], "q"], ["append", [0, 1], "e"]]) == [Delta("abcde")]
+    with pytest.raises(InvalidDiff):
+        generating(job, [["replace", [0, 1, 2], "x"]])
+
+
+def test_several_pieces_in_one_message() -> None:
+    """Appended pieces are one delta, wherever other edits stand between them."""
+    job = joined()
+    generating(job, [["a", "b"], ["q", "x"]])
+    pieces = [["append", [1, 1], letter] for letter in "yz!"]
+    edits = [pieces[0], ["append", [0, 1], "c"], pieces[1], pieces[2]]
+    assert generating(job, edits) == [Delta("yz!")]
+    assert generating(job, [["append", [1, 1], ""]]) == []
+    assert completed(job, [["a", "bc"], ["q", "xyz!"]]) == [Finished("xyz!")]
+
+
+def test_edits_after_a_gap_that_do_not_fit() -> None:
+    """What an unreadable message may have changed is not built upon; the completion tells."""
+    job = joined()
+    generating(job, [["a", "b"], ["q", "x"]])
+    generating(job, [["append", [1, 1], "y"]])
+    job.receive_data("?")
+    gap = [["delete", [1], None], ["append", [7, 1], "z"]]
+    assert generating(job, gap) == []
+    assert generating(job, [["replace", [1, 1], "new"]]) == []
+    assert completed(job, [["q", "xyz"]]) == [Delta("z"), Finished("xyz")]
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [["add", [0, "content", 1], {"type": "text", "text": "b"}]],
+        [["append", [0, "content", 0, "text"], "b"]],
+        [["replace", [0, "role"], "assistant"]],
+    ],
+)
+def test_long_answer_is_not_rewritten_for_every_word(edits: Any) -> None:
+    """Edits of a few bytes that have megabytes told anew are refused after some."""
+    job = joined(replace(DOCUMENTED, chat_format=ChatFormat.PARTS))
+    parts = [{"type": "text", "text": text} for text in ("a", "x" * 3_000_000)]
+    generating(job, [{"role": "assistant", "content": parts}])
+    with pytest.raises(InvalidDiff, match="move"):
+        for _ in range(10):
+            generating(job, edits)
+
+
+def test_long_answer_grows_and_is_revised() -> None:
+    """Neither its end nor a text of its own size is too much of a change."""
+    job = snapshots()
+    text = "x" * 3_000_000
+    for end in "abcdefgh":
+        assert generating(job, [["q", text + end]])[-1].text.endswith(end)  # type: ignore[union-attr]
+    job = joined()
+    generating(job, [["q", text]])
+    for end in "abcdefgh":
+        assert generating(job, [["append", [0, 1], end], ["append", [0, 1], end]])
+    assert job.text == text + "aabbccddeeffgghh"
+
+
+def test_message_of_very_many_values_is_an_error() -> None:
+    """What would take the interpreter too long is refused, and says its limit."""
+    job = joined()
+    with pytest.raises(InvalidServerMessage, match="200,000 values"):
+        say(job, "log", log=[[]] * 200_000)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "-" + "9" * 4000, "1e300", "NaN"])
+def test_numbers_that_nothing_counts_with(number: str) -> None:
+    """Infinity and numbers of hundreds of digits are no ranks, estimates and lengths."""
+    job = joined()
+    fields = f'"rank":{number},"queue_size":{number},"rank_eta":{number},"eta":{number}'
+    assert job.receive_data(f'{{"msg":"estimation",{fields}}}') == [Queued(None, None, None)]
+    step = f'{{"index":{number},"length":{number},"progress":{number}}}'
+    assert job.receive_data(f'{{"msg":"progress","progress_data":[{step}]}}') == [Progress()]
+    assert job.receive_data(f'{{"msg":"process_starts",{fields}}}') == [Started(None)]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("'" + "(" * 200_000 + "'", "(" * 9_999),
+        ("'" + "a'+'" * 100_000 + "'", "a'+'" * 2500),
+        ("'\\d \\x1b \\U0001f600 \\uFFFF'", "\\d \x1b \U0001f600 \\uFFFF"),
+        ("'\\U99999999 \\x'", "\\U99999999 \\x"),
+        ("'a\\\\'", "a\\"),
+        ("'a\\'", "a\\"),
+        ("'\\\"\\'\\r\\t'", "\"'\r\t"),
+        ("in " * 100_000, "in " * 3333),
+    ],
+    ids=lambda words: words[:8],
+)
+def test_words_of_a_failure_are_only_words(words: str, reason: str) -> None:
+    """Nothing in them is run or warned of, and so many are enough."""
+    with pytest.raises(GenerationFailed) as caught:
+        say(joined(), "process_completed", success=False, output={"error": words}, title=words)
+    assert caught.value.reason.strip("'") == (reason + words[0])[:10_000].strip("'")
+    assert len(caught.value.title or "") <= 10_000
+    with pytest.raises(GenerationFailed) as caught:
+        job = joined()
+        job.receive_data(json.dumps({"msg": "unexpected_error", "message": words}))
+    assert len(caught.value.reason) < 10_100

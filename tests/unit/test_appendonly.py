@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from qwen72b.client.appendonly import Chunks
+from qwen72b.client.appendonly import AppendOnlyText
 
 
 def test_added_text_is_handed_out_as_it_is() -> None:
     """Text that was added is the chunk."""
-    chunks = Chunks()
-    assert [chunks.delta("a"), chunks.delta(" b")] == ["a", " b"]
+    chunks = AppendOnlyText()
+    assert [chunks.add("a"), chunks.add(" b")] == ["a", " b"]
     assert not chunks.revised
 
 
@@ -30,9 +30,9 @@ def test_added_text_is_handed_out_as_it_is() -> None:
 )
 def test_moved_white_space_repeats_nothing(handed: str, present: str, chunk: str) -> None:
     """Where only white space moved, it goes on behind the characters handed out."""
-    chunks = Chunks()
-    chunks.delta(handed)
-    assert chunks.revision(present, 0) == chunk
+    chunks = AppendOnlyText()
+    chunks.add(handed)
+    assert chunks.revise(present, 0) == chunk
     assert "".join((handed + chunk).split()) == "".join(present.split())
     assert chunks.revised
     assert not chunks.restarted
@@ -51,15 +51,15 @@ def test_other_changes_start_over_on_a_new_line(
     handed: str, text: str, offset: int, chunk: str
 ) -> None:
     """Where other characters changed, the whole present text comes again."""
-    chunks = Chunks()
-    chunks.delta(handed)
-    assert chunks.revision(text, offset) == chunk
+    chunks = AppendOnlyText()
+    chunks.add(handed)
+    assert chunks.revise(text, offset) == chunk
     assert chunks.restarted
 
 
 def test_text_goes_on_behind_a_revision() -> None:
     """After a revision, what is added is handed out again, and revisions compare with all."""
-    chunks = Chunks()
-    handed = [chunks.delta("wrong"), chunks.revision("right", 0), chunks.delta(" on")]
-    handed.append(chunks.revision("  right on time", 0))
+    chunks = AppendOnlyText()
+    handed = [chunks.add("wrong"), chunks.revise("right", 0), chunks.add(" on")]
+    handed.append(chunks.revise("  right on time", 0))
     assert "".join(handed) == "wrong\nright on time"

@@ -1,7 +1,7 @@
 """
-Who has the batch go on? Whoever asks for the next result: ``Batch``.
+Many questions and their answers, as they come: ``Batch``.
 
-Strategy: the rounds (``engine``) are run by one thread at a time, the one that
+Strategy: the rounds (``scheduler``) are run by one thread at a time, the one that
 wants a result. Closing from outside only sets a flag, hangs up and wakes that
 thread, which then tidies up; if none is at work, the closing one does.
 """
@@ -9,29 +9,26 @@ thread, which then tidies up; if none is at work, the closing one does.
 from __future__ import annotations
 
 import atexit
-import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sized
-from concurrent.futures import Executor
+from collections.abc import Generator, Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from ..errors import InvalidOption
 from ..messages import to_prompt
-from ..timeout import TimeoutLike, to_timeout
+from ..timeout import to_timeout
+from .asker import Asker
 from .items import Item, read_items
-from .journal import Journal
+from .options import BatchOptions
 from .pace import Pace
-from .progress import ProgressLine, Tally
+from .progress import Tally
 from .result import Result
-from .scheduler import Engine
-from .worker import Home
+from .scheduler import Scheduler
+from .worker import Coordinator
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from ..client.client import Client
 
 __all__ = ["Batch"]
 
@@ -63,42 +60,30 @@ class Batch(Iterator[Result]):
 
     def __init__(
         self,
-        client: Client,
+        asker: Asker,
         items: Iterable[Item],
-        *,
-        executor: Executor | None = None,
-        max_in_flight: int = 8,
-        rate: float | None = None,
-        journal: str | os.PathLike[str] | Journal | None = None,
-        progress: bool | Callable[[Tally], object] | None = None,
-        ordered: bool = True,
-        stop_on_error: bool = False,
-        system: str | None = None,
-        timeout: TimeoutLike = None,
+        options: BatchOptions,
     ) -> None:
-        pace = Pace(max_in_flight, rate)
-        limits = to_timeout(timeout, client.timeout)
-        if system is not None:
+        pace = Pace(options.max_in_flight, options.rate)
+        limits = to_timeout(options.timeout, asker.timeout)
+        if options.system is not None:
             # Said now, and not by every item.
-            to_prompt("", system=system)
+            to_prompt("", system=options.system)
         if isinstance(items, str) or not isinstance(items, Iterable):
             raise InvalidOption(
                 f"items must be an iterable of items, not {type(items).__name__}.",
                 hint='For one question there is ask("...").',
             )
+        executor = options.executor
         if executor is not None and not callable(getattr(executor, "submit", None)):
             raise InvalidOption(f"executor must be an Executor, not {type(executor).__name__}.")
         self._turn = threading.Lock()
         # Last: it is what tells a finished construction.
-        self._engine = Engine(
-            Home(client),
-            read_items(items, system=system),
+        self._scheduler = Scheduler(
+            Coordinator(asker),
+            read_items(items, system=options.system),
             pace,
-            executor=executor,
-            journal=journal if isinstance(journal, Journal | None) else Journal(journal),
-            progress=ProgressLine() if progress is True else progress or None,
-            ordered=ordered,
-            stop_on_error=stop_on_error,
+            options,
             timeout=limits,
             # A length of 0 may be a reader's way to say that it does not know.
             total=(len(items) or None) if isinstance(items, Sized) else None,
@@ -108,7 +93,7 @@ class Batch(Iterator[Result]):
     @property
     def tally(self) -> Tally:
         """How far it is."""
-        return self._engine.tally
+        return self._scheduler.tally
 
     def __iter__(self) -> Generator[Result, None, None]:
         try:
@@ -128,7 +113,7 @@ class Batch(Iterator[Result]):
             raise StopIteration
         return results[0]
 
-    def read_batch(self) -> list[Result]:
+    def _read_batch(self) -> list[Result]:
         """
         Wait for results.
 
@@ -148,8 +133,8 @@ class Batch(Iterator[Result]):
         results: list[Result] = []
         try:
             with self._turn:
-                if self._engine.run():
-                    ready = self._engine.ready
+                if self._scheduler.run():
+                    ready = self._scheduler.ready
                     count = len(ready) if most is None else most
                     results += [ready.popleft() for _ in range(count)]
         except BaseException:
@@ -158,14 +143,14 @@ class Batch(Iterator[Result]):
             raise
         if not results:
             self.close()
-        elif self._engine.closing:
+        elif self._scheduler.closing:
             self._release()
         return results
 
     def close(self) -> None:
-        """Stop, from any thread; whoever waits for a result gets an error. Again does nothing."""
-        self._engine.closing = True
-        self._engine.home.close()
+        """Stop, from any thread; whoever waits for a result gets an error. Idempotent."""
+        self._scheduler.closing = True
+        self._scheduler.coordinator.close()
         self._release()
 
     def __enter__(self) -> Self:
@@ -181,17 +166,23 @@ class Batch(Iterator[Result]):
 
     def __del__(self) -> None:
         # A half-made batch, whose arguments were refused, has nothing to close.
-        if hasattr(self, "_engine"):
+        if hasattr(self, "_scheduler"):
             self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._engine.closing else "new" if not self._engine.begun else "running"
+        state = (
+            "closed"
+            if self._scheduler.closing
+            else "new"
+            if not self._scheduler.begun
+            else "running"
+        )
         return f"<{type(self).__name__} {state}: {self.tally}>"
 
     def _release(self) -> None:
         """Free everything, unless a thread is at work, which then does it."""
         if self._turn.acquire(blocking=False):
             try:
-                self._engine.tidy()
+                self._scheduler.tidy()
             finally:
                 self._turn.release()

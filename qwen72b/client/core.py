@@ -1,0 +1,266 @@
+"""
+What every client of a Space has, whichever side it is used from.
+
+The settings, the Space, the answers that are running and the calls that are no
+answers. ``Client`` and ``AsyncClient`` are two shells beside each other on it,
+and a batch asks through it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any
+from weakref import WeakSet
+
+import requests
+
+from ..errors import InvalidOption, InvalidRequest, Qwen72BError, SpaceUnavailable
+from ..messages import Prompt
+from ..protocol.config import Endpoint
+from ..retry import Retry
+from ..timeout import Timeout, TimeoutLike, to_timeout
+from ..transport.deadlines import Deadlines
+from ..transport.scope import CallScope
+from ..transport.translate import IO_ERRORS, translate
+from .answer import Answer
+from .options import CallOptions
+from .settings import read_settings
+from .space import Space
+from .status import SpaceStatus
+
+__all__ = ["ClientCore"]
+
+
+class ClientCore:
+    """
+    A client without a face.
+
+    Args:
+        base_url: As in ``Client``, as all others.
+        space: See there.
+        token: See there.
+        auth: See there.
+        proxy: See there.
+        timeout: See there.
+        retry: See there.
+        session: See there.
+        headers: See there.
+        verify: See there.
+        cert: See there.
+        wait_for_space: See there.
+
+    Raises:
+        InvalidOption: If an argument has no usable value.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None,
+        *,
+        space: str | None,
+        token: str | bool | None,
+        auth: tuple[str, str] | None,
+        proxy: str | None,
+        timeout: TimeoutLike,
+        retry: Retry | None,
+        session: requests.Session | None,
+        headers: Mapping[str, str] | None,
+        verify: bool | str | None,
+        cert: str | tuple[str, str] | None,
+        wait_for_space: float | None,
+    ) -> None:
+        self.timeout = to_timeout(timeout, Timeout())
+        self.retry = Retry() if retry is None else retry
+        if not isinstance(self.retry, Retry):
+            raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
+        if session is not None and not isinstance(session, requests.Session):
+            raise InvalidOption(
+                f"session must be a requests.Session, not {type(session).__name__}."
+            )
+        self._settings = read_settings(
+            base_url,
+            space=space,
+            token=token,
+            auth=auth,
+            proxy=proxy,
+            headers=headers,
+            verify=verify,
+            cert=cert,
+            wait_for_space=wait_for_space,
+        )
+        self._begin(session)
+
+    def _begin(self, session: requests.Session | None) -> None:
+        """Set up what is not pickled."""
+        self._session = session
+        self._space = Space(self._settings, self.retry, session)
+        # A signal handler may close the client in the very thread that holds it.
+        self._lock = threading.RLock()
+        self._answers: WeakSet[Answer] = WeakSet()
+        # The scopes of calls that are no answers.
+        self._scopes: WeakSet[CallScope] = WeakSet()
+        self._closed = False
+        _cores.add(self)
+
+    def renew(self) -> None:
+        """Start afresh in a forked child: connections and answers are the parent's."""
+        answers, scopes, closed = list(self._answers), list(self._scopes), self._closed
+        self._begin(self._session)
+        self._closed = closed
+        for answer in answers:
+            answer.disown()
+        for scope in scopes:
+            scope.disown()
+
+    @property
+    def base_url(self) -> str:
+        """Where the Space is; without a slash at its end."""
+        return self._settings.base_url
+
+    def open(
+        self,
+        prompt: Prompt,
+        *,
+        timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        fallback: Endpoint | None = None,
+        on_end: Callable[[str, BaseException | None], None] | None = None,
+    ) -> Answer:
+        """
+        Ask the Space; nothing is sent before the answer's first step.
+
+        Args:
+            prompt: The question.
+            timeout: Limits in seconds for this call.
+            retry: How stubborn to be in this call.
+            fallback: What to assume if the configuration cannot be read.
+            on_end: As in ``Answer``.
+
+        Returns:
+            The answer, not yet begun.
+
+        Raises:
+            InvalidOption: If ``timeout`` has no usable value.
+            InvalidRequest: If the client was closed.
+        """
+        limits = self.timeout if timeout is None else to_timeout(timeout, self.timeout)
+        answer = Answer(
+            self._space, prompt, CallOptions(limits, retry or self.retry, fallback), on_end
+        )
+        with self._lock:
+            self.check_open()
+            self._answers.add(answer)
+        return answer
+
+    def new_scope(self, timeout: TimeoutLike) -> CallScope:
+        """
+        Begin a call that is no answer.
+
+        Args:
+            timeout: Limits in seconds.
+
+        Returns:
+            Its scope; cancelling it ends the call from any thread.
+
+        Raises:
+            InvalidRequest: If the client was closed.
+        """
+        scope = CallScope(Deadlines(to_timeout(timeout, self.timeout)))
+        with self._lock:
+            self.check_open()
+            self._scopes.add(scope)
+        scope.deadlines.start("total")
+        return scope
+
+    def status(self, scope: CallScope) -> SpaceStatus:
+        """
+        Ask how the Space is doing.
+
+        Args:
+            scope: The call.
+
+        Returns:
+            What the Space and the Hub say.
+
+        Raises:
+            TransportError: If the Space's server cannot be reached.
+            ProtocolError: If it is no Space to chat with.
+        """
+        begun = monotonic()
+        try:
+            found = self._space.read_endpoint(scope)
+        except SpaceUnavailable as error:
+            return SpaceStatus(
+                self.base_url,
+                ready=False,
+                stage=error.stage,
+                latency=monotonic() - begun,
+                reason=error.reason,
+            )
+        except Qwen72BError:
+            raise
+        except IO_ERRORS as exc:
+            raise translate(exc, scope, "asking for the status", self.base_url) from exc
+        return SpaceStatus(
+            self.base_url,
+            ready=True,
+            stage="RUNNING",
+            version=found.version,
+            protocol=found.protocol.value,
+            endpoint=f"/{found.api_name}" if found.api_name else str(found.fn_index),
+            latency=monotonic() - begun,
+        )
+
+    def close(self, by: str = "Client.close()") -> None:
+        """
+        End what the client is at, whose callers get an error, and close its connections.
+
+        Args:
+            by: Who does it, for the error's words.
+        """
+        with self._lock:
+            self._closed = True
+            answers, scopes = list(self._answers), list(self._scopes)
+        for answer in answers:
+            answer.close(by)
+        for scope in scopes:
+            scope.cancel()
+        self._space.close()
+
+    def check_open(self) -> None:
+        """
+        Refuse to go on with a closed client.
+
+        Raises:
+            InvalidRequest: If it was closed.
+        """
+        if self._closed:
+            raise InvalidRequest("this client was closed.", hint="Make a new Client.")
+
+    def __repr__(self) -> str:
+        return f"{self.base_url}{' closed' if self._closed else ''}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("timeout", "retry", "_settings")
+        return {name: self.__dict__[name] for name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin(None)
+
+
+_cores: WeakSet[ClientCore] = WeakSet()
+
+
+def _renew_all() -> None:
+    for core in list(_cores):
+        core.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    # In the child the locks may be held by threads that it does not have, and
+    # what it reads from an inherited socket the parent would miss.
+    os.register_at_fork(after_in_child=_renew_all)

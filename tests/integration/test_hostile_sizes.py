@@ -1,0 +1,165 @@
+"""What a server sends costs time in proportion to its size: a megabyte of anything ends in time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from askers import ASKERS
+
+from qwen72b import RequestTimeout
+from qwen72b.testing import Chunk, Complete, Edits, Event, FakeSpace, Message, Respond, Step
+
+MB = 1_000_000
+
+
+def filled(unit: str, start: str = "", end: str = "", size: int = MB) -> str:
+    """A text of some size, made of the same characters again and again."""
+    return start + unit * (size // len(unit)) + end
+
+
+# What comes as the data of one event.
+TEXTS = {
+    "string_never_closed": filled('\\"', '"' + "[]" * 201),
+    "string_of_backslashes": filled("\\", '"' + "{" * 300),
+    "strings_of_brackets": filled('"[",', "["),
+    "strings_of_brackets_closed": filled('"[[[\\"",', "[", "1]"),
+    "empty_lists": filled("[],", "[", "1]"),
+    "empty_objects": filled("{},", "[", "1]"),
+    "towers": filled("[" * 50 + "]" * 50 + ",", "[", "1]"),
+    "towers_of_objects": filled('{"a":' * 150 + "1" + "}" * 150 + ",", "[", "1]"),
+    "openings": filled("["),
+    "closings": filled("]"),
+    "openings_of_objects": filled('{"a":'),
+    "long_integers": filled("9" * 4000 + ",", "[", "1]"),
+    "one_long_integer": filled("9"),
+    "long_fraction": filled("1", "0."),
+    "long_exponent": filled("9", "1e"),
+    "names": "{" + ",".join(f'"{number:x}":1' for number in range(80_000)) + "}",
+    "escapes": filled("\\ud83d", '"', '"'),
+    "nulls": filled("null,", "[", "null]"),
+    "white_space": filled(" "),
+}
+
+
+def chat(*turns: Any) -> Message:
+    """The next state of the chat, whole or as edits."""
+    return Message("process_generating", output={"data": ["", list(turns), ""]}, success=True)
+
+
+def edits(*edits: Any) -> Edits:
+    return Edits([[], list(edits), []])
+
+
+# What comes as one event or many.
+SCRIPTS: dict[str, Callable[[], Sequence[Any]]] = {
+    "replaced_in_a_long_list": lambda: [
+        edits(["add", [1], [None] * 100_000]),
+        edits(*(["replace", [1, n], n] for n in range(10_000))),
+    ],
+    "deleted_from_a_long_list": lambda: [
+        edits(["add", [1], [None] * 100_000]),
+        edits(*(["delete", [1, n % 3], None] for n in range(10_000))),
+    ],
+    "added_to_a_long_list": lambda: [
+        edits(["add", [1], [None] * 100_000]),
+        edits(*(["add", [1, 0], None] for _ in range(10_000))),
+    ],
+    "added_to_the_chat": lambda: [
+        edits(*(["add", [n + 1], ["q", "a"]] for n in range(20_000))),
+        edits(*(["delete", [1], None] for _ in range(20_000))),
+    ],
+    "a_long_text_grows_by_turns": lambda: [
+        edits(["add", [1], ["x" * MB, "y" * MB]]),
+        edits(*(["append", [1, n % 2], "z"] for n in range(10_000))),
+    ],
+    "an_answer_grows_by_two_pieces": lambda: [
+        edits(["append", [0, 1], "x" * MB]),
+        *[edits(*[["append", [0, 1], "z"]] * 2)] * 3000,
+    ],
+    "an_answer_is_revised": lambda: [
+        edits(["append", [0, 1], "x" * MB]),
+        *[edits(["append", [0, 1], "z"], ["replace", [0, 0], "q"], ["append", [0, 1], "z"])] * 3000,
+    ],
+    "an_answer_comes_and_goes": lambda: [
+        edits(["append", [0, 1], "x " * (MB // 2)]),
+        *[edits(["add", [1], ["q", "a"]]), edits(["delete", [1], None])] * 3000,
+    ],
+    "an_answer_of_white_space": lambda: [
+        edits(["append", [0, 1], " " * MB]),
+        *[edits(["replace", [0, 1], " " * n]) for n in range(300)],
+    ],
+    "snapshots_that_differ": lambda: [
+        Event(
+            json.dumps(
+                {
+                    "msg": "process_completed",
+                    "success": True,
+                    "output": {"data": ["", [["Hi", "x\n" * n]], ""]},
+                }
+            )
+        )
+        for n in (MB // 4, MB // 4 + 1)
+    ],
+    "comments": lambda: [Chunk(b":\n" * (MB // 4)), Chunk(b"\n"), Chunk(b":\n\n" * (MB // 6))],
+    "blank_lines": lambda: [Chunk(b"\n" * MB)],
+    "lines": lambda: [Chunk(b"data:\n" * (MB // 6)), Chunk(b"\n")],
+    "small_events": lambda: [Chunk(b"data\n\n" * (MB // 12)), Chunk(b"data: 1\n\n" * (MB // 18))],
+    "events_of_two_lines": lambda: [Chunk(b"data\ndata\n\n" * (MB // 22))],
+    "estimates": lambda: [Event('{"msg":"estimation","rank":' + "9" * 4000 + "}")] * 250,
+    "words_of_a_failure": lambda: [
+        Complete({"error": "'" + "in 1 ('" * (MB // 7) + "'"}, success=False)
+    ],
+    "quota_of_a_failure": lambda: [
+        Complete({"error": "quota" + " after" * (MB // 12) + " " * (MB // 2)}, success=False)
+    ],
+    "progress": lambda: [Message("progress", progress_data=[{"index": 1e308}] * 30_000)],
+}
+
+
+def check(way: str, steps: Sequence[Step]) -> None:
+    with FakeSpace() as space:
+        space.answer("Hel", *steps, "lo", times=None)
+        answer = ASKERS[way](space.url, timeout=10)
+        assert not isinstance(answer.error, RequestTimeout), answer.error
+        if answer.error is not None:
+            assert str(answer.error)
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("name", TEXTS)
+def test_megabyte_of_one_event(way: str, name: str) -> None:
+    """An event is read, passed over or refused, and its call does not run into its deadline."""
+    check(way, [Event(TEXTS[name])])
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_megabyte_of_what_a_job_says(way: str, name: str) -> None:
+    """So are edits, revisions and failures, and as many small events."""
+    check(way, SCRIPTS[name]())
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("phase", ["config", "join"])
+def test_megabyte_of_a_response(way: str, phase: str, name: str) -> None:
+    """So are a configuration and the answer to the join."""
+    with FakeSpace() as space:
+        space.fault(phase, Respond(body=TEXTS[name], content_type="application/json"), times=None)
+        answer = ASKERS[way](space.url, timeout=10)
+        assert answer.error is not None and not isinstance(answer.error, RequestTimeout)
+
+
+@pytest.mark.parametrize("way", ["sync", "asyncio"])
+def test_fifty_megabytes_of_text(way: str) -> None:
+    """One long string, whatever it is about, is an answer."""
+    text = '[{"a": [], ' * 4_600_000
+    output = {"data": ["", [["Hi", text]], ""]}
+    event = Event(json.dumps({"msg": "process_completed", "success": True, "output": output}))
+    with FakeSpace("4.12.0") as space:
+        space.stream(event)
+        answer = ASKERS[way](space.url, timeout=60)
+        assert answer.error is None and answer.text == text

@@ -1,0 +1,34 @@
+"""Canaries: the private parts of Gradio that the local Space stands on are still there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+from timing import PATIENCE
+
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="needs Gradio")
+
+
+def test_gradio_context_id() -> None:
+    """Context.id is the next component's id: set to 0, the page has the public Space's ids."""
+    # In a process of its own: importing Gradio leaves event loops behind.
+    code = """
+import gradio
+from gradio.context import Context
+gradio.Markdown("not on the page")
+Context.id = 0
+with gradio.Blocks():
+    header, box = gradio.Markdown("title"), gradio.Textbox()
+print(header._id, box._id, Context.id > 2)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=4 * PATIENCE,
+        check=True,
+    )
+    assert done.stdout.split() == ["1", "2", "True"]
