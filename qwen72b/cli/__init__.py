@@ -12,11 +12,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .console import Console
 from .exits import Terminated, describe, exit_status
 from .logs import logging_to
 from .options import parse
+
+if TYPE_CHECKING:
+    # The commands are loaded by their names. PyInstaller and its like find
+    # modules by import statements, wherever those stand.
+    from . import (  # noqa: F401
+        ask,
+        batch,
+        chat,
+        completion,
+        doctor,
+        gateway,
+        serve,
+        status,
+    )
 
 __all__ = ["main"]
 
