@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         completion,
         doctor,
         gateway,
+        help,
         serve,
         status,
     )

@@ -96,8 +96,8 @@ TABLE = Table(
         "cli": Layer(
             names("aio batch client errors escape events fences gateway local progress protocol")
             | names("reply timeout version"),
-            names("abc anyio argparse certifi collections concurrent.futures contextlib")
-            | names("distributed errno importlib io itertools json logging os re readline")
+            names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
+            | names("distributed errno importlib io itertools json logging os pydoc re readline")
             | names("codecs csv datetime functools markdown_it pathlib signal termios threading")
             | names("types unicodedata")
             | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
