@@ -61,7 +61,7 @@ def add_parser(commands: Commands) -> None:
     how.add_argument(
         "--all-code", action="store_true", help="its code blocks, a blank line between"
     )
-    how.add_argument("--markdown", action="store_true", help='drawn (pip install "qwen72b[rich]")')
+    how.add_argument("--markdown", action="store_true", help="drawn (pip install rich)")
     add_connection(parser)
     add_verbosity(parser)
 

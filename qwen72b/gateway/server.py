@@ -141,7 +141,7 @@ def _settings(heads: HeadTimes) -> dict[str, Any]:
         from uvicorn.protocols.http.h11_impl import H11Protocol
     except ImportError as exc:
         raise InvalidOption(
-            "The gateway is not installed.", hint='Run: pip install "qwen72b[gateway]"'
+            "The gateway is not installed.", hint="Run: pip install uvicorn"
         ) from exc
     return {
         "http": heads.limiting(H11Protocol),

@@ -399,6 +399,8 @@ def run(kernel: Any, code: str, *, interrupt: bool = False) -> tuple[str, list[s
     ] != asked:
         pass
     answer = reply["content"]
+    if "traceback" in answer:
+        kernel.traceback = answer["traceback"]
     return answer.get("ename", answer["status"]), list(outputs.values())
 
 
@@ -418,6 +420,30 @@ def test_interrupting_the_kernel_stops_the_stream(
     assert space.wait_for_disconnect().query == "Hi"
     code = "assert stream.closed and stream.text == chat.messages[1]['content'] == 'Hel'"
     assert run(kernel, code) == ("ok", [])
+    assert kernel.traceback == [f"{error}: the answer was stopped."]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "client.ask('Hi')",
+        "list(client.stream('Hi'))",
+        "client.conversation().ask('Hi')",
+        "client.stream('Hi').display()",
+        "await qwen72b.AsyncClient(client.base_url).ask('Hi')",
+        "%%qwen --url {url}\nHi",
+    ],
+)
+def test_failure_is_one_line_on_the_page(kernel: Any, code: str) -> None:
+    """A cell that fails shows what happened and what to do, and no frames of ours."""
+    url = "http://127.0.0.1:9"
+    setup = f"%load_ext qwen72b.notebook\nimport qwen72b; client = qwen72b.Client({url!r})"
+    assert run(kernel, setup)[0] == "ok"
+    assert run(kernel, code.format(url=url))[0] == "ConnectFailed"
+    (line,) = kernel.traceback
+    assert line.startswith("ConnectFailed: 127.0.0.1:9 did not accept a connection: Connection ref")
+    assert "qwen72b serve" in line
+    assert "QWEN72B_BASE_URL" in line
 
 
 def test_example_notebook_runs(
