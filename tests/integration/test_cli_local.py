@@ -108,7 +108,7 @@ def test_missing_extra_is_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setitem(sys.modules, module, None)
     assert main(["--backend", "echo", "Hi"]) == 2
     err = capsys.readouterr().err
-    assert 'pip install "qwen72b[local]"' in err
+    assert "pip install gradio platformdirs xllamacpp" in err
 
 
 def test_served_address_is_on_stdout(chosen: list[Any], capsys: Capture) -> None:
