@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from doors import Door, door
+from timing import AMPLE
 
 import qwen72b.gateway.channel
 import qwen72b.gateway.chat
@@ -289,7 +290,7 @@ class TestErrors:
     def test_space_that_is_silent(self, space: FakeSpace) -> None:
         """A limit that ran out is 504."""
         space.answer(Stall())
-        client = AsyncClient(space.url, timeout=0.2)
+        client = AsyncClient(space.url, timeout=AMPLE)
         with running(client) as url:
             assert Door(url).ask().status == 504
         anyio.run(client.close)
