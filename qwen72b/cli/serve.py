@@ -59,5 +59,6 @@ def run(args: argparse.Namespace) -> int:
         console.say("the local Space is ready; Ctrl-C stops it.")
 
     console.status("Starting the local Space...")
-    serve(backend, host=args.host, port=args.port, ready=ready, allow_hosts=tuple(args.allow_host))
+    names = {"allow_hosts": args.allow_host} if args.allow_host else {}
+    serve(backend, host=args.host, port=args.port, ready=ready, **names)
     return 0
