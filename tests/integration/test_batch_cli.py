@@ -217,7 +217,12 @@ def shell(files: Files, rest: str, **options: Any) -> subprocess.CompletedProces
     words = [sys.executable, "-m", "qwen72b", *files.command[:2], *files.command[4:]]
     line = shlex.join(words) + " " + rest
     return subprocess.run(
-        ["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60, **options
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE,
+        **options,
     )
 
 
