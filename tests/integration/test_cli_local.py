@@ -120,6 +120,18 @@ def test_served_address_is_on_stdout(chosen: list[Any], capsys: Capture) -> None
     assert "Ctrl-C stops it" in err
 
 
+def test_served_names_are_passed_on(
+    chosen: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--allow-host`` may be repeated."""
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(
+        qwen72b.local.server, "serve", lambda backend, **options: passed.update(options)
+    )
+    assert main(["serve", "--allow-host", "a.example", "--allow-host", "b.example"]) == 0
+    assert passed["allow_hosts"] == ["a.example", "b.example"]
+
+
 def test_trouble_with_the_model_is_told(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -105,7 +105,10 @@ TABLE = Table(
         ),
         "local": Layer(
             names("errors protocol redaction"),
-            names("abc asyncio collections contextlib fastapi gradio hashlib io json os")
+            names(
+                "abc asyncio collections contextlib errno fastapi fcntl gradio hashlib io ipaddress"
+            )
+            | names("json os shutil zlib")
             | names("pathlib platformdirs queue re requests secrets signal socket")
             | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
             | names("zipfile"),
