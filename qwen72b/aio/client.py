@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from ..client.core import ClientCore
 from ..client.description import Description
 from ..client.status import SpaceStatus
-from ..errors import InvalidOption
+from ..errors import InvalidOption, Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
+from ..redaction import hide, hide_url
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
@@ -88,6 +89,9 @@ class AsyncClient:
         fold: bool = True,
         max_threads: int | None = None,
     ) -> None:
+        # Before anything else: no frame of ours is to hold a secret bare.
+        token, auth, headers, inputs = hide(token), hide(auth), hide(headers), hide(inputs)
+        base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
             raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
         self._core = ClientCore(
@@ -183,15 +187,18 @@ class AsyncClient:
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
-        async with self.stream(
-            messages,
-            system=system,
-            model=model,
-            timeout=timeout,
-            endpoint=endpoint,
-            inputs=inputs,
-        ) as stream:
-            return await stream.result()
+        try:
+            async with self.stream(
+                messages,
+                system=system,
+                model=model,
+                timeout=timeout,
+                endpoint=endpoint,
+                inputs=inputs,
+            ) as stream:
+                return await stream.result()
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     def map(
         self,
@@ -284,7 +291,10 @@ class AsyncClient:
         """
         core = self._core
         scope = core.new_scope(timeout)
-        return await self._threads.run(lambda: core.status(scope), scope.cancel)
+        try:
+            return await self._threads.run(lambda: core.status(scope), scope.cancel)
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     async def describe(
         self,
@@ -309,7 +319,12 @@ class AsyncClient:
         """
         core = self._core
         scope = core.new_scope(timeout)
-        return await self._threads.run(lambda: core.describe(scope, endpoint, inputs), scope.cancel)
+        try:
+            return await self._threads.run(
+                lambda: core.describe(scope, endpoint, inputs), scope.cancel
+            )
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     async def close(self) -> None:
         """End what the client is at, whose callers get an error, and close its connections."""
@@ -332,7 +347,7 @@ class AsyncClient:
         self._core.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core!r}>"
+        return f"<{type(self).__name__} {getattr(self, '_core', 'half-built')!s}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_core": copy(self._core), "most": self._threads.most}

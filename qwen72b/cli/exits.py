@@ -7,7 +7,6 @@ The table is part of the interface: scripts branch on it.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 
 from ..errors import (
@@ -24,11 +23,26 @@ from ..errors import (
     SpaceUnavailable,
     StreamInterrupted,
 )
+from ..redaction import hide, redact
 
-__all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "describe", "exit_status", "hint_for"]
+__all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "Terminated", "describe", "exit_status", "hint_for"]
 
 EXIT_OTHER = 1
 EXIT_UNAVAILABLE = 4
+
+
+class Terminated(BaseException):
+    """
+    The command is to end: its terminal was closed, or it was told to.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
 
 # The first that fits counts. The first two are 128 + SIGINT and 128 + SIGPIPE,
 # as shells report them.
@@ -61,6 +75,8 @@ def exit_status(error: BaseException) -> int:
     Args:
         error: What a command raised.
     """
+    if isinstance(error, Terminated):
+        return 128 + error.number
     if isinstance(error, HTTPStatusError) and error.status_code in _GATEWAY:
         return EXIT_UNAVAILABLE
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), EXIT_OTHER)
@@ -139,7 +155,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _redacted(line: str) -> str:
-    """Blot out the token, and the passwords of URLs."""
-    line = re.sub(r"//[^/@\s]*@", "//...@", line)
-    token = os.environ.get("HF_TOKEN", "").strip()
+    """Blot out the token, and the users, passwords and queries of URLs."""
+    line = redact(line)
+    token = hide(os.environ.get("HF_TOKEN", "").strip())
     return line.replace(token, "...") if token else line

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from ..errors import Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
+from ..redaction import hide, hide_url
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
@@ -49,7 +51,7 @@ class Client:
             public Space.
         space: ``"owner/name"`` of another Space on the Hub. With ``base_url``
             it only names the Space whose stage is asked.
-        token: Hugging Face token for a private Space; by default
+        token: Hugging Face token for a private Space; by default, for Spaces of the Hub,
             ``HF_TOKEN``; ``False`` for none. It goes to the Space's own
             origin only.
         auth: User and password of the app's own login.
@@ -96,6 +98,9 @@ class Client:
         inputs: Mapping[str, Any] | None = None,
         fold: bool = True,
     ) -> None:
+        # Before anything else: no frame of ours is to hold a secret bare.
+        token, auth, headers, inputs = hide(token), hide(auth), hide(headers), hide(inputs)
+        base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         self._core = ClientCore(
             base_url,
             space=space,
@@ -192,15 +197,18 @@ class Client:
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
-        with self.stream(
-            messages,
-            system=system,
-            model=model,
-            timeout=timeout,
-            endpoint=endpoint,
-            inputs=inputs,
-        ) as stream:
-            return stream.result()
+        try:
+            with self.stream(
+                messages,
+                system=system,
+                model=model,
+                timeout=timeout,
+                endpoint=endpoint,
+                inputs=inputs,
+            ) as stream:
+                return stream.result()
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     def map(
         self,
@@ -297,7 +305,10 @@ class Client:
             TransportError: If the Space's server cannot be reached.
             ProtocolError: If it is no Space to chat with.
         """
-        return self._core.status(self._core.new_scope(timeout))
+        try:
+            return self._core.status(self._core.new_scope(timeout))
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     def describe(
         self,
@@ -321,7 +332,10 @@ class Client:
             EndpointNotFound: If there is nothing to ask, or no rule tells what.
             Qwen72BError: If the Space cannot be read.
         """
-        return self._core.describe(self._core.new_scope(timeout), endpoint, inputs)
+        try:
+            return self._core.describe(self._core.new_scope(timeout), endpoint, inputs)
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     def close(self) -> None:
         """
@@ -344,7 +358,7 @@ class Client:
         self._core.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core!r}>"
+        return f"<{type(self).__name__} {getattr(self, '_core', 'half-built')!s}>"
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies have connections of their own.

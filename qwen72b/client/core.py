@@ -25,9 +25,10 @@ from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike, to_timeout
 from ..transport.deadlines import Deadlines
 from ..transport.scope import CallScope
-from ..transport.translate import IO_ERRORS, translate
+from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .answer import Answer
 from .description import Description, describe
+from .net import reading
 from .options import Asked, CallOptions
 from .settings import read_settings
 from .space import Space
@@ -250,8 +251,10 @@ class ClientCore:
         except Qwen72BError:
             raise
         except IO_ERRORS as exc:
-            raise translate(exc, scope, "reading the Space's page", self.base_url) from exc
-        plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
+            found_out = translate(exc, scope, "reading the Space's page", self.base_url)
+            raise found_out from plain_cause(exc)
+        with reading():
+            plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
         return describe(self.base_url, page, plan, asked.inputs)
 
     def close(self, by: str = "Client.close()") -> None:
@@ -281,6 +284,8 @@ class ClientCore:
             raise InvalidRequest("this client was closed.", hint="Make a new Client.")
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_closed"):
+            return "half-built"
         return f"{self.base_url}{' closed' if self._closed else ''}"
 
     def __getstate__(self) -> dict[str, Any]:

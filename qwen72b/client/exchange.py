@@ -37,10 +37,11 @@ from ..protocol.plan import Plan, Step, StepKind
 from ..protocol.reading import ChatReader, TextReader
 from ..protocol.sse import EventSplitter
 from ..transport.body import Body
-from ..transport.debuglog import log_environment, traced
+from ..transport.debuglog import log_environment, tracer
 from ..transport.scope import CallScope, Hangup
-from ..transport.translate import IO_ERRORS, translate
+from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .attempts import Attempts
+from .net import EXPECTED, unreadable
 from .options import CallOptions
 from .space import Space
 
@@ -141,7 +142,7 @@ class Exchange:
                 error = exc
             except IO_ERRORS as exc:
                 error = translate(exc, scope, "waiting for the answer", base_url)
-                error.__cause__ = exc
+                error.__cause__ = plain_cause(exc)
             if scope.cancelled:
                 raise Hangup("the call was ended") from error
             job = self._job
@@ -220,7 +221,7 @@ class Exchange:
         job, body = self._open(filled, step, fresh, attempts)
         streams = 1
         scope = self._scope
-        receive = traced(scope, job.receive_data)
+        trace = tracer(scope)
         deadlines = scope.deadlines
         splitter = EventSplitter()
         warned = False
@@ -232,7 +233,12 @@ class Exchange:
                     continue
                 if not data:
                     job.receive_eof()
-                texts = splitter.split(data)
+                try:
+                    texts = splitter.split(data)
+                except EXPECTED:
+                    raise
+                except Exception as exc:
+                    raise unreadable(exc) from exc
                 if body.socket is not None:
                     self.source = body if splitter.held < _LARGE_EVENT else None
                 if not texts:
@@ -240,17 +246,23 @@ class Exchange:
                     if not self.waits:
                         yield []
                     continue
+                if trace is not None:
+                    # Outside the net: a handler of the log is the caller's.
+                    for text in texts:
+                        trace(text)
                 events: list[Event] = []
                 try:
                     for text in texts:
-                        events += receive(text)
+                        events += job.receive_data(text)
                         # ``scope.limit`` looks too; here it is asked for every event.
                         if scope.cancelled or monotonic() >= deadlines.nearest:
                             scope.limit()
-                except (Qwen72BError, OSError):
+                except Exception as exc:
                     # What came before the failure is handed out before it.
                     if events:
                         yield events
+                    if not isinstance(exc, EXPECTED):
+                        raise unreadable(exc) from exc
                     if not job.astray or streams == _MOST_STREAMS or plan.protocol.stream_first:
                         raise
                     streams += 1
@@ -284,7 +296,9 @@ class Exchange:
         reader = self._reader(filled) if step is filled.steps[-1] else None
         told = "" if self._job is None else self._job.told
         while True:
-            job = self._job = Job(plan, step, data, session_hash=self._session_hash, reader=reader)
+            job = self._job = Job(
+                plan, step, data, session_hash=self._session_hash, reader=reader, check=scope.limit
+            )
             job.told = told
             try:
                 scope.deadlines.start("queue")

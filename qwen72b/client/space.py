@@ -34,6 +34,7 @@ from ..transport.body import Body
 from ..transport.scope import CallScope
 from ..transport.transport import Request, Transport
 from .attempts import Attempts
+from .net import reading
 from .options import Asked, CallOptions
 from .settings import Settings
 
@@ -127,7 +128,8 @@ class Space:
         return self._page is not None and monotonic() - self._read_at >= LOOK_AGAIN
 
     def _choose(self, page: Page, asked: Asked, key: object) -> Plan:
-        plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
+        with reading():
+            plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
         log.debug("Chose %s of %s.", plan.name, self.base_url)
         with self._lock:
             if page is self._page and len(self._plans) < _MOST_PLANS:
@@ -194,7 +196,9 @@ class Space:
         """
         doing = "joining the queue"
         request = Request("POST", plan.join_path, doing, payload=job.join_payload())
-        job.receive_join(self._fetch(scope, request))
+        text = self._fetch(scope, request)
+        with reading():
+            job.receive_join(text)
 
     def upload(self, scope: CallScope, plan: Plan, job: Job) -> None:
         """
@@ -267,7 +271,8 @@ class Space:
                 text = self._fetch_again(
                     scope, Request("GET", "/config", "reading the Space's configuration")
                 )
-                found = read_page(text)
+                with reading():
+                    found = read_page(text)
                 log.debug(
                     "%s: Gradio %s, %s, %d components, %d functions",
                     scope,

@@ -74,7 +74,8 @@ class CallConnection(HTTPConnection):
         return sock
 
     def _look_up(self, scope: CallScope) -> list[Any]:
-        host, port = self._dns_host, self.port
+        # With the dot at its end that ends the search, which ``host`` does not have.
+        host, port = getattr(self, "_dns_host", self.host), self.port
         try:
             if _is_address(host):
                 return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)

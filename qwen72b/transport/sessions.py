@@ -16,6 +16,7 @@ from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.utils import get_netrc_auth
 
+from ..redaction import hide, hide_url
 from .adapter import Adapter
 from .auth import Secret, origin_of
 from .scope import CallScope
@@ -107,9 +108,11 @@ class OwnSession:
         That, and its merging of settings, took a third of a request's time.
         """
         options = session.merge_environment_settings(url, stream=True, **self._options)
+        # The environment's proxies and .netrc have passwords.
+        options["proxies"] = {name: hide_url(proxy) for name, proxy in options["proxies"].items()}
         known = self._surroundings[origin_of(url)] = (
             dict(options),
-            self._secret or get_netrc_auth(url),
+            self._secret or hide(get_netrc_auth(url)),
         )
         return known
 

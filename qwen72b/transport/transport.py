@@ -19,13 +19,14 @@ from urllib.parse import urljoin
 import requests
 
 from ..errors import Qwen72BError
+from ..redaction import redact
 from ..version import __version__
 from .auth import Secret, origin_of
 from .body import Body
 from .debuglog import shown
 from .scope import CallScope
 from .sessions import ForeignSession, OwnSession, Session
-from .translate import IO_ERRORS, translate
+from .translate import IO_ERRORS, plain_cause, translate
 
 __all__ = ["Request", "Transport"]
 
@@ -146,7 +147,7 @@ class Transport:
                     "%s: %s %s %s -> %d %s after %.3f s",
                     scope,
                     request.method,
-                    url.partition("?")[0],
+                    redact(url.partition("?")[0]),
                     query or "",
                     response.status_code,
                     response.headers.get("content-type", ""),
@@ -163,11 +164,11 @@ class Transport:
                 "%s: %s %s -> %s after %.3f s",
                 scope,
                 request.method,
-                url,
+                redact(url.partition("?")[0]),
                 type(error).__name__,
                 monotonic() - begun,
             )
-            raise error from exc
+            raise error from plain_cause(exc)
         return response
 
     def read(self, response: requests.Response, scope: CallScope, *, doing: str) -> str:
@@ -191,7 +192,8 @@ class Transport:
         except Qwen72BError:
             raise
         except IO_ERRORS as exc:
-            raise translate(exc, scope, doing, response.url or self.base_url) from exc
+            error = translate(exc, scope, doing, response.url or self.base_url)
+            raise error from plain_cause(exc)
         finally:
             body.close()
             scope.deadlines.rest()
