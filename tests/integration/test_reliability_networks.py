@@ -1,0 +1,204 @@
+"""What networks do to connections: dead addresses, answers ahead of answers, dead reuse."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+from askers import ASKERS, ONCE, check_error
+from raw_server import Answers, Last, conversation, found, raw_server, silent_address
+from timing import AMPLE
+
+from qwen72b import (
+    Client,
+    ConnectFailed,
+    HTTPStatusError,
+    InvalidServerMessage,
+    RequestTimeout,
+    StreamInterrupted,
+    Timeout,
+)
+from qwen72b.testing import FakeSpace
+
+ROUTES = ["/config", "/queue/join", "/queue/data"]
+
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+AHEAD = [
+    EARLY,
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 102 Processing\r\n\r\n",
+    b"HTTP/1.1 199 What\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    EARLY * 20,
+    EARLY + b"HTTP/1.1 100 Continue\r\n\r\n" + EARLY,
+    b"HTTP/1.1 103\r\n\r\n",
+]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ssl.SSLContext]:
+    """The file of an authority, and the settings of a server named space.test."""
+    ca = trustme.CA()
+    path: Path = tmp_path_factory.mktemp("certificates") / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("space.test", "127.0.0.1").configure_cert(context)
+    return str(path), context
+
+
+# Addresses
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("dead", ["silent", "refused", "silent twice", "refused, silent"])
+def test_dead_first_address(
+    way: str,
+    scheme: str,
+    dead: str,
+    authority: tuple[str, ssl.SSLContext],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name whose first addresses answer nothing is reached at the next one."""
+    tls = authority[1] if scheme == "https" else None
+    with silent_address() as silent, FakeSpace(tls=tls) as space:
+        port = int(space.url.rpartition(":")[2])
+        refused = ("127.0.0.1", 1)
+        first = {
+            "silent": [silent],
+            "refused": [refused],
+            "silent twice": [silent, silent],
+            "refused, silent": [refused, silent],
+        }[dead]
+        monkeypatch.setattr(socket, "getaddrinfo", found(*first, ("127.0.0.1", port)))
+        answer = ASKERS[way](
+            f"{scheme}://space.test:{port}",
+            verify=authority[0] if tls else None,
+            timeout=Timeout(connect=AMPLE),
+            retry=ONCE,
+        )
+        assert answer.error is None and answer.text
+
+
+@pytest.mark.parametrize("way", ASKERS)
+def test_no_address_answers(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The addresses of a name share one clock."""
+    with silent_address() as silent:
+        monkeypatch.setattr(socket, "getaddrinfo", found(silent, silent, silent))
+        error = ASKERS[way]("http://space.test", timeout=Timeout(connect=0.4), retry=ONCE).error
+        check_error(error, RequestTimeout)
+        assert error.phase == "connect"
+
+
+def test_every_address_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name whose addresses all refuse is ConnectFailed."""
+    monkeypatch.setattr(socket, "getaddrinfo", found(("127.0.0.1", 1), ("127.0.0.1", 2)))
+    error = ASKERS["sync"]("http://space.test", retry=ONCE).error
+    check_error(error, ConnectFailed)
+    assert error.stage == "tcp"
+
+
+def test_families_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second address that is tried is the first of the other family."""
+    with silent_address() as silent, FakeSpace() as space:
+        port = int(space.url.rpartition(":")[2])
+        tcp = (socket.SOCK_STREAM, 6, "")
+        listed = [(socket.AF_INET, *tcp, silent)] * 40
+        listed += [(socket.AF_INET6, *tcp, ("::1", 1)), (socket.AF_INET, *tcp, silent)]
+        listed[0] = (socket.AF_INET, *tcp, ("127.0.0.1", 1))
+        listed += [(socket.AF_INET6, *tcp, ("::ffff:127.0.0.1", port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: listed)
+        # Forty silent ones, a quarter of a second each, would outlast this.
+        assert Client(f"http://space.test:{port}", timeout=Timeout(connect=AMPLE)).ask("Hi")
+
+
+# Answers ahead of the answer
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("ahead", AHEAD, ids=repr)
+@pytest.mark.parametrize("route", [*ROUTES, "all"])
+def test_answers_ahead(way: str, ahead: bytes, route: str) -> None:
+    """1xx answers are skipped wherever they come (RFC 9110, section 15.2)."""
+
+    def change(path: str, good: bytes, before: int) -> bytes:
+        return ahead + good if route in (path, "all") else good
+
+    with raw_server(conversation(change)) as server:
+        answer = ASKERS[way](server.url, retry=ONCE)
+        assert (answer.error, answer.text) == (None, "Hello")
+        assert server.paths == ROUTES
+        assert {number for number, *_ in server.requests} == {1}
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (EARLY, StreamInterrupted),
+        (EARLY[:12], StreamInterrupted),
+        (EARLY * 1000, InvalidServerMessage),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", HTTPStatusError),
+        (EARLY + b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", HTTPStatusError),
+    ],
+    ids=["nothing follows", "cut", "endless", "switching", "refusal"],
+)
+def test_answers_ahead_of_none(way: str, said: bytes, kind: type[Exception]) -> None:
+    """What comes ahead is no answer, and there is a limit to it."""
+    with raw_server(lambda path, before: Last(said)) as server:
+        error = ASKERS[way](server.url, retry=ONCE).error
+        assert type(error) is kind, repr(error)
+
+
+# Connections that were kept
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("route", ROUTES[1:])
+def test_kept_connection_that_is_dead(
+    way: str, scheme: str, route: str, authority: tuple[str, ssl.SSLContext]
+) -> None:
+    """A request whose kept connection dies before a byte of an answer is made again, on a new one."""
+
+    def change(path: str, good: bytes, before: int) -> bytes | None:
+        return None if path == route and before else good
+
+    tls = authority[1] if scheme == "https" else None
+    with raw_server(conversation(change), tls) as server:
+        answer = ASKERS[way](server.url, verify=tls and authority[0], retry=ONCE)
+        assert (answer.error, answer.text) == (None, "Hello")
+        assert server.paths.count(route) == 2
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("route", ROUTES)
+def test_new_connection_that_is_dead(way: str, route: str) -> None:
+    """A request whose new connection dies is not made again, nor more than once."""
+
+    def change(path: str, good: bytes, before: int) -> bytes | None:
+        return None if path == route else good
+
+    with raw_server(conversation(change)) as server:
+        check_error(ASKERS[way](server.url, retry=ONCE).error, StreamInterrupted)
+        # The configuration came over it, so it was an old one; and the stream that
+        # is lost is joined anew, once.
+        most = {"/config": 1, "/queue/join": 2, "/queue/data": 4}
+        assert server.paths.count(route) == most[route]
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("said", [b"H", b"HTTP/1.1 2", EARLY], ids=repr)
+def test_kept_connection_that_dies_in_the_answer(way: str, said: bytes) -> None:
+    """A request of which a byte was answered is not made again."""
+    good = Answers()
+
+    def script(path: str, before: int) -> bytes:
+        return Last(said) if before else good(path)
+
+    with raw_server(script) as server:
+        error = ASKERS[way](server.url, retry=ONCE).error
+        assert isinstance(error, StreamInterrupted)
+        assert server.paths.count("/queue/join") == 1
