@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import requests
 import trustme
 from askers import ASKERS, ONCE, check_error
 from raw_server import Answers, Last, conversation, found, raw_server, silent_address
 from timing import AMPLE
 
 from qwen72b import (
+    AsyncClient,
     Client,
     ConnectFailed,
     HTTPStatusError,
+    InvalidOption,
     InvalidServerMessage,
     RequestTimeout,
     StreamInterrupted,
@@ -202,3 +209,137 @@ def test_kept_connection_that_dies_in_the_answer(way: str, said: bytes) -> None:
         error = ASKERS[way](server.url, retry=ONCE).error
         assert isinstance(error, StreamInterrupted)
         assert server.paths.count("/queue/join") == 1
+
+
+# No descriptors left
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Let this process open nothing more."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull) as spare:
+        lowest = spare.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "space.invalid"])
+def test_no_descriptor_is_left(scheme: str, host: str) -> None:
+    """A process that can open no more sockets is told so, wherever it shows."""
+    client = Client(f"{scheme}://{host}:1", retry=ONCE)
+    with no_descriptors(), pytest.raises(ConnectFailed, match="open no more files") as caught:
+        client.ask("Hi")
+    check_error(caught.value, ConnectFailed)
+    assert "ulimit" in caught.value.hint
+
+
+@pytest.mark.anyio
+async def test_no_descriptor_is_left_on_a_loop() -> None:
+    """The async client tells it, too."""
+    async with AsyncClient("http://127.0.0.1:1", retry=ONCE) as client:
+        with no_descriptors(), pytest.raises(ConnectFailed, match="open no more files"):
+            await client.ask("Hi")
+
+
+# TLS that cannot be
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("kind", ["missing", "no certificate", "empty"])
+def test_authorities_that_cannot_be_read(
+    way: str, name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that names no file of certificates is named, and nothing is sent."""
+    path = tmp_path / "ca.pem"
+    if kind != "missing":
+        path.write_text("" if kind == "empty" else "nothing of the kind")
+    monkeypatch.setenv(name, str(path))
+    with raw_server(lambda *_: None) as server:
+        error = ASKERS[way](server.url.replace("http", "https"), retry=ONCE).error
+        check_error(error, InvalidOption)
+        assert name in str(error) and not server.requests
+    with FakeSpace() as space:
+        assert ASKERS[way](space.url).text, "plain http needs no authorities"
+
+
+@pytest.mark.parametrize("own_session", [False, True])
+def test_certificates_that_have_gone(own_session: bool, tmp_path: Path) -> None:
+    """A file of verify= that has gone since is named."""
+    path = tmp_path / "ca.pem"
+    path.write_text("")
+    with requests.Session() as session:
+        if own_session:
+            session.verify = str(path)
+        client = Client(
+            "https://127.0.0.1:1",
+            session=session if own_session else None,
+            verify=None if own_session else str(path),
+            retry=ONCE,
+        )
+        path.unlink()
+        with pytest.raises(InvalidOption, match=r"ca\.pem"):
+            client.ask("Hi")
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"Invalid HTTP request received.",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+    ],
+)
+def test_plain_http_under_https(way: str, said: bytes) -> None:
+    """A port that speaks no TLS is called that, and no authority is blamed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            sock, _ = listener.accept()
+            with sock, suppress(ConnectionError):
+                sock.recv(65536)
+                sock.sendall(said)
+                # Until the client leaves, lest a reset take the words away.
+                sock.recv(65536)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        error = ASKERS[way](f"https://127.0.0.1:{listener.getsockname()[1]}", retry=ONCE).error
+        thread.join()
+    check_error(error, ConnectFailed)
+    assert error.stage == "tls"
+    assert "plain" in error.reason and "http://" in error.hint and "CA_BUNDLE" not in str(error)
+
+
+def test_tls_under_http() -> None:
+    """A port that answers with TLS is called no HTTP."""
+    alert = Last(b"\x15\x03\x01\x00\x02\x02\x0a")
+    with raw_server(lambda *_: alert) as server:
+        error = ASKERS["sync"](server.url, retry=ONCE).error
+        check_error(error, StreamInterrupted)
+        assert "https://" in error.hint
+
+
+# Heads without end
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    "head", [b"X: y\r\n" * 101, b"X: %b\r\n" % (b"y" * 65536)], ids=["many", "long"]
+)
+def test_head_that_is_too_large(way: str, route: str, head: bytes) -> None:
+    """More headers than 100, or a longer one than 65,536 bytes, are the Space's fault."""
+    good = Answers()
+    with raw_server(lambda path, _: good(path, head if path == route else b"")) as server:
+        error = ASKERS[way](server.url, retry=ONCE).error
+        check_error(error, InvalidServerMessage)
+        assert "head" in error.reason
