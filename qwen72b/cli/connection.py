@@ -8,7 +8,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidOption
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..local.generation import Backend
     from .console import Console
 
-__all__ = ["connected", "make_backend"]
+__all__ = ["connected", "make_backend", "reached"]
 
 
 @contextmanager
@@ -34,15 +34,32 @@ def connected(args: argparse.Namespace) -> Iterator[Client]:
     Raises:
         InvalidOption: If the options contradict each other.
     """
+    from ..client.client import Client
+
+    with reached(args) as settings, Client(**settings) as client:
+        yield client
+
+
+@contextmanager
+def reached(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """
+    Start the local Space if one is asked for, and say how to reach the Space.
+
+    Args:
+        args: With the options of ``add_connection``.
+
+    Yields:
+        The arguments of its client, blocking or async.
+
+    Raises:
+        InvalidOption: If the options contradict each other.
+    """
     choices = [f"--{name}" for name in ("url", "space") if getattr(args, name)]
     choices += _local_choices(args)[:1]
     if len(choices) > 1:
         raise InvalidOption(f"{choices[0]} and {choices[1]} name two different Spaces.")
-    from ..client.client import Client
-
     if not _local_choices(args):
-        with Client(args.url, space=args.space, timeout=args.timeout) as client:
-            yield client
+        yield {"base_url": args.url, "space": args.space, "timeout": args.timeout}
         return
     from ..local.server import running
 
@@ -50,8 +67,7 @@ def connected(args: argparse.Namespace) -> Iterator[Client]:
     args.console.status("Starting the local Space...")
     with running(backend) as url, _no_proxy_for("127.0.0.1"):
         args.console.erase()
-        with Client(url, token=False, timeout=args.timeout) as client:
-            yield client
+        yield {"base_url": url, "token": False, "timeout": args.timeout}
 
 
 def make_backend(args: argparse.Namespace, console: Console) -> Backend:

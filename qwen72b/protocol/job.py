@@ -87,6 +87,8 @@ class Job:
         self._answer = Answer("")
         self._folding = False
         self._allowance = Allowance()
+        # Characters that came since the allowance was last told.
+        self._came = 0
         self._check: Callable[[], None] | None = None
 
     @property
@@ -188,7 +190,7 @@ class Job:
             return []
         name = message.get("msg")
         handler = self._HANDLERS.get(name) if type(name) is str else None
-        self._allowance.earn(len(data))
+        self._came += len(data)
         self._check = check
         return handler(self, message) if handler else []
 
@@ -282,11 +284,13 @@ class Job:
                 concerned = concerned or self._concerns_answer(edit)
         text = "".join(added)
         if not concerned:
-            self._edit(others)
+            if others:
+                self._edit(others)
             if added:
                 self._behind = True
                 events += self._extend(text)
             return
+        self._earn()
         if self._behind:
             present = self._last()
             self._allowance.spend(len(present))
@@ -296,10 +300,16 @@ class Job:
         self._edit(others)
         events += self._take(self._value)
 
+    def _earn(self) -> None:
+        """Tell the allowance what came, before it is spent from: text alone spends nothing."""
+        self._allowance.earn(self._came)
+        self._came = 0
+
     def _edit(self, edits: Any) -> None:
         """Apply edits to the value, which is nobody else's."""
         if not edits:
             return
+        self._earn()
         self._value = apply_edits(
             self._value, edits, in_place=True, allowance=self._allowance, check=self._check
         )
@@ -322,6 +332,7 @@ class Job:
         """Take the chatbot's whole value and tell how the answer changed."""
         if value is not None and type(value) not in (list, dict):
             raise InvalidServerMessage("what the Space sent as its chat is no list of turns.")
+        self._earn()
         self._value, self._behind = value, False
         self._answer = find_answer(value, self._sent, self._allowance.spend)
         new = self._answer.text

@@ -73,7 +73,10 @@ class EventSplitter:
             InvalidServerMessage: If an event grows beyond its limit.
         """
         block = self.feed(data)
-        return read_events(block) if block else []
+        if not block:
+            return []
+        events = _split(block)
+        return read_events(block) if events is None else events
 
     def feed(self, data: bytes) -> bytes:
         """

@@ -71,7 +71,12 @@ class ChunkedDecoder:
                     break
             head = self._head.match(data, at)
             if head is None:
-                self._keep(data[at:])
+                rest = data[at:]
+                if rest == b"\r\n" and self._head is _NEXT:
+                    # The common case: the network brought a whole chunk.
+                    self._rest, self._held = [rest], 2
+                else:
+                    self._keep(rest)
                 break
             at = head.end()
             self._missing = int(head[1], 16)

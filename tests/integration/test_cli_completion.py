@@ -11,7 +11,7 @@ from qwen72b.cli import main
 
 Capture = pytest.CaptureFixture[str]
 
-COMMANDS = {"ask", "chat", "status", "doctor", "serve", "completion"}
+COMMANDS = {"ask", "chat", "status", "doctor", "serve", "gateway", "completion"}
 
 
 def script(shell: str, capsys: Capture) -> str:

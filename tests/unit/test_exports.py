@@ -12,7 +12,13 @@ import pytest
 import qwen72b
 
 # Extras, whose modules import what may be missing here.
-EXTRAS = ("qwen72b.local", "qwen72b.transport.socks", "qwen72b.testing.plugin", "qwen72b.__main__")
+EXTRAS = (
+    "qwen72b.integrations.",
+    "qwen72b.local",
+    "qwen72b.transport.socks",
+    "qwen72b.testing.plugin",
+    "qwen72b.__main__",
+)
 MODULES = [
     info.name
     for info in pkgutil.walk_packages(qwen72b.__path__, "qwen72b.")

@@ -1,0 +1,134 @@
+"""
+``qwen72b gateway``: a Space under the API that every tool speaks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidOption
+from .connection import reached
+from .options import add_connection, add_verbosity
+
+if TYPE_CHECKING:
+    from .options import Commands
+
+__all__ = ["add_parser", "run"]
+
+# What most servers of this API take.
+_PORT = 8000
+
+_KEY_VARIABLE = "QWEN72B_GATEWAY_KEY"
+
+_EPILOG = f"""\
+The first line on standard output is the address, the next two are what tools want
+to know: OPENAI_BASE_URL and OPENAI_API_KEY.
+
+  qwen72b gateway --local            an offline OpenAI server on this machine
+  qwen72b gateway --space owner/name
+
+environment:
+  {_KEY_VARIABLE} (what clients must send as their API key)
+"""
+
+
+def add_parser(commands: Commands) -> None:
+    """Add this command to the parser."""
+    parser = commands.add_parser(
+        "gateway",
+        help="serve a Space to every tool that speaks OpenAI's API",
+        description="Serve a Space under OpenAI's API (chat completions), until Ctrl-C.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=_PORT,
+        help="port to listen on; 0 takes a free one (default: %(default)s)",
+    )
+    who = parser.add_argument_group("who may use it")
+    who.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help=f"file with the API key that clients must send (default: {_KEY_VARIABLE})",
+    )
+    who.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which clients reach it; may be repeated",
+    )
+    who.add_argument(
+        "--cors",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="a web page's origin, such as http://localhost:3000; may be repeated",
+    )
+    parser.add_argument("--any-model", action="store_true", help="answer to any model's name")
+    add_connection(parser)
+    add_verbosity(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM."""
+    import anyio
+
+    from ..aio.client import AsyncClient
+    from ..gateway.server import serve
+
+    console = args.console
+    key = _read_key(args.key_file)
+
+    def ready(url: str) -> None:
+        console.line(url)
+        console.line(f"OPENAI_BASE_URL={url}/v1")
+        console.line(f"OPENAI_API_KEY={_shown_key(args.key_file, key)}")
+        console.say("the gateway is ready; Ctrl-C stops it.")
+
+    with reached(args) as settings:
+        client = AsyncClient(**settings)
+        try:
+            serve(
+                client,
+                ready=ready,
+                host=args.host,
+                port=args.port,
+                allow_hosts=args.allow_host,
+                key=key,
+                cors=args.cors,
+                any_model=args.any_model,
+                aliases=[args.space] if args.space else [],
+            )
+        finally:
+            anyio.run(client.close)
+    return 0
+
+
+def _read_key(path: str | None) -> str | None:
+    """Read the key; the command line itself is seen by everybody on the machine."""
+    if path is None:
+        return os.environ.get(_KEY_VARIABLE, "").strip() or None
+    try:
+        with open(path, encoding="utf-8") as file:
+            key = file.read().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InvalidOption(f"the key file {path} cannot be read: {exc}.") from exc
+    if not key:
+        raise InvalidOption(f"the key file {path} is empty.")
+    return key
+
+
+def _shown_key(path: str | None, key: str | None) -> str:
+    """Say what a shell makes the key of: what is printed may end up in a log."""
+    if key is None:
+        return "unused"
+    return f'"${_KEY_VARIABLE}"' if path is None else f'"$(cat {shlex.quote(path)})"'

@@ -1,0 +1,173 @@
+"""
+An answer on its way: from the client's stream to the response.
+
+Strategy: three tasks of one group, none of which lives across a ``yield``. One
+asks the Space and writes; one waits for the hang-up and cancels the group, which
+hangs up on the Space; one keeps the time: the head that waits no longer for the
+first text, comments while the Space is silent, and the end of clients that have
+stopped reading for good.
+"""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from anyio import CancelScope, Lock, create_task_group, sleep
+
+from .answers import Completion, Headers, count_tokens
+from .channel import Channel, Gone
+from .requests import ChatRequest
+from .stops import StopCutter, cut_at_stop
+
+if TYPE_CHECKING:
+    from ..aio.stream import AsyncStream
+
+__all__ = ["Answer"]
+
+log = logging.getLogger("qwen72b.gateway")
+
+# Seconds for which the head waits for the first text. Until then an error is a
+# status, which every client understands.
+HEAD_TIME = 5.0
+
+# Seconds of silence until a comment: proxies cut silent connections after 30 to 60.
+KEEP_ALIVE = 5.0
+
+# Seconds for which a client may leave its text unread. It holds only its own
+# stream back, but its place among the requests too.
+UNREAD_TIME = 600.0
+
+_EVENTS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    # nginx would collect the whole answer.
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Answer:
+    """
+    The answer to one request.
+
+    Args:
+        stream: The client's stream, not yet begun.
+        asked: What was asked for.
+        channel: Where the answer goes.
+        model: The model's name.
+    """
+
+    def __init__(
+        self, stream: AsyncStream, asked: ChatRequest, channel: Channel, model: str
+    ) -> None:
+        self._stream = stream
+        self._asked = asked
+        self._channel = channel
+        self._completion = Completion(model)
+        # Of the two tasks that write, each writes whole events.
+        self._writing = Lock(fast_acquire=True)
+        self._last = monotonic()
+        self._over = False
+
+    async def run(self) -> None:
+        """
+        Ask and answer.
+
+        Raises:
+            Qwen72BError: If there is no answer, or the Space's end of it failed.
+            Gone: If the client hung up.
+        """
+        failure: Exception | None = None
+        async with create_task_group() as group:
+            group.start_soon(self._watch, group.cancel_scope)
+            if self._asked.stream:
+                group.start_soon(self._keep_time, group.cancel_scope)
+            try:
+                async with self._stream:
+                    await (self._write_pieces() if self._asked.stream else self._write_whole())
+            except Exception as exc:  # noqa: BLE001 - raised below, where no group wraps it
+                failure = exc
+            self._over = True
+            group.cancel_scope.cancel()
+        if not self._over:
+            raise Gone
+        if failure is not None:
+            raise failure
+
+    async def _watch(self, scope: CancelScope) -> None:
+        await self._channel.wait_for_hangup()
+        scope.cancel()
+
+    async def _keep_time(self, scope: CancelScope) -> None:
+        await sleep(HEAD_TIME)
+        while True:
+            silence = monotonic() - self._last
+            if self._writing.locked():
+                # The client does not read.
+                if silence > UNREAD_TIME:
+                    log.warning("a client has not read for %g s; hung up", silence)
+                    scope.cancel()
+            elif silence >= KEEP_ALIVE or not self._channel.status:
+                await self._write(b": the Space is at it\n\n")
+            await sleep(KEEP_ALIVE)
+
+    async def _write_pieces(self) -> None:
+        piece = self._completion.piece
+        cutter = StopCutter(self._asked.stops) if self._asked.stops else None
+        opening = self._completion.opening()
+        said: list[str] = []
+        async for chunk in self._stream:
+            text = chunk if cutter is None else cutter.feed(chunk)
+            if text:
+                said.append(text)
+                await self._write(opening + piece(text))
+                opening = b""
+            if cutter is not None and cutter.found:
+                break
+        rest = cutter.flush() if cutter is not None else ""
+        # Nobody waits for the Space any more.
+        await self._stream.close()
+        usage = self._usage("".join(said) + rest) if self._asked.include_usage else None
+        end = opening + (piece(rest) if rest else b"") + self._completion.closing(usage)
+        await self._write(end, more=False)
+
+    async def _write_whole(self) -> None:
+        text = await self._read_whole()
+        await self._stream.close()
+        body = self._completion.whole(text, self._usage(text))
+        await self._channel.respond(200, body)
+
+    async def _read_whole(self) -> str:
+        """Read the exact text, up to the first stop sequence."""
+        stops = self._asked.stops
+        if not stops:
+            return str(await self._stream.result())
+        cutter = StopCutter(stops)
+        async for chunk in self._stream:
+            cutter.feed(chunk)
+            if cutter.found:
+                # What was handed out may have been taken back since.
+                before = cut_at_stop(self._stream.text, stops)
+                if before is not None:
+                    return before
+                cutter = StopCutter(stops)
+        text = self._stream.text
+        before = cut_at_stop(text, stops)
+        return text if before is None else before
+
+    async def _write(self, data: bytes, *, more: bool = True) -> None:
+        async with self._writing:
+            self._last = monotonic()
+            if not self._channel.status:
+                await self._channel.begin(200, _EVENTS)
+            await self._channel.write(data, more=more)
+            self._last = monotonic()
+
+    def _usage(self, text: str) -> dict[str, int]:
+        asked, said = self._asked.count_tokens(), count_tokens(text)
+        return {
+            "prompt_tokens": asked,
+            "completion_tokens": said,
+            "total_tokens": asked + said,
+        }

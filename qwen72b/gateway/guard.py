@@ -1,0 +1,174 @@
+"""
+Who may come in: the Host header, the Origin, the key.
+
+A port on loopback is open to every web page and every user of the machine. A page
+reaches it under a name of its own that points to 127.0.0.1 (DNS rebinding), which
+the Host header gives away; or sends a question across origins without reading the
+answer, which the Origin header gives away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from hashlib import sha256
+from hmac import compare_digest
+from ipaddress import ip_address
+
+from ..errors import InvalidOption
+from .answers import Headers, Refusal
+from .channel import Channel
+
+__all__ = ["LOOPBACK_NAMES", "Guard"]
+
+#: What this machine is called on this machine.
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::\d{1,5})?", re.IGNORECASE)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
+_HEADER_NAMES = re.compile(r"[\w\-, ]{1,1000}")
+
+# Seconds for which a browser need not ask again.
+_PREFLIGHT_AGE = b"600"
+
+
+class Guard:
+    """
+    The checks that come before everything else.
+
+    Args:
+        hosts: Names that the Host header may have; ``None`` for any.
+        key: What clients must know; ``None`` if nothing.
+        origins: Origins of web pages that may use the gateway.
+
+    Raises:
+        InvalidOption: If one of them is none.
+    """
+
+    def __init__(
+        self, hosts: Collection[str] | None, key: str | None, origins: Collection[str]
+    ) -> None:
+        if isinstance(hosts, str) or isinstance(origins, str):
+            raise InvalidOption("hosts and origins are lists of names, not one str.")
+        self._hosts = None if hosts is None else {_checked_host(host) for host in hosts}
+        self._origins = {_checked_origin(origin) for origin in origins}
+        self._key = None if key is None else _digest(_checked_key(key))
+
+    def check_origin(self, channel: Channel) -> Headers:
+        """
+        Check where a request comes from.
+
+        Args:
+            channel: The request.
+
+        Returns:
+            Headers for the response, so that a page that may see it does.
+
+        Raises:
+            Refusal: If its Host or Origin header has none of the names.
+        """
+        host = _host_of(channel.header("host"))
+        if self._hosts is not None and host not in self._hosts:
+            raise Refusal(
+                403,
+                "the Host header names no host of this gateway; --allow-host allows more.",
+                code="host_not_allowed",
+            )
+        origin = channel.header("origin").lower()
+        if not origin:
+            return []
+        if origin in self._origins:
+            return [
+                (b"access-control-allow-origin", channel.headers[b"origin"]),
+                (b"access-control-expose-headers", b"retry-after, x-should-retry"),
+                (b"vary", b"Origin"),
+            ]
+        if origin.partition("://")[2] != channel.header("host").lower():
+            raise Refusal(
+                403,
+                "web pages of this origin may not use the gateway; --cors allows them.",
+                code="origin_not_allowed",
+            )
+        return []
+
+    def check_key(self, channel: Channel) -> None:
+        """
+        Check that the client knows the key.
+
+        Args:
+            channel: The request.
+
+        Raises:
+            Refusal: If it does not.
+        """
+        scheme, _, given = channel.header("authorization").partition(" ")
+        if self._key is None:
+            return
+        # Digests, so that not even the key's length shows in the time.
+        if not compare_digest(_digest(given.strip()), self._key) or scheme.lower() != "bearer":
+            raise Refusal(
+                401,
+                "the API key is missing or wrong.",
+                kind="authentication_error",
+                code="invalid_api_key",
+                headers=[(b"www-authenticate", b"Bearer")],
+            )
+
+    @staticmethod
+    def preflight(channel: Channel) -> Headers:
+        """
+        Say what a page of another origin may send.
+
+        Args:
+            channel: A browser's question before the request itself, its
+                origin checked.
+
+        Returns:
+            The headers of the answer.
+        """
+        headers = [
+            (b"access-control-allow-methods", b"GET, POST"),
+            (b"access-control-max-age", _PREFLIGHT_AGE),
+        ]
+        names = channel.header("access-control-request-headers")
+        if _HEADER_NAMES.fullmatch(names):
+            headers.append((b"access-control-allow-headers", names.encode("latin-1")))
+        if channel.header("access-control-request-private-network") == "true":
+            headers.append((b"access-control-allow-private-network", b"true"))
+        return headers
+
+
+def _host_of(header: str) -> str:
+    match = _HOST.fullmatch(header)
+    return (match[1] or match[2]).lower() if match else ""
+
+
+def _checked_host(host: str) -> str:
+    try:
+        # An IPv6 address may come without its brackets.
+        return str(ip_address(host.strip("[]")))
+    except ValueError:
+        if not (match := _HOST.fullmatch(host)) or match[0] != match[2]:
+            raise InvalidOption(
+                f"{host!r} is no name of a host.", hint="Give the name alone, without a port."
+            ) from None
+        return host.lower()
+
+
+def _checked_origin(origin: str) -> str:
+    if not _ORIGIN.fullmatch(origin.lower()):
+        raise InvalidOption(
+            f"{origin!r} is no origin of a web page.", hint="For example: http://localhost:3000"
+        )
+    return origin.lower()
+
+
+def _checked_key(key: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]+", key):
+        # The key itself is not shown.
+        raise InvalidOption("the gateway's key is empty, or has a character that no header takes.")
+    return key
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode()).digest()

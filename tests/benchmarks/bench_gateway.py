@@ -1,0 +1,200 @@
+"""
+What does the gateway cost? Run by hand: ``python tests/benchmarks/bench_gateway.py``.
+
+Two questions, interleaved over several rounds, medians told:
+
+* ``latency``: how old a piece of text is when it arrives, at 20 ms pacing: through
+  the async client, through the gateway before it, and the difference.
+* ``rate``: answers per second, of so many pieces each, read by several connections at
+  once: of the gateway, and of a bare starlette app under the same uvicorn that says
+  the same chunks out of its memory and asks nobody.
+
+The Space's server, the gateway and the echo are processes of their own; the readers
+take bytes as they come and parse no more of them than they need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from order import Order
+
+from qwen72b import AsyncClient
+from qwen72b.gateway.answers import Completion
+
+_HERE = Path(__file__).parent
+
+AT_ONCE = 16
+PIECE = " word"
+_STAMP = re.compile(rb'"content":"(\d{19})"')
+
+
+@contextmanager
+def process(*argv: str) -> Iterator[str]:
+    """Run a program; give the first line that it prints."""
+    running = subprocess.Popen([sys.executable, *argv], stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    try:
+        yield running.stdout.readline().strip()
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def echo(count: int) -> None:
+    """Serve the same chunks out of memory, with starlette."""
+    import socket
+
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import StreamingResponse
+    from starlette.routing import Route
+
+    completion = Completion("m")
+    chunks = [completion.opening() + completion.piece(PIECE)]
+    chunks += [completion.piece(PIECE)] * (count - 1) + [completion.closing(None)]
+
+    async def say(request: Request) -> StreamingResponse:
+        await request.json()
+
+        async def pieces() -> object:
+            for chunk in chunks:
+                yield chunk
+
+        return StreamingResponse(pieces(), media_type="text/event-stream")
+
+    app = Starlette(routes=[Route("/v1/chat/completions", say, methods=["POST"])])
+    listener = socket.create_server(("127.0.0.1", 0))
+    # As the gateway's is, without which each answer takes 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(app, http="h11", ws="none", access_log=False, log_level="critical")
+    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+class Reader:
+    """A connection that asks and reads, again and again."""
+
+    def __init__(self, url: str) -> None:
+        self._port = urlsplit(url).port or 0
+
+    async def open(self) -> None:
+        """Connect."""
+        self._in, self._out = await asyncio.open_connection("127.0.0.1", self._port)
+
+    async def ask(self, order: Order, ages: list[float] | None = None) -> None:
+        """Read a whole answer; note how old its pieces are."""
+        question = {"messages": [{"role": "user", "content": str(order)}], "stream": True}
+        body = json.dumps(question).encode()
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
+        )
+        self._out.write(head.encode() + b"\r\n\r\n" + body)
+        tail = b""
+        # The end of a chunked body.
+        while not tail.endswith(b"0\r\n\r\n"):
+            data = await self._in.read(65536)
+            if ages is not None:
+                now = time.monotonic_ns()
+                ages += [(now - int(stamp)) / 1e9 for stamp in _STAMP.findall(data)]
+            tail = (tail + data)[-5:]
+
+    def close(self) -> None:
+        """Hang up."""
+        self._out.close()
+
+
+async def latency_of_client(space: str, count: int) -> float:
+    """Give the median age of pieces that the async client hands out."""
+    ages: list[float] = []
+    async with AsyncClient(space) as client:
+        async for piece in client.stream(str(Order(count=count, pace=0.02))):
+            now = time.monotonic_ns()
+            ages += [(now - int(piece[at : at + 19])) / 1e9 for at in range(0, len(piece), 19)]
+    return statistics.median(ages)
+
+
+async def latency_of_gateway(url: str, count: int) -> float:
+    """Give the median age of pieces that the gateway sends."""
+    ages: list[float] = []
+    reader = Reader(url)
+    await reader.open()
+    await reader.ask(Order(count=1))
+    await reader.ask(Order(count=count, pace=0.02), ages)
+    reader.close()
+    return statistics.median(ages)
+
+
+async def rate(url: str, requests: int, count: int) -> float:
+    """Give the answers per second."""
+    left = iter(range(requests))
+    readers = [Reader(url) for _ in range(AT_ONCE)]
+
+    async def work(reader: Reader) -> None:
+        await reader.open()
+        for _ in left:
+            await reader.ask(Order(count=count))
+        reader.close()
+
+    await asyncio.gather(*(work(reader) for reader in readers))
+    begun = time.perf_counter()
+    left = iter(range(requests))
+    await asyncio.gather(*(work(reader) for reader in readers))
+    return requests / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Measure the gateway.")
+    parser.add_argument("--echo", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=400)
+    parser.add_argument("--pieces", type=int, nargs="*", default=[1, 20, 100])
+    options = parser.parse_args()
+    if options.echo:
+        echo(options.echo)
+        return
+    for name in list(os.environ):
+        # No proxy between the processes.
+        if name.lower().endswith("_proxy"):
+            del os.environ[name]
+    with process(str(_HERE / "server.py")) as ports:
+        space = f"http://127.0.0.1:{ports.split()[0]}"
+        command = ("-m", "qwen72b", "-q", "gateway", "--url", space, "--port", "0")
+        with process(*command) as gateway:
+            direct, through = [], []
+            for _ in range(options.rounds):
+                direct.append(asyncio.run(latency_of_client(space, 100)))
+                through.append(asyncio.run(latency_of_gateway(gateway, 100)))
+            before, behind = statistics.median(direct), statistics.median(through)
+            print(f"age of a piece, async client: {before * 1e3:.3f} ms")
+            print(f"age of a piece, gateway:      {behind * 1e3:.3f} ms")
+            print(f"added:                        {(behind - before) * 1e3:.3f} ms")
+            for count in options.pieces:
+                with process(__file__, "--echo", str(count)) as bare:
+                    ours, theirs = [], []
+                    for _ in range(options.rounds):
+                        ours.append(asyncio.run(rate(gateway, options.requests, count)))
+                        theirs.append(asyncio.run(rate(bare, options.requests, count)))
+                mine, bares = statistics.median(ours), statistics.median(theirs)
+                print(
+                    f"{count:4} pieces: gateway {mine:7.1f}/s, starlette echo {bares:7.1f}/s, "
+                    f"{bares / mine:.2f} times the time"
+                )
+
+
+if __name__ == "__main__":
+    main()

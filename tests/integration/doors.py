@@ -1,0 +1,116 @@
+"""The gateway before a fake Space, and a bare client of it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+
+from qwen72b import AsyncClient, Retry
+from qwen72b.gateway import running
+
+# Seconds to wait for something that is sure to come.
+PATIENCE = 10
+
+HI = [{"role": "user", "content": "Hi"}]
+
+
+class Answer:
+    """A response, read to its end."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> Any:
+        return self.json["error"]
+
+    @property
+    def events(self) -> list[Any]:
+        """What the events of a stream say; comments are left out."""
+        lines = self.body.decode().splitlines()
+        data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+        return [line if line == "[DONE]" else json.loads(line) for line in data]
+
+    @property
+    def text(self) -> str:
+        """The text of a stream's chunks."""
+        return "".join(
+            choice["delta"].get("content", "")
+            for event in self.events
+            if event != "[DONE]"
+            for choice in event.get("choices", ())
+        )
+
+
+class Door:
+    """
+    A gateway that runs.
+
+    Args:
+        url: Where.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.port = urlsplit(url).port or 0
+
+    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        """Send a request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, named)
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def ask(self, messages: Any = HI, **fields: Any) -> Answer:
+        """Ask for a completion."""
+        body = json.dumps({"messages": messages, **fields}).encode()
+        return self.send("POST", "/v1/chat/completions", body)
+
+    def begin(self, **fields: Any) -> socket.socket:
+        """Ask for a completion, and read nothing of it."""
+        body = json.dumps({"messages": HI, **fields}).encode()
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
+        )
+        there = self.connect()
+        there.sendall(head.encode() + b"\r\n\r\n" + body)
+        return there
+
+    def connect(self) -> socket.socket:
+        """Connect, and say nothing."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+
+@contextmanager
+def door(url: str, **options: Any) -> Iterator[Door]:
+    """Run a gateway before a Space, which is asked once."""
+    client = AsyncClient(url, retry=Retry(attempts=1))
+    try:
+        with running(client, **options) as gateway:
+            yield Door(gateway)
+    finally:
+        anyio.run(client.close)
+
+
+def read_until(there: socket.socket, words: bytes) -> bytes:
+    """Read until words have come, or the end."""
+    seen = b""
+    while words not in seen and (more := there.recv(65536)):
+        seen += more
+    return seen

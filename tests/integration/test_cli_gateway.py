@@ -1,0 +1,161 @@
+"""``qwen72b gateway``: what it prints, where its key comes from, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doors import Door
+from terminals import PATIENCE, start
+
+import qwen72b.gateway.server
+import qwen72b.local.models
+import qwen72b.local.server
+from qwen72b.cli import main
+from qwen72b.testing import FakeSpace
+
+pytest.importorskip("uvicorn")
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Have nothing served; give what would have been."""
+    calls: list[dict[str, Any]] = []
+
+    def serve(client: Any, *, ready: Any, **options: Any) -> None:
+        calls.append({"base_url": client.base_url, **options})
+        ready(f"http://{options['host']}:{options['port']}")
+
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(qwen72b.gateway.server, "serve", serve)
+    return calls
+
+
+def test_three_lines_are_on_stdout(served: list[Any], capsys: Capture) -> None:
+    """The address and the two lines for tools are on standard output, and nothing else."""
+    assert main(["gateway", "--url", "http://127.0.0.1:9"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "http://127.0.0.1:8000",
+        "OPENAI_BASE_URL=http://127.0.0.1:8000/v1",
+        "OPENAI_API_KEY=unused",
+    ]
+    assert "Ctrl-C stops it" in err
+    assert served[0]["base_url"] == "http://127.0.0.1:9"
+    assert served[0]["key"] is None
+
+
+def test_key_of_the_environment(
+    served: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key comes from the environment, and is not printed."""
+    monkeypatch.setenv("QWEN72B_GATEWAY_KEY", " s3cret\n")
+    assert main(["gateway", "--url", "http://127.0.0.1:9"]) == 0
+    out, err = capsys.readouterr()
+    assert 'OPENAI_API_KEY="$QWEN72B_GATEWAY_KEY"' in out
+    assert "s3cret" not in out + err
+    assert served[0]["key"] == "s3cret"
+
+
+def test_key_of_a_file(
+    served: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The key of a file comes before that of the environment, and is not printed."""
+    monkeypatch.setenv("QWEN72B_GATEWAY_KEY", "other")
+    file = tmp_path / "the key"
+    file.write_text("s3cret\n", encoding="utf-8")
+    assert main(["gateway", "--url", "http://127.0.0.1:9", "--key-file", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert f"OPENAI_API_KEY=\"$(cat '{file}')\"" in out
+    assert "s3cret" not in out
+    assert served[0]["key"] == "s3cret"
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff"])
+def test_useless_key_file(
+    served: list[Any], capsys: Capture, tmp_path: Path, content: bytes | None
+) -> None:
+    """A key file that is missing, empty or no text is refused, not taken for no key."""
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    assert main(["gateway", "--url", "http://127.0.0.1:9", "--key-file", str(file)]) == 2
+    assert str(file) in capsys.readouterr().err
+    assert served == []
+
+
+def test_options_reach_the_gateway(served: list[Any]) -> None:
+    """Each option is passed on; a Space's name is an alias of the model's."""
+    argv = "--host 127.0.0.2 --port 9 --allow-host a --allow-host b --cors http://c --any-model"
+    assert main(["gateway", "--space", "Owner/Name", *argv.split()]) == 0
+    assert served == [
+        {
+            "base_url": "https://owner-name.hf.space",
+            "host": "127.0.0.2",
+            "port": 9,
+            "allow_hosts": ["a", "b"],
+            "key": None,
+            "cors": ["http://c"],
+            "any_model": True,
+            "aliases": ["Owner/Name"],
+        }
+    ]
+
+
+def test_local_space_behind_it(
+    served: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--local`` starts the local Space behind the gateway."""
+    make = qwen72b.local.models.backend
+
+    @contextmanager
+    def running(backend: Any) -> Iterator[str]:
+        with closing(backend), FakeSpace() as space:
+            yield space.url
+
+    monkeypatch.setattr(qwen72b.local.models, "backend", lambda *_, **__: make("echo"))
+    monkeypatch.setattr(qwen72b.local.server, "running", running)
+    assert main(["gateway", "--local"]) == 0
+    assert served[0]["base_url"].startswith("http://127.0.0.1:")
+    assert "standing in for" in capsys.readouterr().err
+
+
+def test_two_spaces_are_refused(served: list[Any], capsys: Capture) -> None:
+    """It is one Space that is served."""
+    assert main(["gateway", "--url", "http://a", "--local"]) == 2
+    assert "two different Spaces" in capsys.readouterr().err
+
+
+def test_door_open_to_everybody(capsys: Capture) -> None:
+    """Elsewhere than on loopback it does not start without a key."""
+    assert main(["gateway", "--url", "http://127.0.0.1:9", "--host", "0.0.0.0", "--port", "0"]) == 2
+    assert "QWEN72B_GATEWAY_KEY" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_process(number: signal.Signals) -> None:
+    """As a process it answers until it is told to end, and ends well."""
+    with FakeSpace() as space:
+        env = {**os.environ, "QWEN72B_GATEWAY_KEY": "k"}
+        process = start("gateway", "--url", space.url, "--port", "0", env=env)
+        try:
+            assert process.stdout is not None
+            url, base_url, _ = (process.stdout.readline().strip() for _ in range(3))
+            answer = Door(url).send("GET", "/v1/models", Authorization="Bearer k")
+            assert answer.status == 200
+            process.send_signal(number)
+            _, err = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+            process.communicate()
+        assert process.returncode == 0
+        assert base_url == f"OPENAI_BASE_URL={url}/v1"
+        assert "Traceback" not in err

@@ -1,0 +1,37 @@
+"""Where a server of ours listens."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+
+import pytest
+
+from qwen72b import InvalidOption
+from qwen72b.local.serving import base_url_of, listen
+
+
+def test_small_pieces_are_sent_at_once() -> None:
+    """Connections do not wait for the acknowledgement of what was sent before."""
+    with listen("127.0.0.1", 0, "test") as listener:
+        there = socket.create_connection(listener.getsockname())
+        here, _ = listener.accept()
+        with closing(there), closing(here):
+            assert here.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 10**9])
+def test_useless_port(port: int) -> None:
+    """A port that is none is told."""
+    with pytest.raises(InvalidOption, match="The test cannot listen"):
+        listen("127.0.0.1", port, "test")
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]")]
+)
+def test_url(host: str, shown: str) -> None:
+    """The URL is one that this machine can go to."""
+    with listen("127.0.0.1", 0, "test") as listener:
+        port = listener.getsockname()[1]
+        assert base_url_of(host, listener) == f"http://{shown}:{port}"
