@@ -34,6 +34,9 @@ __all__ = ["CallConnection", "TLSCallConnection"]
 
 log = logging.getLogger("qwen72b")
 
+# Bytes of a body that is copied to go with its head.
+_SMALL_BYTES = 65536
+
 
 class CallConnection(HTTPConnection):
     """A connection that belongs to the call of the thread that uses it."""
@@ -127,15 +130,30 @@ class CallConnection(HTTPConnection):
             # its local variables, which some tracebacks show.
             self.connect()
         elif not self._fresh:
-            self._belong_to(scope)
+            self._belong_again(scope)
             self._repeat = lambda exc: self._ask_again(scope, exc, *args, **kwargs)
         self._fresh = False
         try:
-            super().request(*args, **kwargs)
+            self._ask(*args, **kwargs)
         except ssl.SSLEOFError:
             # As urllib3 does with a broken pipe: what was answered tells.
             if self._repeat is None:
                 raise
+
+    def _ask(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request, its head together with its body."""
+        body = kwargs.get("body")
+        if not isinstance(body, bytes) or not 0 < len(body) <= _SMALL_BYTES:
+            super().request(*args, **kwargs)
+            return
+        # In two pieces each would wake the other side, and go as a segment of its own.
+        pieces: list[bytes] = []
+        self.send = pieces.append  # type: ignore[method-assign,assignment]  # until the body is in it
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            del self.send
+        self.send(b"".join(pieces))
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
         repeat, self._repeat = self._repeat, None
@@ -159,13 +177,23 @@ class CallConnection(HTTPConnection):
             self._dig()
         self.connect()
         self._fresh = False
-        super().request(*args, **kwargs)
+        self._ask(*args, **kwargs)
+
+    def _belong_again(self, scope: CallScope) -> None:
+        """Begin another request; urllib3 sets the timeout, which is the scope's limit."""
+        sock = self.sock
+        if not isinstance(sock, BoundedSocket):
+            self._belong_to(scope)
+            return
+        sock.streams = sock.drained = sock.heard = False
+        sock.scope = scope
+        scope.hang_up_with(partial(shut_down, sock))
 
     def _belong_to(self, scope: CallScope) -> None:
         sock = self.sock
         hang_up = partial(shut_down, sock) if isinstance(sock, socket.socket) else None
         if isinstance(sock, BoundedSocket):
-            sock.streams = sock.drained = sock.heard = False
+            sock.streams = sock.drained = sock.heard = sock.opening = False
             sock.belong_to(scope)
             scope.hang_up_with(hang_up)
             return

@@ -49,6 +49,8 @@ class BoundedSocket(socket.socket):
     takes_all = True
     # Whether the last receive has taken all that had come.
     drained = False
+    # Whether the connection is still being made, through a proxy for example.
+    opening = True
     # Whether a byte of the present answer has come.
     heard = False
 
@@ -73,8 +75,9 @@ class BoundedSocket(socket.socket):
             self.heard = self.heard or count > 0
             return count
         finally:
-            # A TLS handshake, behind a proxy's answer, takes the timeout over.
-            self.settimeout(None if self.scope is None else self.scope.limit())
+            if self.opening:
+                # A TLS handshake, behind a proxy's answer, takes the timeout over.
+                self.settimeout(None if self.scope is None else self.scope.limit())
 
     def receive(self, most: int) -> bytes:
         """

@@ -36,6 +36,9 @@ _MAX_BODY_BYTES = 16 * 1024 * 1024
 
 _MAX_REDIRECTS = 5
 
+# ``json.dumps`` makes an encoder for every call that is not in its default form.
+_write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 _USER_AGENT = f"qwen72b/{__version__}"
 
 
@@ -130,7 +133,7 @@ class Transport:
         body: bytes | Mapping[str, str] | None = request.form
         if request.payload is not None:
             headers["Content-Type"] = "application/json"
-            body = json.dumps(request.payload, ensure_ascii=False, separators=(",", ":")).encode()
+            body = _write_json(request.payload).encode()
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s: sends %s", scope, shown(request.payload))
         query = request.query
@@ -152,6 +155,8 @@ class Transport:
                     response.headers.get("content-type", ""),
                     monotonic() - begun,
                 )
+                if response.status_code not in (307, 308):
+                    break
                 target = _redirect(response, url)
                 if target is None:
                     break
@@ -216,8 +221,6 @@ def _check_whole(response: requests.Response, scope: CallScope) -> None:
 
 def _redirect(response: requests.Response, url: str) -> str | None:
     """Tell where a response redirects to, if that is followed: with 307 and 308, within one origin."""
-    if response.status_code not in (307, 308):
-        return None
     try:
         target = urljoin(response.url or url, response.headers.get("location", ""))
         return target if origin_of(target) == origin_of(url) else None
