@@ -112,11 +112,9 @@ def hint_for(error: Qwen72BError) -> str:
         return WAIT_OR_LEAVE
     if isinstance(error, (QueueFull, RateLimited, QuotaExceeded)) and retry_after is not None:
         return f"Ask again in {retry_after:.0f} s."
-    if isinstance(error, ConnectFailed) and error.stage == "proxy":
-        return "Check the proxy variables of the environment; qwen72b doctor helps."
-    if isinstance(error, ConnectFailed) and error.stage == "tls":
-        return "REQUESTS_CA_BUNDLE names further authorities; qwen72b doctor helps."
-    if isinstance(error, ConnectFailed):
+    if isinstance(error, ConnectFailed) and error.stage in ("proxy", "tls"):
+        return f"{error.hint} qwen72b doctor helps."
+    if isinstance(error, ConnectFailed) and "ulimit" not in error.hint:
         return _ELSEWHERE
     if isinstance(error, RequestTimeout):
         return {

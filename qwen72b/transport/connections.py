@@ -84,6 +84,9 @@ class CallConnection(HTTPConnection):
 
     def _look_up(self, scope: CallScope) -> list[Any]:
         host, port = self._dns_host, self.port
+        if ":" in host:
+            # An address with a zone comes as it is written in a URL (RFC 6874).
+            host = host.replace("%25", "%")
         try:
             if _is_address(host):
                 return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)

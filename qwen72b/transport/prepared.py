@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import requests
 from requests.auth import AuthBase
 
+from .auth import without_zone
 from .cookies import BoundedJar
 
 __all__ = ["Filled", "Template", "Way"]
@@ -62,9 +63,7 @@ class Template:
         prepared.prepare_url(url, None)
         host = urlsplit(prepared.url or "").netloc.rpartition("@")[2]
         if "%" in host:
-            # The zone means something on this machine only (RFC 6874, section 4).
-            name, _, rest = host.partition("%")
-            headers = {"Host": name + rest[rest.find("]") :], **headers}
+            headers = {"Host": without_zone(host), **headers}
         prepared.prepare_headers(headers)
         self.way = way
         self._prepared = prepared

@@ -20,7 +20,9 @@ import requests
 from urllib3 import exceptions as urllib3_errors
 
 from ..errors import (
+    AuthenticationError,
     ConnectFailed,
+    HTTPStatusError,
     InvalidOption,
     InvalidServerMessage,
     Qwen72BError,
@@ -29,11 +31,13 @@ from ..errors import (
 )
 from .scope import CallScope
 
-__all__ = ["IO_ERRORS", "translate"]
+__all__ = ["IO_ERRORS", "blame_proxy", "translate"]
 
 # What making a request and reading its response may raise. Anything else is a
 # fault here, and is not taken for one of the network's.
 IO_ERRORS = (requests.RequestException, urllib3_errors.HTTPError, HTTPException, OSError)
+
+_PROXY_LOGIN = 'It wants a user and a password: "http://user:password@host:port".'
 
 # How requests says that a file of certificates or of a key is not there.
 _MISSING = re.compile(r"Could not find .*, invalid path: (.*)", re.DOTALL)
@@ -139,6 +143,35 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
     )
 
 
+def blame_proxy(error: Qwen72BError, status: int, proxy: str) -> Qwen72BError:
+    """
+    Name the proxy that an answer came through, and that may have given it.
+
+    Args:
+        error: What is wrong with the answer.
+        status: Its status.
+        proxy: The proxy's host and port.
+
+    Returns:
+        The error to raise.
+    """
+    if status == 407:
+        return ConnectFailed(
+            f"the proxy {proxy} asks for a user and a password.", stage="proxy", hint=_PROXY_LOGIN
+        )
+    if status == 403 and isinstance(error, AuthenticationError):
+        # Neither a token nor a login would help.
+        return HTTPStatusError(
+            f"{error.reason.rstrip('.')}: it is refused by the proxy {proxy}, or behind it.",
+            status_code=status,
+            headers=error.headers,
+            body=error.body,
+            hint="Ask who runs the proxy; no_proxy names hosts that it is not used for.",
+        )
+    error.reason = f"{error.reason.rstrip('.')}, through the proxy {proxy}."
+    return error
+
+
 def _proxy_error(chain: list[BaseException], host: str) -> Qwen72BError:
     """Tell what a proxy refused, and which; a user and a password of it are not shown."""
     through = (getattr(getattr(link, "pool", None), "proxy", None) for link in chain)
@@ -146,7 +179,7 @@ def _proxy_error(chain: list[BaseException], host: str) -> Qwen72BError:
     words = _words(chain)
     hint = "Check proxy= and the proxy variables of the environment."
     if " 407 " in f" {words} ":
-        hint = 'It wants a user and a password: "http://user:password@host:port".'
+        hint = _PROXY_LOGIN
     elif any(_speaks_plainly(link) for link in chain):
         hint = "It speaks no TLS: its URL begins with http://, not https://."
     return ConnectFailed(

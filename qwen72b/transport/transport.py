@@ -20,7 +20,7 @@ import requests
 
 from ..errors import Qwen72BError
 from ..version import __version__
-from .auth import Secret, origin_of
+from .auth import Secret, origin_of, without_zone
 from .body import Body
 from .debuglog import shown
 from .scope import CallScope
@@ -102,8 +102,8 @@ class Transport:
         )
         self._origin = origin_of(base_url)
         self._headers = {
-            "Origin": self._origin,
-            "Referer": f"{base_url}/",
+            "Origin": without_zone(self._origin),
+            "Referer": f"{without_zone(base_url)}/",
             **(headers or {}),
         }
 
@@ -204,6 +204,21 @@ class Transport:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s: body %s", scope, shown(text))
         return text
+
+    def proxy_for(self, url: str) -> str | None:
+        """
+        Tell which proxy may have answered in a server's place.
+
+        Args:
+            url: What was asked; what is asked with TLS no proxy can answer.
+
+        Returns:
+            The proxy's host and port; ``None`` if there is none.
+        """
+        proxy = self._session.proxy_for(url) if url.startswith("http:") else None
+        if not proxy or proxy.lower().startswith("socks"):
+            return None
+        return proxy.partition("//")[2].rpartition("@")[2].rstrip("/") or proxy
 
     def close(self) -> None:
         """Close the connections of our own session."""

@@ -94,9 +94,12 @@ def conversation(change: Callable[[str, bytes, int], bytes | None]) -> Script:
 
 
 @contextmanager
-def raw_server(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[Heard]:
-    """Serve on loopback, a thread a connection."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def raw_server(
+    script: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[Heard]:
+    """Serve on loopback, or at another address of this machine; a thread a connection."""
+    family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+    listener = socket.create_server(address, family=family)
     scheme = "http" if tls is None else "https"
     heard = Heard(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
     open_sockets: list[socket.socket] = []

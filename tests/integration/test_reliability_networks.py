@@ -25,10 +25,12 @@ from qwen72b import (
     InvalidOption,
     InvalidServerMessage,
     RequestTimeout,
+    Retry,
+    SpaceUnavailable,
     StreamInterrupted,
     Timeout,
 )
-from qwen72b.testing import FakeSpace
+from qwen72b.testing import FakeSpace, Respond
 
 ROUTES = ["/config", "/queue/join", "/queue/data"]
 
@@ -343,3 +345,66 @@ def test_head_that_is_too_large(way: str, route: str, head: bytes) -> None:
         error = ASKERS[way](server.url, retry=ONCE).error
         check_error(error, InvalidServerMessage)
         assert "head" in error.reason
+
+
+# Zones
+
+
+def _link_local() -> str | None:
+    """Find an address of this machine that is only one together with its interface."""
+    try:
+        with open("/proc/net/if_inet6") as lines:
+            fields = [line.split() for line in lines]
+    except OSError:
+        return None
+    for digits, _, _, scope, _, name in fields:
+        if scope == "20":
+            groups = [digits[at : at + 4] for at in range(0, 32, 4)]
+            return f"{':'.join(groups)}%{name}"
+    return None
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("separator", ["%25", "%"])
+def test_address_with_a_zone(way: str, separator: str) -> None:
+    """A link-local address is reached by its zone, which nobody else is told (RFC 6874)."""
+    address = _link_local()
+    if address is None:
+        pytest.skip("no link-local address")
+    host, _, zone = address.partition("%")
+    with raw_server(conversation(lambda path, good, before: good), host=address) as server:
+        port = server.url.rpartition(":")[2]
+        answer = ASKERS[way](f"http://[{host}{separator}{zone}]:{port}", retry=ONCE)
+        assert (answer.error, answer.text) == (None, "Hello")
+        for _, _, _, head in server.requests:
+            lines = head.decode().split("\r\n")
+            assert lines[1].lower() == f"host: [{host}]:{port}".lower()
+            assert zone not in head.decode()
+
+
+# What a server names
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("asked", ["0", "0.0001", "999999999", "Mon, 01 Jan 2001 00:00:00 GMT"])
+def test_wait_that_a_waking_space_names(way: str, asked: str) -> None:
+    """However soon a Space that comes up says to look again, it is not asked a thousand times."""
+    with FakeSpace() as space:
+        waking = Respond(
+            status=503,
+            body="<html><title>Building</title></html>",
+            headers={"Retry-After": asked, "Content-Type": "text/html"},
+        )
+        space.fault("config", waking, times=None)
+        error = ASKERS[way](space.url, retry=ONCE, wait_for_space=1.5).error
+        check_error(error, SpaceUnavailable)
+        assert 2 <= len(space.requests) <= 3
+
+
+def test_wait_of_nothing_between_tries() -> None:
+    """Tries that a server wants at once are still some time apart."""
+    with FakeSpace() as space:
+        space.fault("config", Respond(status=429, headers={"Retry-After": "0"}), times=None)
+        retry = Retry(attempts=1000, base=0.0)
+        ASKERS["sync"](space.url, retry=retry, timeout=Timeout(total=0.5))
+        assert 2 <= len(space.requests) <= 6
