@@ -116,7 +116,7 @@ def _no_proxy_for(host: str) -> Iterator[None]:
     # requests reads the lower-case name first.
     before = os.environ.get("no_proxy")
     present = before if before is not None else os.environ.get("NO_PROXY", "")
-    if present.strip() != "*":
+    if present != "*":
         # Beside other names a star means nothing.
         os.environ["no_proxy"] = f"{present},{host}".lstrip(",")
     try:

@@ -96,6 +96,13 @@ def describe(error: BaseException, *, verbose: bool = False) -> list[str]:
     return [_redacted(line) for line in lines]
 
 
+# Of errors that know nothing better.
+_USUAL = {
+    "proxy": "Check the proxy variables of the environment.",
+    "tls": "REQUESTS_CA_BUNDLE names further authorities.",
+}
+
+
 def hint_for(error: Qwen72BError) -> str:
     """
     Say what to do about an error in the command line's own terms.
@@ -112,8 +119,8 @@ def hint_for(error: Qwen72BError) -> str:
         return WAIT_OR_LEAVE
     if isinstance(error, (QueueFull, RateLimited, QuotaExceeded)) and retry_after is not None:
         return f"Ask again in {retry_after:.0f} s."
-    if isinstance(error, ConnectFailed) and error.stage in ("proxy", "tls"):
-        return f"{error.hint} qwen72b doctor helps."
+    if isinstance(error, ConnectFailed) and error.stage in _USUAL:
+        return f"{error.hint or _USUAL[error.stage]} qwen72b doctor helps."
     if isinstance(error, ConnectFailed) and "ulimit" not in error.hint:
         return _ELSEWHERE
     if isinstance(error, RequestTimeout):

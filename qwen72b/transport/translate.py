@@ -177,7 +177,7 @@ def _proxy_error(chain: list[BaseException], host: str) -> Qwen72BError:
     through = (getattr(getattr(link, "pool", None), "proxy", None) for link in chain)
     proxy = next((f" {known.netloc}" for known in through if known is not None), "")
     words = _words(chain)
-    hint = "Check proxy= and the proxy variables of the environment."
+    hint = "Check the proxy variables of the environment, or proxy=."
     if " 407 " in f" {words} ":
         hint = _PROXY_LOGIN
     elif any(_speaks_plainly(link) for link in chain):
