@@ -18,6 +18,7 @@ from ..client.status import SpaceStatus
 from ..errors import InvalidOption
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
+from ..redaction import hide, hide_url
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
@@ -81,6 +82,9 @@ class AsyncClient:
         wait_for_space: float | None = None,
         max_threads: int | None = None,
     ) -> None:
+        # Before anything else: no frame of ours is to hold a secret bare.
+        token, auth, headers = hide(token), hide(auth), hide(headers)
+        base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
             raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
         self._core = ClientCore(
@@ -281,7 +285,7 @@ class AsyncClient:
         self._core.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core!r}>"
+        return f"<{type(self).__name__} {getattr(self, '_core', 'half-built')!s}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_core": copy(self._core), "most": self._threads.most}

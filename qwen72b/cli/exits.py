@@ -7,7 +7,6 @@ The table is part of the interface: scripts branch on it.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 
 from ..errors import (
@@ -24,6 +23,7 @@ from ..errors import (
     SpaceUnavailable,
     StreamInterrupted,
 )
+from ..redaction import hide, redact
 
 __all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "describe", "exit_status", "hint_for"]
 
@@ -144,7 +144,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _redacted(line: str) -> str:
-    """Blot out the token, and the passwords of URLs."""
-    line = re.sub(r"//[^/@\s]*@", "//...@", line)
-    token = os.environ.get("HF_TOKEN", "").strip()
+    """Blot out the token, and the users, passwords and queries of URLs."""
+    line = redact(line)
+    token = hide(os.environ.get("HF_TOKEN", "").strip())
     return line.replace(token, "...") if token else line

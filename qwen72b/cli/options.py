@@ -25,6 +25,7 @@ __all__ = [
     "add_connection",
     "add_verbosity",
     "build_parser",
+    "list_arguments",
     "parse",
     "seconds",
 ]
@@ -58,8 +59,9 @@ def build_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser], dict[str
     commands = parser.add_subparsers(dest="command", required=True)
     for name in COMMANDS:
         import_module(f".{name}", __package__).add_parser(commands)
-    # argparse has no public list of these.
-    helps = {action.dest: action.help or "" for action in commands._choices_actions}
+    # argparse has no public list of these; without it, the names are known all the same.
+    told = {action.dest: action.help for action in getattr(commands, "_choices_actions", ())}
+    helps = {name: told.get(name) or "" for name in commands.choices}
     ask = commands.choices["ask"]
     lines = "".join(f"  {name:<12}{text}\n" for name, text in helps.items())
     ask.epilog = f"commands (qwen72b COMMAND --help tells more):\n{lines}\n{ask.epilog}"
@@ -89,12 +91,25 @@ def parse(argv: Sequence[str]) -> tuple[Run, argparse.Namespace]:
     return run, args
 
 
+def list_arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """
+    List the arguments of a command.
+
+    Args:
+        parser: The command's parser.
+
+    Returns:
+        Options and positional arguments; none if argparse keeps them elsewhere,
+        which has no public list of them.
+    """
+    return list(getattr(parser, "_actions", ()))
+
+
 def _find_command(words: Sequence[str], commands: dict[str, argparse.ArgumentParser]) -> int | None:
     """Find the command's name: the first word that is no option, nor the value of one."""
     takes_value = {
         option
-        # argparse has no public list of a parser's options.
-        for action in commands["ask"]._actions
+        for action in list_arguments(commands["ask"])
         for option in action.option_strings
         if action.nargs is None
     }

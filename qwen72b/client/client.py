@@ -14,6 +14,7 @@ import requests
 
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
+from ..redaction import hide, hide_url
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
@@ -48,7 +49,7 @@ class Client:
             public Space.
         space: ``"owner/name"`` of another Space on the Hub. With ``base_url``
             it only names the Space whose stage is asked.
-        token: Hugging Face token for a private Space; by default
+        token: Hugging Face token for a private Space; by default, for Spaces of the Hub,
             ``HF_TOKEN``; ``False`` for none. It goes to the Space's own
             origin only.
         auth: User and password of the app's own login.
@@ -84,6 +85,9 @@ class Client:
         cert: str | tuple[str, str] | None = None,
         wait_for_space: float | None = None,
     ) -> None:
+        # Before anything else: no frame of ours is to hold a secret bare.
+        token, auth, headers = hide(token), hide(auth), hide(headers)
+        base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         self._core = ClientCore(
             base_url,
             space=space,
@@ -289,7 +293,7 @@ class Client:
         self._core.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core!r}>"
+        return f"<{type(self).__name__} {getattr(self, '_core', 'half-built')!s}>"
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies have connections of their own.

@@ -241,6 +241,8 @@ class ClientCore:
             raise InvalidRequest("this client was closed.", hint="Make a new Client.")
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_closed"):
+            return "half-built"
         return f"{self.base_url}{' closed' if self._closed else ''}"
 
     def __getstate__(self) -> dict[str, Any]:

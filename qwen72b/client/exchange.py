@@ -28,10 +28,11 @@ from ..protocol.config import Endpoint
 from ..protocol.job import Job
 from ..protocol.sse import EventSplitter
 from ..transport.body import Body
-from ..transport.debuglog import log_environment, traced
+from ..transport.debuglog import log_environment, tracer
 from ..transport.scope import CallScope, Hangup
 from ..transport.translate import IO_ERRORS, translate
 from .attempts import Attempts
+from .net import EXPECTED, unreadable
 from .options import CallOptions
 from .space import Space
 
@@ -137,7 +138,7 @@ class Exchange:
         """Join the queue for one step, then yield the events of each read until the body ends."""
         job, body = self._open(step, fresh, attempts)
         scope = self._scope
-        receive = traced(scope, job.receive_data)
+        trace = tracer(scope)
         deadlines = scope.deadlines
         splitter = EventSplitter()
         warned = False
@@ -149,7 +150,12 @@ class Exchange:
                     continue
                 if not data:
                     job.receive_eof()
-                texts = splitter.split(data)
+                try:
+                    texts = splitter.split(data)
+                except EXPECTED:
+                    raise
+                except Exception as exc:
+                    raise unreadable(exc) from exc
                 if body.socket is not None:
                     self.source = body if splitter.held < _LARGE_EVENT else None
                 if not texts:
@@ -157,18 +163,24 @@ class Exchange:
                     if not self.waits:
                         yield []
                     continue
+                if trace is not None:
+                    # Outside the net: a handler of the log is the caller's.
+                    for text in texts:
+                        trace(text)
                 events: list[Event] = []
                 try:
                     for text in texts:
-                        events += receive(text)
+                        events += job.receive_data(text)
                         # ``scope.limit`` looks too; here it is asked for every event.
                         if scope.cancelled or monotonic() >= deadlines.nearest:
                             scope.limit()
-                except (Qwen72BError, OSError):
+                except Exception as exc:
                     # What came before the failure is handed out before it.
                     if events:
                         yield events
-                    raise
+                    if isinstance(exc, EXPECTED):
+                        raise
+                    raise unreadable(exc) from exc
                 if job.skipped and not warned:
                     warned = True
                     log.warning("Skipped what is no JSON object among the Space's messages.")
@@ -191,7 +203,7 @@ class Exchange:
         space, scope, fallback = self._space, self._scope, self._options.fallback
         while True:
             data = step.data(self._prompt)
-            job = self._job = Job(step, data, session_hash=self._session_hash)
+            job = self._job = Job(step, data, session_hash=self._session_hash, check=scope.limit)
             try:
                 scope.deadlines.start("queue")
                 if step.protocol.stream_first:

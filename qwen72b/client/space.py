@@ -31,6 +31,7 @@ from ..transport.scope import CallScope
 from ..transport.translate import blame_proxy
 from ..transport.transport import Request, Transport
 from .attempts import Attempts
+from .net import reading
 from .settings import Settings
 
 __all__ = ["Space"]
@@ -153,7 +154,9 @@ class Space:
         """
         doing = "joining the queue"
         request = Request("POST", endpoint.join_path, doing, payload=job.join_payload())
-        job.receive_join(self._fetch(scope, request))
+        text = self._fetch(scope, request)
+        with reading():
+            job.receive_join(text)
 
     def upload(self, scope: CallScope, endpoint: Endpoint, job: Job) -> None:
         """
@@ -228,7 +231,8 @@ class Space:
                 text = self._fetch_again(
                     scope, Request("GET", "/config", "reading the Space's configuration")
                 )
-                found = read_config(text)
+                with reading():
+                    found = read_config(text)
                 log.debug(
                     "%s: Gradio %s, %s, function %d (%s), chat in %s",
                     scope,

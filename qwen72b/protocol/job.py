@@ -63,9 +63,17 @@ class Job:
         step: The function.
         data: Its arguments.
         session_hash: The random token that ties the join to the stream.
+        check: Called now and then where a message takes long; may raise to stop.
     """
 
-    def __init__(self, step: Endpoint, data: list[Any], *, session_hash: str) -> None:
+    def __init__(
+        self,
+        step: Endpoint,
+        data: list[Any],
+        *,
+        session_hash: str,
+        check: Callable[[], object] | None = None,
+    ) -> None:
         self.session_hash = session_hash
         self.joined = False
         self.started = False
@@ -89,7 +97,7 @@ class Job:
         self._allowance = Allowance()
         # Characters that came since the allowance was last told.
         self._came = 0
-        self._check: Callable[[], None] | None = None
+        self._check = check
 
     @property
     def text(self) -> str:
@@ -150,7 +158,7 @@ class Job:
         self._event_id = event_id
         self.joined = True
 
-    def receive_data(self, data: str, check: Callable[[], None] | None = None) -> list[Event]:
+    def receive_data(self, data: str) -> list[Event]:
         """
         Take the data of one SSE event.
 
@@ -160,7 +168,6 @@ class Job:
 
         Args:
             data: Joined ``data`` lines of one SSE event; JSON text.
-            check: Called now and then where it takes long; may raise to stop.
 
         Returns:
             Events in order; empty for heartbeats, unknown messages, messages
@@ -191,7 +198,6 @@ class Job:
         name = message.get("msg")
         handler = self._HANDLERS.get(name) if type(name) is str else None
         self._came += len(data)
-        self._check = check
         return handler(self, message) if handler else []
 
     def receive_eof(self) -> None:

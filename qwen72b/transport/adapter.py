@@ -94,8 +94,12 @@ class Adapter(HTTPAdapter):
         sockets for as long as any response of theirs is referenced.
         """
         for manager in [self.poolmanager, *self.proxy_manager.values()]:
-            for key in manager.pools.keys():  # noqa: SIM118  # no mapping: it cannot be iterated
-                pool = manager.pools.get(key)
+            # Without them, ``super().close()`` has to do.
+            pools = getattr(manager, "pools", None)
+            if pools is None:
+                continue
+            for key in pools.keys():  # noqa: SIM118  # no mapping: it cannot be iterated
+                pool = pools.get(key)
                 if pool is not None:
                     pool.close()
         super().close()

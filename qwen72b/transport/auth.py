@@ -10,14 +10,9 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
+from ..redaction import Hidden
+
 __all__ = ["Secret", "origin_of", "without_zone"]
-
-
-class _Unshown(str):
-    """Text that tracebacks with local variables do not show."""
-
-    def __repr__(self) -> str:
-        return "'...'"
 
 
 class Secret(AuthBase):
@@ -33,12 +28,12 @@ class Secret(AuthBase):
     """
 
     def __init__(self, token: str, origin: str) -> None:
-        self._token = token
+        self._token = Hidden(token)
         self._origin = origin
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if origin_of(request.url or "") == self._origin:
-            request.headers["X-HF-Authorization"] = _Unshown(f"Bearer {self._token}")
+            request.headers["X-HF-Authorization"] = Hidden(f"Bearer {self._token}")
         return request
 
     def __repr__(self) -> str:

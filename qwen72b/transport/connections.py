@@ -83,7 +83,8 @@ class CallConnection(HTTPConnection):
         return sock
 
     def _look_up(self, scope: CallScope) -> list[Any]:
-        host, port = self._dns_host, self.port
+        # With the dot at its end that ends the search, which ``host`` does not have.
+        host, port = getattr(self, "_dns_host", self.host), self.port
         if ":" in host:
             # An address with a zone comes as it is written in a URL (RFC 6874).
             host = host.replace("%25", "%")

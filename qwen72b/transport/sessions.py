@@ -16,6 +16,7 @@ import requests
 from requests.cookies import extract_cookies_to_jar
 from requests.utils import get_netrc_auth, select_proxy
 
+from ..redaction import hide, hide_url
 from .adapter import Adapter
 from .auth import Secret, origin_of
 from .cookies import BoundedJar
@@ -151,7 +152,10 @@ class OwnSession:
         way = self._ways.get(origin)
         if way is None:
             options = session.merge_environment_settings(url, stream=True, **self._options)
-            way = Way(dict(options), self._secret or get_netrc_auth(url))
+            # The environment's proxies and .netrc have passwords.
+            proxies = options["proxies"]
+            options["proxies"] = {name: hide_url(proxy) for name, proxy in proxies.items()}
+            way = Way(dict(options), self._secret or hide(get_netrc_auth(url)))
             self._ways[origin] = way
         usual: Any = session.headers
         template = Template(method, url, {**usual, **headers}, way)

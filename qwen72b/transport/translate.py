@@ -29,6 +29,7 @@ from ..errors import (
     RequestTimeout,
     StreamInterrupted,
 )
+from ..redaction import redact
 from .scope import CallScope
 
 __all__ = ["IO_ERRORS", "blame_proxy", "translate"]
@@ -80,6 +81,11 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
             # It carries the token and the prompt, to wherever the error is
             # sent: dask.distributed, for one, has causes pickled too.
             link.request = link.response = None
+        if isinstance(link, (requests.RequestException, urllib3_errors.HTTPError)):
+            # A proxy's URL has a password, in whatever form it is malformed.
+            link.args = tuple(redact(arg) if isinstance(arg, str) else arg for arg in link.args)
+        if isinstance(link, urllib3_errors.LocationParseError):
+            link.location = redact(link.location)
     if scope.cancelled:
         return StreamInterrupted(f"the call was closed while {doing}.")
     expired = scope.deadlines.expired()

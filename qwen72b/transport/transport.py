@@ -19,6 +19,7 @@ from urllib.parse import urljoin
 import requests
 
 from ..errors import Qwen72BError
+from ..redaction import redact
 from ..version import __version__
 from .auth import Secret, origin_of, without_zone
 from .body import Body
@@ -149,7 +150,7 @@ class Transport:
                     "%s: %s %s %s -> %d %s after %.3f s",
                     scope,
                     request.method,
-                    url.partition("?")[0],
+                    redact(url.partition("?")[0]),
                     query or "",
                     response.status_code,
                     response.headers.get("content-type", ""),
@@ -168,7 +169,7 @@ class Transport:
                 "%s: %s %s -> %s after %.3f s",
                 scope,
                 request.method,
-                url,
+                redact(url.partition("?")[0]),
                 type(error).__name__,
                 monotonic() - begun,
             )

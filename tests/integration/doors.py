@@ -11,12 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+from timing import PATIENCE
 
 from qwen72b import AsyncClient, Retry
 from qwen72b.gateway import running
-
-# Seconds to wait for something that is sure to come.
-PATIENCE = 10
 
 HI = [{"role": "user", "content": "Hi"}]
 

@@ -35,6 +35,7 @@ WORDS = {
     "errors": Layer(),
     "events": Layer(),
     "messages": Layer(names("errors")),
+    "redaction": Layer(others=names("re")),
     "reply": Layer(),
     "retry": Layer(names("errors")),
     "timeout": Layer(names("errors"), names("math")),
@@ -52,7 +53,7 @@ TABLE = Table(
         ),
         # How bytes go. Nothing of Gradio is known here.
         "transport": Layer(
-            names("errors timeout version"),
+            names("errors redaction timeout version"),
             names("collections contextlib errno functools http itertools json logging selectors")
             | names("math os re requests socket ssl sys threading time urllib.parse urllib3"),
         ),
@@ -66,8 +67,8 @@ TABLE = Table(
             | names("weakref"),
         ),
         "client": Layer(
-            names("errors events messages protocol reply retry timeout transport"),
-            names("collections concurrent.futures contextlib.suppress copy errno functools json")
+            names("errors events messages protocol redaction reply retry timeout transport"),
+            names("collections concurrent.futures contextlib copy errno functools json")
             | names(
                 "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
             ),
@@ -76,27 +77,28 @@ TABLE = Table(
         ),
         # No URL, JSON or message name in it.
         "aio": Layer(
-            names("batch client errors events messages protocol reply retry timeout"),
+            names("batch client errors events messages protocol redaction reply retry timeout"),
             names("anyio atexit collections concurrent.futures copy math os threading types"),
             # A caller's own session.
             types=names("requests"),
         ),
         # Faces
         "progress": Layer(names("errors events"), names("importlib.import_module tqdm types")),
-        "provider": Layer(names("aio client messages protocol timeout")),
+        "provider": Layer(names("aio client messages protocol redaction timeout")),
         "notebook": Layer(
             names("client events reply"),
             names("IPython argparse asyncio collections contextlib")
             | names("importlib.import_module re shlex time uuid"),
         ),
         "cli": Layer(
-            names("aio batch client errors events gateway local protocol reply timeout version"),
+            names("aio batch client errors events gateway local protocol redaction reply timeout")
+            | names("version"),
             names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
             | names("distributed errno importlib io itertools json logging os pydoc re readline")
             | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
         ),
         "local": Layer(
-            names("errors protocol"),
+            names("errors protocol redaction"),
             names("abc asyncio collections contextlib fastapi gradio hashlib io json os")
             | names("pathlib platformdirs queue re requests secrets signal socket")
             | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
@@ -104,7 +106,9 @@ TABLE = Table(
         ),
         "gateway": Layer(
             names("aio errors local provider"),
-            names("anyio asyncio collections contextlib hashlib hmac ipaddress json logging")
+            names(
+                "anyio asyncio collections contextlib hashlib hmac ipaddress itertools json logging"
+            )
             | names("math re socket time urllib.parse uuid uvicorn"),
         ),
         # Each for one tool, which finds it by an entry point.
