@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.core import ClientCore
 from ..client.status import SpaceStatus
-from ..errors import InvalidOption
+from ..errors import InvalidOption, Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
 from ..redaction import hide, hide_url
@@ -168,8 +168,11 @@ class AsyncClient:
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
-        async with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
-            return await stream.result()
+        try:
+            async with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
+                return await stream.result()
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     def map(
         self,
@@ -262,7 +265,10 @@ class AsyncClient:
         """
         core = self._core
         scope = core.new_scope(timeout)
-        return await self._threads.run(lambda: core.status(scope), scope.cancel)
+        try:
+            return await self._threads.run(lambda: core.status(scope), scope.cancel)
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     async def close(self) -> None:
         """End what the client is at, whose callers get an error, and close its connections."""

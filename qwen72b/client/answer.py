@@ -27,7 +27,7 @@ from .exchange import Exchange
 from .options import CallOptions
 from .space import Space
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "tell_stop"]
 
 log = logging.getLogger("qwen72b")
 
@@ -214,6 +214,7 @@ class Answer:
             if isinstance(exc, Qwen72BError) and not exc.partial:
                 exc.partial = self.text
             self._tell_end(exc if failed else None)
+            tell_stop(exc)
             if isinstance(exc, Hangup):
                 raise self._closed_error() from exc
             raise
@@ -271,6 +272,19 @@ class Answer:
             log.debug("%s: %s, %d characters, %s", self._scope, how, len(self.text), self.timings)
         if self._on_end is not None:
             self._on_end(self.text, error)
+
+
+def tell_stop(error: BaseException) -> None:
+    """
+    Have a notebook tell of an interrupt in one line.
+
+    Args:
+        error: What ended a step; an exception of ours or a failure stays as it is.
+    """
+    if not isinstance(error, Exception):
+        line = f"{type(error).__name__}: the answer was stopped."
+        # IPython asks for this before it lays out frames.
+        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
 
 
 def _nothing() -> Generator[list[Event], None, None]:

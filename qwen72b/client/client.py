@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from ..errors import Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
 from ..redaction import hide, hide_url
@@ -172,8 +173,11 @@ class Client:
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
-        with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
-            return stream.result()
+        try:
+            with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
+                return stream.result()
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     def map(
         self,
@@ -270,7 +274,10 @@ class Client:
             TransportError: If the Space's server cannot be reached.
             ProtocolError: If it is no Space to chat with.
         """
-        return self._core.status(self._core.new_scope(timeout))
+        try:
+            return self._core.status(self._core.new_scope(timeout))
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     def close(self) -> None:
         """

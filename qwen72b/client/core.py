@@ -24,7 +24,7 @@ from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike, to_timeout
 from ..transport.deadlines import Deadlines
 from ..transport.scope import CallScope
-from ..transport.translate import IO_ERRORS, translate
+from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .answer import Answer
 from .options import CallOptions
 from .settings import read_settings
@@ -203,7 +203,8 @@ class ClientCore:
         except Qwen72BError:
             raise
         except IO_ERRORS as exc:
-            raise translate(exc, scope, "asking for the status", self.base_url) from exc
+            found_out = translate(exc, scope, "asking for the status", self.base_url)
+            raise found_out from plain_cause(exc)
         return SpaceStatus(
             self.base_url,
             ready=True,

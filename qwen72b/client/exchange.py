@@ -30,7 +30,7 @@ from ..protocol.sse import EventSplitter
 from ..transport.body import Body
 from ..transport.debuglog import log_environment, tracer
 from ..transport.scope import CallScope, Hangup
-from ..transport.translate import IO_ERRORS, translate
+from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .attempts import Attempts
 from .net import EXPECTED, unreadable
 from .options import CallOptions
@@ -109,7 +109,7 @@ class Exchange:
                 error = exc
             except IO_ERRORS as exc:
                 error = translate(exc, scope, "waiting for the answer", base_url)
-                error.__cause__ = exc
+                error.__cause__ = plain_cause(exc)
             if scope.cancelled:
                 raise Hangup("the call was ended") from error
             job = self._job
