@@ -112,6 +112,13 @@ def describe(error: BaseException, *, verbose: bool = False) -> list[str]:
     return [_redacted(line) for line in lines]
 
 
+# Of errors that know nothing better.
+_USUAL = {
+    "proxy": "Check the proxy variables of the environment.",
+    "tls": "REQUESTS_CA_BUNDLE names further authorities.",
+}
+
+
 def hint_for(error: Qwen72BError) -> str:
     """
     Say what to do about an error in the command line's own terms.
@@ -128,11 +135,9 @@ def hint_for(error: Qwen72BError) -> str:
         return WAIT_OR_LEAVE
     if isinstance(error, (QueueFull, RateLimited, QuotaExceeded)) and retry_after is not None:
         return f"Ask again in {retry_after:.0f} s."
-    if isinstance(error, ConnectFailed) and error.stage == "proxy":
-        return "Check the proxy variables of the environment; qwen72b doctor helps."
-    if isinstance(error, ConnectFailed) and error.stage == "tls":
-        return "REQUESTS_CA_BUNDLE names further authorities; qwen72b doctor helps."
-    if isinstance(error, ConnectFailed):
+    if isinstance(error, ConnectFailed) and error.stage in _USUAL:
+        return f"{error.hint or _USUAL[error.stage]} qwen72b doctor helps."
+    if isinstance(error, ConnectFailed) and "ulimit" not in error.hint:
         return _ELSEWHERE
     if isinstance(error, RequestTimeout):
         return {

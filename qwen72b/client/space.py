@@ -32,6 +32,7 @@ from ..protocol.plan import Plan
 from ..retry import Retry
 from ..transport.body import Body
 from ..transport.scope import CallScope
+from ..transport.translate import blame_proxy
 from ..transport.transport import Request, Transport
 from .attempts import Attempts
 from .net import reading
@@ -42,8 +43,10 @@ __all__ = ["Space"]
 
 log = logging.getLogger("qwen72b")
 
-# Seconds between two looks at a Space that is coming up.
+# Seconds between two looks at a Space that is coming up: unless it says how many,
+# and within which bounds it may.
 _WAKE_LOOK = 5.0
+_WAKE_LEAST, _WAKE_MOST = 1.0, 60.0
 
 # Seconds after which a configuration is doubted, if an answer gives reason to:
 # a Space that is built anew takes longer.
@@ -290,7 +293,8 @@ class Space:
                 if left <= 0 or not coming:
                     raise
                 log.warning("%s Waiting up to %.0f s more.", error.reason, left)
-                scope.sleep(min(left, error.retry_after or _WAKE_LOOK))
+                asked = _WAKE_LOOK if error.retry_after is None else error.retry_after
+                scope.sleep(min(left, max(_WAKE_LEAST, min(asked, _WAKE_MOST))))
 
     def _login(self, scope: CallScope, user: str, password: str) -> None:
         form = {"username": user, "password": password}
@@ -329,11 +333,14 @@ class Space:
         refusal = Refusal(
             response.status_code, response.reason or "", response.headers, text, time()
         )
-        if response.status_code != 200:
-            raise self._explained(scope, status_error(refusal, doing))
-        if refusal.is_page:
-            raise self._explained(scope, page_error(refusal))
-        return text
+        if response.status_code == 200 and not refusal.is_page:
+            return text
+        ok = response.status_code == 200
+        error = page_error(refusal) if ok else status_error(refusal, doing)
+        proxy = self._transport.proxy_for(response.url)
+        if proxy is not None:
+            error = blame_proxy(error, response.status_code, proxy)
+        raise self._explained(scope, error)
 
     def _explained(self, scope: CallScope, error: Qwen72BError) -> Qwen72BError:
         """Ask the Hub, once, about a Space that is not up."""

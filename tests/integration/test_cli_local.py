@@ -84,11 +84,15 @@ def test_model_is_chosen_by_options(
     assert chosen == [choice, choice]
 
 
+@pytest.mark.parametrize("proxy", ["HTTP_PROXY", "http_proxy", "all_proxy"])
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
-def test_proxy_is_passed_by(chosen: list[Any], monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("hosts", ["example.org", "*", " * ", ""])
+def test_proxy_is_passed_by(
+    chosen: list[Any], monkeypatch: pytest.MonkeyPatch, proxy: str, name: str, hosts: str
+) -> None:
     """A proxy of the environment is not asked for this machine, and the environment restored."""
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv(name, "example.org")
+    monkeypatch.setenv(proxy, "http://127.0.0.1:9")
+    monkeypatch.setenv(name, hosts)
     before = dict(os.environ)
     assert main(["--local", "Hi"]) == 0
     assert dict(os.environ) == before

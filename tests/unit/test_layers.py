@@ -56,7 +56,7 @@ TABLE = Table(
         # How bytes go. Nothing of Gradio is known here.
         "transport": Layer(
             names("errors redaction timeout version"),
-            names("collections contextlib errno functools http.client itertools json logging")
+            names("collections contextlib errno functools http itertools json logging selectors")
             | names("math os re requests socket ssl sys threading time urllib.parse urllib3"),
         ),
         # Below the client: it comes in pickled or passed, never by import.
