@@ -117,7 +117,8 @@ def _cache_folder() -> Path:
         import platformdirs
     except ImportError as exc:
         raise InvalidOption(
-            "The local Space is not installed.", hint='Run: pip install "qwen72b[local]"'
+            "The local Space is not installed.",
+            hint="Run: pip install gradio platformdirs xllamacpp",
         ) from exc
     return Path(platformdirs.user_cache_dir("qwen72b", appauthor=False))
 

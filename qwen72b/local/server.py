@@ -122,7 +122,8 @@ def _make_page(backend: Backend) -> Any:
         from qwen72b.local.app import build
     except ImportError as exc:
         raise InvalidOption(
-            "The local Space is not installed.", hint='Run: pip install "qwen72b[local]"'
+            "The local Space is not installed.",
+            hint="Run: pip install gradio platformdirs xllamacpp",
         ) from exc
     blocks = build(backend)
     # Gradio 5.50 prints "new /" here, and stdout is the answer's.
