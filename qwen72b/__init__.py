@@ -20,7 +20,7 @@ if _typing.TYPE_CHECKING:
     from .batch.items import Item
     from .batch.journal import Journal
     from .batch.progress import Tally
-    from .batch.result import Result
+    from .batch.result import Answered, Failed, Result
     from .client.client import Client
     from .client.conversation import Conversation
     from .client.status import SpaceStatus
@@ -75,7 +75,7 @@ _HOMES = {
     "batch.items": "Item",
     "batch.journal": "Journal",
     "batch.progress": "Tally",
-    "batch.result": "Result",
+    "batch.result": "Answered Failed Result",
     "client.client": "Client",
     "client.conversation": "Conversation",
     "client.status": "SpaceStatus",
@@ -91,6 +91,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "Answered",
     "AsyncBatch",
     "AsyncClient",
     "AsyncConversation",
@@ -103,6 +104,7 @@ __all__ = [
     "Delta",
     "EndpointNotFound",
     "Event",
+    "Failed",
     "Finished",
     "GenerationFailed",
     "HTTPStatusError",

@@ -24,9 +24,9 @@ class Timings:
         total: Until the end.
     """
 
-    queue: float | None
-    first_token: float | None
-    total: float
+    queue: float | None = None
+    first_token: float | None = None
+    total: float = 0.0
 
 
 class Reply(str):
@@ -35,11 +35,11 @@ class Reply(str):
 
     Args:
         text: The answer.
-        timings: How long it took; ``None`` if unknown.
+        timings: How long it took; zeros if nobody knows.
         messages: The chat up to and with this answer, as role dicts.
     """
 
-    timings: Timings | None
+    timings: Timings
     messages: list[dict[str, str]]
 
     def __new__(
@@ -49,9 +49,14 @@ class Reply(str):
         messages: list[dict[str, str]] | None = None,
     ) -> Self:
         reply = super().__new__(cls, text)
-        reply.timings = timings
+        reply.timings = Timings() if timings is None else timings
         reply.messages = list(messages or ())
         return reply
+
+    @property
+    def text(self) -> str:
+        """The answer as a plain ``str``."""
+        return str(self)
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         return str(self), self.timings, self.messages

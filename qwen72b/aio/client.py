@@ -121,6 +121,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncStream:
         """
         Ask the Space.
@@ -130,6 +132,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
 
         Returns:
             The answer as it comes; nothing is sent before it is first read.
@@ -138,7 +142,8 @@ class AsyncClient:
             InvalidRequest: If an argument is refused or the client was closed.
         """
         check_model(model)
-        answer = self._core.open(to_prompt(messages, system=system), timeout=timeout)
+        prompt = to_prompt(messages, system=system)
+        answer = self._core.open(prompt, timeout=timeout, retry=retry, headers=headers)
         return AsyncStream(answer, self._threads)
 
     async def ask(
@@ -148,6 +153,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """
         Ask the Space and wait for the whole answer.
@@ -157,6 +164,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
 
         Returns:
             The answer: a ``str`` with ``timings`` and ``messages``.
@@ -165,7 +174,14 @@ class AsyncClient:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
         try:
-            async with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
+            async with self.stream(
+                messages,
+                system=system,
+                model=model,
+                timeout=timeout,
+                retry=retry,
+                headers=headers,
+            ) as stream:
                 return await stream.result()
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__

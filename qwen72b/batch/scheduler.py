@@ -35,7 +35,7 @@ from .journal import Journal, JournalFile
 from .options import BatchOptions
 from .pace import Pace
 from .progress import ProgressLine, Tally
-from .result import Result
+from .result import Answered, AnyResult, Failed
 from .worker import Coordinator, Outcome, answer
 
 __all__ = ["Scheduler"]
@@ -90,7 +90,7 @@ class Scheduler:
         self.coordinator = coordinator
         # Set from any thread, before ``coordinator.close()`` wakes this one.
         self.closing = False
-        self.ready: deque[Result] = deque()
+        self.ready: deque[AnyResult] = deque()
         self._tasks = tasks
         self._pace = pace
         self._executor = options.executor
@@ -113,7 +113,7 @@ class Scheduler:
         self._running: dict[Future[Outcome], _Sent] = {}
         self._again: deque[_Sent] = deque()
         # Results that wait for those before them, and whose turn it is.
-        self._held: dict[int, Result] = {}
+        self._held: dict[int, AnyResult] = {}
         self._due = 0
         self._drawn = 0
         self._counts = {"answered": 0, "resumed": 0, "failed": 0, "refused": 0}
@@ -240,7 +240,7 @@ class Scheduler:
     def _take(self, task: Task) -> None:
         """Send a new item, unless it is answered already or cannot be asked."""
         if task.error is not None:
-            self._finish(task, Result(task.id, task.item, error=task.error, tries=0))
+            self._finish(task, Failed(task.id, task.item, error=task.error, tries=0))
             return
         record = self._journal.find(task.id) if self._journal is not None else None
         if record is None or record.answer is None:
@@ -248,7 +248,7 @@ class Scheduler:
             return
         reply = _reply(task, record.answer, record.timings)
         self._counts["resumed"] += 1
-        self._finish(task, Result(task.id, task.item, reply, tries=0, resumed=True))
+        self._finish(task, Answered(task.id, task.item, reply, tries=0, resumed=True))
 
     def _submit(self, sent: _Sent, now: float) -> None:
         sent.tries += 1
@@ -272,22 +272,18 @@ class Scheduler:
         if future is None or sent is None:
             return
         task = sent.task
-        error: BaseException | None
+        error: Qwen72BError
         if future.cancelled():
             error = StreamInterrupted("the executor dropped the item.", hint="Run it again.")
         else:
-            error = future.exception()
-            if error is None:
-                outcome = future.result()
-                if not isinstance(outcome, Qwen72BError):
-                    self._pace.answered()
-                    reply = _reply(task, *outcome)
-                    result = Result(task.id, task.item, reply, tries=sent.tries)
-                    if self._journal is not None:
-                        self._journal.write(result)
-                    self._finish(task, result)
-                    return
-                error = outcome
+            outcome = _outcome(future)
+            if not isinstance(outcome, Qwen72BError):
+                self._pace.answered()
+                self._keep(
+                    task, Answered(task.id, task.item, _reply(task, *outcome), tries=sent.tries)
+                )
+                return
+            error = outcome
         if self.closing:
             # Hung up on by ``close``: no failure of its own, and asked again next time.
             return
@@ -295,9 +291,10 @@ class Scheduler:
             # Every item was checked before, so this is a client that was closed.
             self._fatal = error
             return
-        if isinstance(error, Qwen72BError) and self._refused(sent, error):
-            return
-        result = Result(task.id, task.item, error=error, tries=sent.tries)
+        if not self._refused(sent, error):
+            self._keep(task, Failed(task.id, task.item, error=error, tries=sent.tries))
+
+    def _keep(self, task: Task, result: AnyResult) -> None:
         if self._journal is not None:
             self._journal.write(result)
         self._finish(task, result)
@@ -321,7 +318,7 @@ class Scheduler:
         self._tell()
         return True
 
-    def _finish(self, task: Task, result: Result) -> None:
+    def _finish(self, task: Task, result: AnyResult) -> None:
         """Hand a result out, in its turn."""
         self._counts["answered" if result.ok else "failed"] += 1
         if self._stop_on_error and self._fatal is None:
@@ -361,6 +358,20 @@ class Scheduler:
                 self._journal.close()
             if isinstance(self._report, ProgressLine) and self.begun:
                 self._report.end(self.tally)
+
+
+def _outcome(future: Future[Outcome]) -> Outcome:
+    """Take what a future brought; what its executor raised becomes an error of ours."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, Qwen72BError):
+        return error
+    broken = StreamInterrupted(
+        f"the executor failed: {type(error).__name__}: {error}.", hint="Run it again."
+    )
+    broken.__cause__ = error
+    return broken
 
 
 def _reply(task: Task, text: str, timings: Timings | None) -> Reply:

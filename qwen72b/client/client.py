@@ -47,8 +47,8 @@ class Client:
     Args:
         base_url: Where the Space is; by default ``QWEN72B_BASE_URL``, else the
             public Space.
-        space: ``"owner/name"`` of another Space on the Hub. With ``base_url``
-            it only names the Space whose stage is asked.
+        space: ``"owner/name"`` of another Space on the Hub. Where ``base_url``
+            is an address of yours in front of it, the Space whose stage is asked.
         token: Hugging Face token for a private Space; by default
             ``HF_TOKEN``; ``False`` for none. It goes to the Space's own
             origin only.
@@ -122,6 +122,8 @@ class Client:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Stream:
         """
         Ask the Space.
@@ -133,6 +135,9 @@ class Client:
                 Space's own.
             model: A name of the Space's one model, or ``None``.
             timeout: Limits in seconds for this call.
+            retry: How stubborn to be in this call.
+            headers: Sent with this call's requests, beside the client's; such as
+                a visitor's ``X-IP-Token``, whose quota then counts.
 
         Returns:
             The answer as it comes; nothing is sent before it is first read.
@@ -140,11 +145,13 @@ class Client:
         Raises:
             InvalidMessages: If a message is missing or malformed.
             ModelNotFound: If ``model`` is something else's name.
-            InvalidOption: If ``timeout`` has no usable value.
+            InvalidOption: If ``timeout``, ``retry`` or ``headers`` has no usable
+                value.
             InvalidRequest: If the client was closed.
         """
         check_model(model)
-        return Stream(self._core.open(to_prompt(messages, system=system), timeout=timeout))
+        prompt = to_prompt(messages, system=system)
+        return Stream(self._core.open(prompt, timeout=timeout, retry=retry, headers=headers))
 
     def ask(
         self,
@@ -153,6 +160,8 @@ class Client:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """
         Ask the Space and wait for the whole answer.
@@ -162,6 +171,8 @@ class Client:
             system: As in ``stream``.
             model: As in ``stream``.
             timeout: As in ``stream``.
+            retry: As in ``stream``.
+            headers: As in ``stream``.
 
         Returns:
             The answer: a ``str`` with ``timings`` and ``messages``.
@@ -170,7 +181,14 @@ class Client:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
         try:
-            with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
+            with self.stream(
+                messages,
+                system=system,
+                model=model,
+                timeout=timeout,
+                retry=retry,
+                headers=headers,
+            ) as stream:
                 return stream.result()
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__

@@ -27,7 +27,7 @@ from ..transport.scope import CallScope
 from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .answer import Answer
 from .options import CallOptions
-from .settings import read_settings
+from .settings import checked_headers, read_settings
 from .space import Space
 from .status import SpaceStatus
 
@@ -73,9 +73,7 @@ class ClientCore:
         wait_for_space: float | None,
     ) -> None:
         self.timeout = to_timeout(timeout, Timeout())
-        self.retry = Retry() if retry is None else retry
-        if not isinstance(self.retry, Retry):
-            raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
+        self.retry = _checked_retry(retry, Retry())
         if session is not None and not isinstance(session, requests.Session):
             raise InvalidOption(
                 f"session must be a requests.Session, not {type(session).__name__}."
@@ -126,6 +124,7 @@ class ClientCore:
         *,
         timeout: TimeoutLike = None,
         retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         fallback: Endpoint | None = None,
         on_end: Callable[[str, BaseException | None], None] | None = None,
     ) -> Answer:
@@ -136,6 +135,7 @@ class ClientCore:
             prompt: The question.
             timeout: Limits in seconds for this call.
             retry: How stubborn to be in this call.
+            headers: Sent with this call's requests.
             fallback: What to assume if the configuration cannot be read.
             on_end: As in ``Answer``.
 
@@ -143,13 +143,15 @@ class ClientCore:
             The answer, not yet begun.
 
         Raises:
-            InvalidOption: If ``timeout`` has no usable value.
+            InvalidOption: If ``timeout``, ``retry`` or ``headers`` has no usable
+                value.
             InvalidRequest: If the client was closed.
         """
         limits = self.timeout if timeout is None else to_timeout(timeout, self.timeout)
-        answer = Answer(
-            self._space, prompt, CallOptions(limits, retry or self.retry, fallback), on_end
+        options = CallOptions(
+            limits, _checked_retry(retry, self.retry), checked_headers(headers), fallback
         )
+        answer = Answer(self._space, prompt, options, on_end)
         with self._lock:
             self.check_open()
             self._answers.add(answer)
@@ -251,6 +253,14 @@ class ClientCore:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._begin(None)
+
+
+def _checked_retry(retry: Retry | None, usual: Retry) -> Retry:
+    if retry is None:
+        return usual
+    if not isinstance(retry, Retry):
+        raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
+    return retry
 
 
 _cores: WeakSet[ClientCore] = WeakSet()

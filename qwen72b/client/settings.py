@@ -19,7 +19,7 @@ from ..protocol.hub import PUBLIC_SPACE, space_url
 from ..timeout import Timeout
 from ..transport.auth import Secret, origin_of
 
-__all__ = ["Settings", "read_settings"]
+__all__ = ["Settings", "checked_headers", "read_settings"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,11 @@ def read_settings(
         Timeout(total=wait_for_space)
     space = _checked_space(space)
     url = _checked_url(base_url, space)
+    host = urlsplit(url).hostname or ""
+    if space is not None and host.endswith(".hf.space") and url.lower() != space_url(space).lower():
+        raise InvalidOption(
+            f"base_url {url!r} and space {space!r} name two different Spaces.", hint="Pass one."
+        )
     return Settings(
         url,
         space,
@@ -93,7 +98,7 @@ def read_settings(
             "proxy": _checked_proxy(proxy),
             "verify": _checked_files("verify", verify),
             "cert": _checked_files("cert", cert),
-            "headers": _checked_headers(headers),
+            "headers": checked_headers(headers),
         },
     )
 
@@ -208,7 +213,7 @@ def _checked_proxy(proxy: str | None) -> str | None:
     return url
 
 
-def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked = dict(headers or {})
     for name, value in checked.items():
         if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
