@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..client.core import ClientCore
+from ..client.description import Description
 from ..client.status import SpaceStatus
 from ..errors import InvalidOption, Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
+from ..redaction import hide, hide_url
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
@@ -56,6 +58,9 @@ class AsyncClient:
         verify: See there.
         cert: See there.
         wait_for_space: See there.
+        endpoint: See there.
+        inputs: See there.
+        fold: See there.
         max_threads: How many requests may wait for the network at once; ``None``
             for any number. A waiting thread costs about 26 kB of memory. Streams
             that wait for text need none, except on a ``session`` of yours.
@@ -79,8 +84,14 @@ class AsyncClient:
         verify: bool | str | None = None,
         cert: str | tuple[str, str] | None = None,
         wait_for_space: float | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        fold: bool = True,
         max_threads: int | None = None,
     ) -> None:
+        # Before anything else: no frame of ours is to hold a secret bare.
+        token, auth, headers, inputs = hide(token), hide(auth), hide(headers), hide(inputs)
+        base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
             raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
         self._core = ClientCore(
@@ -96,6 +107,9 @@ class AsyncClient:
             verify=verify,
             cert=cert,
             wait_for_space=wait_for_space,
+            endpoint=endpoint,
+            inputs=inputs,
+            fold=fold,
         )
         self._threads = Threads(max_threads)
 
@@ -123,6 +137,8 @@ class AsyncClient:
         timeout: TimeoutLike = None,
         retry: Retry | None = None,
         headers: Mapping[str, str] | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> AsyncStream:
         """
         Ask the Space.
@@ -134,6 +150,8 @@ class AsyncClient:
             timeout: As in ``Client.stream``.
             retry: As in ``Client.stream``.
             headers: As in ``Client.stream``.
+            endpoint: As in ``Client.stream``.
+            inputs: As in ``Client.stream``.
 
         Returns:
             The answer as it comes; nothing is sent before it is first read.
@@ -143,7 +161,14 @@ class AsyncClient:
         """
         check_model(model)
         prompt = to_prompt(messages, system=system)
-        answer = self._core.open(prompt, timeout=timeout, retry=retry, headers=headers)
+        answer = self._core.open(
+            prompt,
+            timeout=timeout,
+            retry=retry,
+            headers=headers,
+            endpoint=endpoint,
+            inputs=inputs,
+        )
         return AsyncStream(answer, self._threads)
 
     async def ask(
@@ -155,6 +180,8 @@ class AsyncClient:
         timeout: TimeoutLike = None,
         retry: Retry | None = None,
         headers: Mapping[str, str] | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Reply:
         """
         Ask the Space and wait for the whole answer.
@@ -166,6 +193,8 @@ class AsyncClient:
             timeout: As in ``Client.stream``.
             retry: As in ``Client.stream``.
             headers: As in ``Client.stream``.
+            endpoint: As in ``stream``.
+            inputs: As in ``stream``.
 
         Returns:
             The answer: a ``str`` with ``timings`` and ``messages``.
@@ -181,6 +210,8 @@ class AsyncClient:
                 timeout=timeout,
                 retry=retry,
                 headers=headers,
+                endpoint=endpoint,
+                inputs=inputs,
             ) as stream:
                 return await stream.result()
         except Qwen72BError as error:
@@ -282,6 +313,36 @@ class AsyncClient:
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
 
+    async def describe(
+        self,
+        *,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        timeout: TimeoutLike = None,
+    ) -> Description:
+        """
+        Tell what a question will do: the functions, the boxes, what is folded.
+
+        Args:
+            endpoint: As in ``Client.describe``.
+            inputs: As in ``Client.describe``.
+            timeout: As in ``Client.describe``.
+
+        Returns:
+            The description; ``print`` it.
+
+        Raises:
+            Qwen72BError: As in ``Client.describe``.
+        """
+        core = self._core
+        scope = core.new_scope(timeout)
+        try:
+            return await self._threads.run(
+                lambda: core.describe(scope, endpoint, inputs), scope.cancel
+            )
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
+
     async def close(self) -> None:
         """End what the client is at, whose callers get an error, and close its connections."""
         self._core.close()
@@ -303,7 +364,7 @@ class AsyncClient:
         self._core.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core!r}>"
+        return f"<{type(self).__name__} {getattr(self, '_core', 'half-built')!s}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_core": copy(self._core), "most": self._threads.most}

@@ -170,6 +170,8 @@ class Batch(Iterator[AnyResult]):
             self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_scheduler"):
+            return f"<{type(self).__name__} half-built>"
         state = (
             "closed"
             if self._scheduler.closing

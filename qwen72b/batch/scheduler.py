@@ -6,7 +6,8 @@ allows, and waits for the next future or the end of a pause. The window bounds
 the items under way over all workers and so, whatever the executor, memory.
 
 An item that the Space refused for now goes again, before new ones. One that
-failed is a result like any other.
+failed is a result like any other, and so is one whose worker was killed. Where
+the executor takes no more, what it has is waited for, and then the batch fails.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import (
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+)
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty
@@ -30,6 +35,7 @@ from ..errors import (
 from ..reply import Reply, Timings
 from ..retry import is_passing
 from ..timeout import Timeout
+from .executors import is_gone, loss, refusal, typed
 from .items import Task
 from .journal import Journal, JournalFile
 from .options import BatchOptions
@@ -51,7 +57,8 @@ _TRIES = 8
 # may be ahead of the one that is due, then nothing is sent: that bounds memory.
 _AHEAD = 16
 
-# Seconds between two reports while nothing happens.
+# Seconds between two reports, and two looks at a foreign executor, while
+# nothing happens.
 _REPORT = 1.0
 
 
@@ -203,16 +210,24 @@ class Scheduler:
             if delay == 0:
                 # Held back by the results that wait for their turn.
                 delay = None
+        foreign = self._own is None
         while True:
             paused = self._report is not None and self._pace.paused(monotonic()) > 0
-            limit = min(delay, _REPORT) if paused and delay is not None else delay
+            limit = delay
+            if foreign or (paused and delay is not None):
+                limit = _REPORT if delay is None else min(delay, _REPORT)
             try:
                 future = self.coordinator.finished.get(timeout=limit)
             except Empty:
+                if foreign and is_gone(self._executor):
+                    self._lose_all()
+                    return
                 if limit == delay:
                     return
-                delay = max(0.0, (delay or 0.0) - _REPORT)
-                self._tell()
+                if delay is not None:
+                    delay = max(0.0, delay - _REPORT)
+                if paused:
+                    self._tell()
             else:
                 self._settle(future)
                 return
@@ -256,15 +271,33 @@ class Scheduler:
         self._pace.sent()
         assert self._executor is not None  # since ``_begin``
         assert sent.task.prompt is not None  # or it would have failed
-        future = self._executor.submit(
-            answer,
-            self.coordinator.spec,
-            (sent.task.position, sent.tries),
-            sent.task.prompt,
-            self._timeout,
-        )
+        try:
+            future = self._executor.submit(
+                answer,
+                self.coordinator.spec,
+                (sent.task.position, sent.tries),
+                sent.task.prompt,
+                self._timeout,
+            )
+        except MemoryError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever executor it is
+            # A pool whose worker was killed, or that was shut down; a cluster
+            # that has gone; no thread to be had.
+            error = refusal(exc)
+            self._fatal = self._fatal or error
+            self._finish(sent.task, Failed(sent.task.id, sent.task.item, error=error, tries=0))
+            return
         self._running[future] = sent
         future.add_done_callback(self.coordinator.announce)
+
+    def _lose_all(self) -> None:
+        """Give up what an executor has that is no more."""
+        self._fatal = self._fatal or refusal()
+        lost, self._running = list(self._running.values()), {}
+        for sent in lost:
+            task = sent.task
+            self._finish(task, Failed(task.id, task.item, error=loss(), tries=sent.tries))
 
     def _settle(self, future: Future[Outcome] | None) -> None:
         """Take in one future that is done."""
@@ -362,7 +395,7 @@ class Scheduler:
 
 def _outcome(future: Future[Outcome]) -> Outcome:
     """Take what a future brought; what its executor raised becomes an error of ours."""
-    error = future.exception()
+    error = typed(future.exception())
     if error is None:
         return future.result()
     if isinstance(error, Qwen72BError):

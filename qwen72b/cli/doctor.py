@@ -17,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption, Qwen72BError, SpaceUnavailable
+from ..redaction import hide
 from ..version import __version__
 from .connection import connected
 from .exits import WAIT_OR_LEAVE, describe, exit_status
@@ -109,10 +110,15 @@ def _settings(args: argparse.Namespace) -> str:
 
 
 def _token(client: Client) -> str:
-    token = os.environ.get("HF_TOKEN", "").strip()
+    from ..client.settings import hub_url, may_have_token
+
+    token = hide(os.environ.get("HF_TOKEN", "").strip())
     if not token:
         return "none; a public Space needs none (HF_TOKEN)"
-    return f"from HF_TOKEN, {len(token)} characters; it goes to {client.base_url} only"
+    found = f"from HF_TOKEN, {len(token)} characters"
+    if may_have_token(client.base_url, hub_url()):
+        return f"{found}; it goes to {client.base_url} only"
+    return f"{found}; not sent, since {client.base_url} is no Space of the Hub's"
 
 
 def _config(client: Client) -> str:

@@ -15,11 +15,13 @@ import requests
 from ..errors import Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
+from ..redaction import hide, hide_url
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
 from .conversation import Conversation
 from .core import ClientCore
+from .description import Description
 from .status import SpaceStatus
 from .stream import Stream
 
@@ -49,7 +51,7 @@ class Client:
             public Space.
         space: ``"owner/name"`` of another Space on the Hub. Where ``base_url``
             is an address of yours in front of it, the Space whose stage is asked.
-        token: Hugging Face token for a private Space; by default
+        token: Hugging Face token for a private Space; by default, for Spaces of the Hub,
             ``HF_TOKEN``; ``False`` for none. It goes to the Space's own
             origin only.
         auth: User and password of the app's own login.
@@ -64,6 +66,14 @@ class Client:
         cert: Client certificate as in requests.
         wait_for_space: Seconds to wait for a Space that is asleep, being
             built or starting; ``None`` raises at once.
+        endpoint: What of the Space to ask: the public name (``"/chat"``) or the
+            number of a function. By default what its page shows to people:
+            ``describe`` tells.
+        inputs: Values of the Space's other inputs by their labels, such as
+            ``{"Temperature": 0.2}``; case and punctuation do not count. The
+            others keep the values that the page shows.
+        fold: Whether a history or a system text that the Space has no place
+            for is folded into the question; else it is an error.
 
     Raises:
         InvalidOption: If an argument has no usable value.
@@ -84,7 +94,13 @@ class Client:
         verify: bool | str | None = None,
         cert: str | tuple[str, str] | None = None,
         wait_for_space: float | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        fold: bool = True,
     ) -> None:
+        # Before anything else: no frame of ours is to hold a secret bare.
+        token, auth, headers, inputs = hide(token), hide(auth), hide(headers), hide(inputs)
+        base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         self._core = ClientCore(
             base_url,
             space=space,
@@ -98,6 +114,9 @@ class Client:
             verify=verify,
             cert=cert,
             wait_for_space=wait_for_space,
+            endpoint=endpoint,
+            inputs=inputs,
+            fold=fold,
         )
 
     @property
@@ -124,6 +143,8 @@ class Client:
         timeout: TimeoutLike = None,
         retry: Retry | None = None,
         headers: Mapping[str, str] | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Stream:
         """
         Ask the Space.
@@ -138,6 +159,8 @@ class Client:
             retry: How stubborn to be in this call.
             headers: Sent with this call's requests, beside the client's; such as
                 a visitor's ``X-IP-Token``, whose quota then counts.
+            endpoint: As in the client, for this call.
+            inputs: As in the client, for this call; added to the client's.
 
         Returns:
             The answer as it comes; nothing is sent before it is first read.
@@ -151,7 +174,16 @@ class Client:
         """
         check_model(model)
         prompt = to_prompt(messages, system=system)
-        return Stream(self._core.open(prompt, timeout=timeout, retry=retry, headers=headers))
+        return Stream(
+            self._core.open(
+                prompt,
+                timeout=timeout,
+                retry=retry,
+                headers=headers,
+                endpoint=endpoint,
+                inputs=inputs,
+            )
+        )
 
     def ask(
         self,
@@ -162,6 +194,8 @@ class Client:
         timeout: TimeoutLike = None,
         retry: Retry | None = None,
         headers: Mapping[str, str] | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Reply:
         """
         Ask the Space and wait for the whole answer.
@@ -173,6 +207,8 @@ class Client:
             timeout: As in ``stream``.
             retry: As in ``stream``.
             headers: As in ``stream``.
+            endpoint: As in ``stream``.
+            inputs: As in ``stream``.
 
         Returns:
             The answer: a ``str`` with ``timings`` and ``messages``.
@@ -188,6 +224,8 @@ class Client:
                 timeout=timeout,
                 retry=retry,
                 headers=headers,
+                endpoint=endpoint,
+                inputs=inputs,
             ) as stream:
                 return stream.result()
         except Qwen72BError as error:
@@ -293,6 +331,33 @@ class Client:
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
 
+    def describe(
+        self,
+        *,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        timeout: TimeoutLike = None,
+    ) -> Description:
+        """
+        Tell what a question will do: the functions, the boxes, what is folded.
+
+        Args:
+            endpoint: As in the client, for this call.
+            inputs: As in the client, for this call; added to the client's.
+            timeout: Limits in seconds for this call.
+
+        Returns:
+            The description; ``print`` it.
+
+        Raises:
+            EndpointNotFound: If there is nothing to ask, or no rule tells what.
+            Qwen72BError: If the Space cannot be read.
+        """
+        try:
+            return self._core.describe(self._core.new_scope(timeout), endpoint, inputs)
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
+
     def close(self) -> None:
         """
         End what the client is at, whose callers get an error, and close its connections.
@@ -314,7 +379,7 @@ class Client:
         self._core.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core!r}>"
+        return f"<{type(self).__name__} {getattr(self, '_core', 'half-built')!s}>"
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies have connections of their own.

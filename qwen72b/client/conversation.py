@@ -170,6 +170,8 @@ class Memory(Generic[C]):
         return cls(client, messages=messages)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_turns"):
+            return f"<{type(self).__name__} half-built>"
         return f"<{type(self).__name__} {len(self._turns)} messages>"
 
     def __getstate__(self) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class AnswerFace:
         return self._answer.timings
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_answer"):
+            return f"<{type(self).__name__} half-built>"
         state = self._answer.state
         # Whoever prints one has not read it yet, and wants to know how.
         what = f"{state}: iterate, or call result()" if state == "new" else state

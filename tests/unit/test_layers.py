@@ -27,7 +27,7 @@ def names(*lines: str) -> frozenset[str]:
 
 # What needs no world: no I/O, no clock, no chance, no environment, no threads.
 PURE = names(
-    "array.array collections datetime.timezone email.utils enum html itertools.accumulate json re urllib.parse"
+    "array.array collections datetime.timezone email.utils enum html itertools.accumulate json re unicodedata urllib.parse"
 )
 
 # Words: what users see. Each stands on its own or on others of them.
@@ -37,7 +37,8 @@ WORDS = {
     "events": Layer(),
     "fences": Layer(others=names("re")),
     "messages": Layer(names("errors")),
-    "reply": Layer(),
+    "redaction": Layer(others=names("re")),
+    "reply": Layer(names("events")),
     "retry": Layer(names("errors")),
     "timeout": Layer(names("errors"), names("math")),
     "version": Layer(),
@@ -54,8 +55,8 @@ TABLE = Table(
         ),
         # How bytes go. Nothing of Gradio is known here.
         "transport": Layer(
-            names("errors timeout version"),
-            names("collections contextlib errno functools http.client itertools json logging")
+            names("errors redaction timeout version"),
+            names("collections contextlib errno functools http itertools json logging selectors")
             | names("math os re requests socket ssl sys threading time urllib.parse urllib3"),
         ),
         # Below the client: it comes in pickled or passed, never by import.
@@ -68,8 +69,8 @@ TABLE = Table(
             | names("weakref"),
         ),
         "client": Layer(
-            names("errors events messages protocol reply retry timeout transport"),
-            names("collections concurrent.futures contextlib.suppress copy errno functools json")
+            names("errors events messages protocol redaction reply retry timeout transport"),
+            names("collections concurrent.futures contextlib copy errno functools json")
             | names(
                 "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
             ),
@@ -78,7 +79,7 @@ TABLE = Table(
         ),
         # No URL, JSON or message name in it.
         "aio": Layer(
-            names("batch client errors events messages protocol reply retry timeout"),
+            names("batch client errors events messages protocol redaction reply retry timeout"),
             names("anyio atexit collections concurrent.futures copy math os threading types"),
             # A caller's own session.
             types=names("requests"),
@@ -87,7 +88,7 @@ TABLE = Table(
         "progress": Layer(
             names("errors escape events"), names("importlib.import_module tqdm types")
         ),
-        "provider": Layer(names("aio client messages protocol timeout")),
+        "provider": Layer(names("aio client messages protocol redaction timeout")),
         "notebook": Layer(
             names("client escape events fences progress reply"),
             names("IPython argparse asyncio collections contextlib")
@@ -95,7 +96,7 @@ TABLE = Table(
         ),
         "cli": Layer(
             names("aio batch client errors escape events fences gateway local progress protocol")
-            | names("reply timeout version"),
+            | names("redaction reply timeout version"),
             names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
             | names("distributed errno importlib io itertools json logging os pydoc re readline")
             | names("codecs csv datetime functools markdown_it pathlib signal termios threading")
@@ -103,15 +104,20 @@ TABLE = Table(
             | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
         ),
         "local": Layer(
-            names("errors protocol"),
-            names("abc asyncio collections contextlib fastapi gradio hashlib io json os")
+            names("errors protocol redaction"),
+            names(
+                "abc asyncio collections contextlib errno fastapi fcntl gradio hashlib io ipaddress"
+            )
+            | names("json os shutil zlib")
             | names("pathlib platformdirs queue re requests secrets signal socket")
             | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
             | names("zipfile"),
         ),
         "gateway": Layer(
             names("aio errors local provider"),
-            names("anyio asyncio collections contextlib hashlib hmac ipaddress json logging")
+            names(
+                "anyio asyncio collections contextlib hashlib hmac ipaddress itertools json logging"
+            )
             | names("math re socket time urllib.parse uuid uvicorn"),
         ),
         # Each for one tool, which finds it by an entry point.
