@@ -64,7 +64,8 @@ class Batch(Iterator[AnyResult]):
         items: Iterable[Item],
         options: BatchOptions,
     ) -> None:
-        pace = Pace(options.max_in_flight, options.rate)
+        retry = asker.retry
+        pace = Pace(options.max_in_flight, options.rate, base=retry.base, cap=retry.cap)
         limits = to_timeout(options.timeout, asker.timeout)
         if options.system is not None:
             # Said now, and not by every item.

@@ -48,9 +48,8 @@ __all__ = ["Scheduler"]
 
 log = logging.getLogger("qwen72b")
 
-# How often an item is sent to a Space that is busy, before it fails. With
-# waits that double from half a second that is about a minute; a busy Space
-# lets some through all the time, and the window shrinks until it does.
+# How often an item is sent to a Space that is busy, before it fails, if nothing
+# is answered meanwhile; and so many times as often if others are.
 _TRIES = 8
 
 # In order, results wait for slower ones before them. So many windows of items
@@ -337,13 +336,14 @@ class Scheduler:
         if not is_passing(error) and not isinstance(error, QuotaExceeded):
             return False
         retry = self._retry
-        asked = error.retry_after
-        pause = min(retry.cap, retry.base * 2.0 ** (sent.tries - 1)) if asked is None else asked
-        self._pace.refused(pause, sent.when, monotonic())
+        self._pace.refused(error.retry_after, sent.when, monotonic())
         self._reason = "".join(c if c.isprintable() else " " for c in error.reason[:80])
         # A Space that cannot be reached is not busy: there the client's own patience holds.
         patient = retry.attempts > 1 and not isinstance(error, ConnectFailed)
-        if sent.tries >= (max(_TRIES, retry.attempts) if patient else retry.attempts):
+        limit = max(_TRIES, retry.attempts) if patient else retry.attempts
+        # While others are answered, a refusal says little of the item.
+        alive = patient and self._pace.signs < _TRIES and sent.tries < limit * _TRIES
+        if sent.tries >= limit and not alive:
             return False
         log.info("The Space refused an item, which goes again: %s", error.reason)
         self._counts["refused"] += 1
