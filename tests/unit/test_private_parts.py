@@ -20,7 +20,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -33,9 +32,6 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import ssl_
 
 import qwen72b
-from qwen72b.transport.adapter import Adapter
-
-LIBRARIES = "anyio|argparse|gradio|http_client|requests|socket|threading|urllib3"
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n"
 
@@ -294,24 +290,6 @@ def private_names() -> Iterator[str]:
         elif isinstance(node, ast.Constant) and node.value not in own:
             # Given to getattr.
             yield from re.findall("^_[a-z]\\w+$", str(node.value))
-
-
-def test_adapter_closes_without_a_list_of_pools() -> None:
-    """Without PoolManager.pools, idle connections are left to whoever drops them."""
-    adapter = Adapter()
-    adapter.poolmanager = SimpleNamespace(clear=lambda: None)
-    adapter.close()
-
-
-def test_table_names_every_canary() -> None:
-    """The table in the contributor's guide and the tests know the same parts."""
-    root = Path(__file__).parents[2]
-    guide = (root / ".github" / "CONTRIBUTING.rst").read_text(encoding="utf-8")
-    table = guide.partition("Private parts of others\n---")[2]
-    tests = [Path(__file__), root / "tests" / "live" / "test_gradio_private_parts.py"]
-    canary = rf"test_(?:{LIBRARIES})_\w+"
-    here = "\n".join(path.read_text(encoding="utf-8") for path in tests)
-    assert sorted(re.findall(canary, table)) == sorted(re.findall(rf"def ({canary})\(", here))
 
 
 def test_every_private_part_has_a_canary() -> None:
