@@ -39,19 +39,19 @@ class Guard:
     Args:
         hosts: Names that the Host header may have; ``None`` for any.
         key: What clients must know; ``None`` if nothing.
-        origins: Origins of web pages that may use the gateway.
+        cors: Origins of web pages that may use the gateway.
 
     Raises:
         InvalidOption: If one of them is none.
     """
 
     def __init__(
-        self, hosts: Collection[str] | None, key: str | None, origins: Collection[str]
+        self, hosts: Collection[str] | None, key: str | None, cors: Collection[str]
     ) -> None:
-        if isinstance(hosts, str) or isinstance(origins, str):
-            raise InvalidOption("hosts and origins are lists of names, not one str.")
+        if isinstance(hosts, str) or isinstance(cors, str):
+            raise InvalidOption("hosts and cors are lists of names, not one str.")
         self._hosts = None if hosts is None else {_checked_host(host) for host in hosts}
-        self._origins = {_checked_origin(origin) for origin in origins}
+        self._origins = {_checked_origin(origin) for origin in cors}
         self._key = None if key is None else _digest(_checked_key(key))
 
     def check_origin(self, channel: Channel) -> Headers:

@@ -443,6 +443,23 @@ class TestMounting:
             await _call(app(client, hosts=None), "/v1/chat/completions", send=send)
 
     @pytest.mark.anyio
+    async def test_hang_up_that_a_comment_finds(
+        self, space: FakeSpace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A comment that cannot be sent ends the call, and is no error of ours."""
+        monkeypatch.setattr(qwen72b.gateway.chat, "HEAD_TIME", 0.01)
+        space.answer(Stall())
+
+        async def send(message: Any) -> None:
+            raise OSError
+
+        async with AsyncClient(space.url) as client:
+            made = app(client, hosts=None)
+            await _call(made, "/v1/chat/completions", send=send, stream=True)
+            await anyio.to_thread.run_sync(space.wait_until_idle)
+        assert "internal" not in caplog.text
+
+    @pytest.mark.anyio
     async def test_other_protocols(self) -> None:
         """A lifespan is followed, and a WebSocket closed."""
         async with AsyncClient("http://127.0.0.1:9") as client:
@@ -465,9 +482,11 @@ class TestMounting:
         ]
 
 
-async def _call(made: Any, path: str, *, root_path: str = "", send: Any = None) -> list[Any]:
+async def _call(
+    made: Any, path: str, *, root_path: str = "", send: Any = None, stream: bool = False
+) -> list[Any]:
     sent: list[Any] = []
-    bodies = [json.dumps({"messages": HI}).encode()]
+    bodies = [json.dumps({"messages": HI, "stream": stream}).encode()]
 
     async def receive() -> dict[str, Any]:
         if bodies:

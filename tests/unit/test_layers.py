@@ -106,7 +106,9 @@ TABLE = Table(
         ),
         "gateway": Layer(
             names("aio errors local provider"),
-            names("anyio asyncio collections contextlib hashlib hmac ipaddress json logging")
+            names(
+                "anyio asyncio collections contextlib hashlib hmac ipaddress itertools json logging"
+            )
             | names("math re socket time urllib.parse uuid uvicorn"),
         ),
         # Each for one tool, which finds it by an entry point.
