@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 
 from .connections import CallConnection, TLSCallConnection
+from .prepared import Filled
 
 __all__ = ["Adapter"]
 
@@ -24,6 +26,23 @@ class _Pool(HTTPConnectionPool):
 
 class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = TLSCallConnection
+
+
+class _LightResponse(requests.Response):
+    """A response without what is not asked for here: its cookies, history and encoding."""
+
+    def __init__(self, request: requests.PreparedRequest, raw: Any) -> None:
+        # Not super's, half of whose time goes into a cookie jar.
+        self.__dict__.update(_BLANK)
+        self.status_code = raw.status
+        self.headers = raw.headers
+        self.raw = raw
+        self.reason = raw.reason
+        self.url = request.url or ""
+        self.request = request
+
+
+_BLANK = dict(vars(requests.Response()))
 
 
 class Adapter(HTTPAdapter):
@@ -47,6 +66,25 @@ class Adapter(HTTPAdapter):
             else:
                 manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
         return manager
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Find the pool of connections, once for each way that requests leave."""
+        if not isinstance(request, Filled):
+            return super().get_connection_with_tls_context(request, *args, **kwargs)
+        way = request.way
+        if way.pool is None:
+            way.pool = super().get_connection_with_tls_context(request, *args, **kwargs)
+        return way.pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """Tell what a request asks for."""
+        if isinstance(request, Filled) and not proxies:
+            return request.target
+        return super().request_url(request, proxies)
+
+    build_response = staticmethod(_LightResponse)  # type: ignore[assignment]  # spares a call
 
     def close(self) -> None:
         """

@@ -4,6 +4,7 @@ A token that goes to one origin only, and never shows itself.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 import requests
@@ -11,7 +12,7 @@ from requests.auth import AuthBase
 
 from ..redaction import Hidden
 
-__all__ = ["Secret", "origin_of"]
+__all__ = ["Secret", "origin_of", "without_zone"]
 
 
 class Secret(AuthBase):
@@ -55,3 +56,13 @@ def origin_of(url: str) -> str:
     host = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}.get(parts.scheme)
     return f"{parts.scheme}://{host}" + ("" if port == default else f":{port}")
+
+
+def without_zone(url: str) -> str:
+    """
+    Leave the zone of an IPv6 address out: it means something on this machine only (RFC 6874).
+
+    Args:
+        url: A URL, or its host in brackets.
+    """
+    return re.sub(r"(\[[^\]%]*)%[^\]]*\]", r"\1]", url, count=1)
