@@ -33,7 +33,6 @@ from urllib3.util import ssl_
 
 import qwen72b
 
-
 RESPONSE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n"
 
 
