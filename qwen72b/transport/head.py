@@ -25,7 +25,7 @@ _SWITCHING = 101
 # would take for a line's end.
 _PLAIN = re.compile(
     rb"HTTP/1\.1 ([2-9]\d\d)(?: ([\x20-\x7e]*))?\r\n"
-    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n){0,100})\r\n"
+    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n){0,99})\r\n"
 )
 
 # Without a body, whatever their heads say (RFC 9110, section 6.4.1).
