@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption, Qwen72BError, SpaceUnavailable
 from ..redaction import hide
+from ..version import __version__
 from .connection import connected
 from .exits import WAIT_OR_LEAVE, describe, exit_status
 from .options import add_connection, add_verbosity
@@ -85,11 +86,16 @@ def _steps(args: argparse.Namespace) -> Generator[Step, None, None]:
 
 
 def _software() -> str:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    names = ("qwen72b", "requests", "urllib3", "sseclient-py", "anyio")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
-    return f"Python {sys.version.split()[0]} on {sys.platform}; {versions}"
+    versions = [f"qwen72b {__version__}"]
+    for name in ("requests", "urllib3", "sseclient-py", "anyio"):
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            # In a bundle (zipapp, PyInstaller) there are the modules alone.
+            versions.append(name)
+    return f"Python {sys.version.split()[0]} on {sys.platform}; {', '.join(versions)}"
 
 
 def _settings(args: argparse.Namespace) -> str:

@@ -25,10 +25,24 @@ from ..errors import (
 )
 from ..redaction import hide, redact
 
-__all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "describe", "exit_status", "hint_for"]
+__all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "Terminated", "describe", "exit_status", "hint_for"]
 
 EXIT_OTHER = 1
 EXIT_UNAVAILABLE = 4
+
+
+class Terminated(BaseException):
+    """
+    The command is to end: its terminal was closed, or it was told to.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
 
 # The first that fits counts. The first two are 128 + SIGINT and 128 + SIGPIPE,
 # as shells report them.
@@ -61,6 +75,8 @@ def exit_status(error: BaseException) -> int:
     Args:
         error: What a command raised.
     """
+    if isinstance(error, Terminated):
+        return 128 + error.number
     if isinstance(error, HTTPStatusError) and error.status_code in _GATEWAY:
         return EXIT_UNAVAILABLE
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), EXIT_OTHER)

@@ -32,7 +32,18 @@ __all__ = [
 
 # Modules of this package with ``add_parser`` and ``run``, by the name of their
 # command, in the order of the help.
-COMMANDS = ("ask", "chat", "batch", "status", "doctor", "serve", "gateway", "completion", "help")
+COMMANDS = (
+    "ask",
+    "chat",
+    "batch",
+    "status",
+    "inspect",
+    "doctor",
+    "serve",
+    "gateway",
+    "completion",
+    "help",
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,7 +97,13 @@ def parse(argv: Sequence[str]) -> tuple[Run, argparse.Namespace]:
     words = list(argv)
     place = _find_command(words, commands)
     words = ["ask", *words] if place is None else [words.pop(place), *words]
-    args = parser.parse_args(words)
+    try:
+        args = parser.parse_args(words)
+    except InvalidOption as exc:
+        ask = commands["ask"]
+        if words[0] == "ask" and _has_prompt_like_option(words, ask):
+            exc.hint = f'A prompt that begins with "-" goes behind --. {exc.hint}'
+        raise
     run: Run = import_module(f".{args.command}", __package__).run
     return run, args
 
@@ -124,6 +141,12 @@ def _find_command(words: Sequence[str], commands: dict[str, argparse.ArgumentPar
         else:
             return place if word in commands else None
     return None
+
+
+def _has_prompt_like_option(words: Sequence[str], ask: argparse.ArgumentParser) -> bool:
+    """Tell whether a word looks like an option and is none."""
+    known = {option for action in list_arguments(ask) for option in action.option_strings}
+    return any(word.startswith("-") and word.partition("=")[0] not in known for word in words)
 
 
 def seconds(text: str) -> float:

@@ -22,7 +22,7 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ..errors import InvalidMessages, InvalidRequest
+from ..errors import InvalidMessages, InvalidRequest, Qwen72BError, without_frames
 from ..messages import Messages, Turn, read_messages, system_text, to_dicts, to_prompt
 from ..reply import Reply
 from ..timeout import TimeoutLike
@@ -243,8 +243,11 @@ class Conversation(Memory[HasCore]):
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
-        with self.stream(text, timeout=timeout) as stream:
-            return stream.result()
+        try:
+            with self.stream(text, timeout=timeout) as stream:
+                return stream.result()
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
 
 def _read_chat(messages: Any) -> list[Turn]:

@@ -96,7 +96,7 @@ def served(gateway: Gateway, listener: socket.socket) -> Iterator[None]:
         from uvicorn.protocols.http.h11_impl import H11Protocol
     except ImportError as exc:
         raise InvalidOption(
-            "The gateway is not installed.", hint='Run: pip install "qwen72b[gateway]"'
+            "The gateway is not installed.", hint="Run: pip install uvicorn"
         ) from exc
     heads = HeadTimes()
     settings = {

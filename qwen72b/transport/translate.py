@@ -32,7 +32,12 @@ from ..errors import (
 from ..redaction import redact
 from .scope import CallScope
 
-__all__ = ["IO_ERRORS", "blame_proxy", "translate"]
+__all__ = ["IO_ERRORS", "blame_proxy", "plain_cause", "translate"]
+
+# The way out that works without a network.
+_ELSEWHERE = (
+    '"qwen72b serve" runs one on this machine; base_url= or QWEN72B_BASE_URL names another.'
+)
 
 # What making a request and reading its response may raise. Anything else is a
 # fault here, and is not taken for one of the network's.
@@ -105,9 +110,7 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
     if missing is not None:
         return _no_certificates(f"there is no file {missing!r}", missing)
     if has(requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
-        return InvalidOption(
-            "a SOCKS proxy needs PySocks.", hint='Run: pip install "qwen72b[socks]"'
-        )
+        return InvalidOption("a SOCKS proxy needs PySocks.", hint="Run: pip install PySocks")
     if has(requests.exceptions.InvalidProxyURL):
         return InvalidOption("the proxy's URL is malformed.", hint="Pass http://host:port.")
     if has(requests.exceptions.InvalidURL, urllib3_errors.LocationParseError):
@@ -120,13 +123,13 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
         return ConnectFailed(
             f"the name {host} cannot be resolved: {_words(chain)}.",
             stage="dns",
-            hint="Check the network and the URL.",
+            hint=f"Check the network and the URL. {_ELSEWHERE}",
         )
     # Before the next: it is a kind of ConnectTimeoutError.
     if has(urllib3_errors.NewConnectionError):
         return ConnectFailed(
             f"{host} did not accept a connection: {_words(chain)}.",
-            hint="Is the Space's server running there?",
+            hint=f"Is the Space's server running there? {_ELSEWHERE}",
         )
     if has(urllib3_errors.ConnectTimeoutError, requests.ConnectTimeout):
         return RequestTimeout(f"no connection to {host} came about in time.", phase="connect")
@@ -147,6 +150,28 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
     return StreamInterrupted(
         f"the connection to {host} was lost while {doing}: {_words(chain)}.", hint="Ask again."
     )
+
+
+def plain_cause(error: BaseException) -> BaseException:
+    """
+    Choose from an exception of the network the one that an error is to be raised from.
+
+    Args:
+        error: The exception; requests and urllib3 wrap the system's own three
+            or four times, and print as many tracebacks.
+
+    Returns:
+        The one that the others were made of, without frames: the system's, if
+        there is one.
+    """
+    chain = list(_chain(error))
+    cause = next((link for link in reversed(chain) if _has_words(link)), chain[-1])
+    cause.__cause__ = cause.__context__ = None
+    return cause.with_traceback(None)
+
+
+def _has_words(link: BaseException) -> bool:
+    return isinstance(link, OSError) and bool(link.strerror)
 
 
 def blame_proxy(error: Qwen72BError, status: int, proxy: str) -> Qwen72BError:

@@ -26,7 +26,7 @@ from .body import Body
 from .debuglog import shown
 from .scope import CallScope
 from .sessions import ForeignSession, OwnSession, Session
-from .translate import IO_ERRORS, translate
+from .translate import IO_ERRORS, plain_cause, translate
 
 __all__ = ["Request", "Transport"]
 
@@ -173,7 +173,7 @@ class Transport:
                 type(error).__name__,
                 monotonic() - begun,
             )
-            raise error from exc
+            raise error from plain_cause(exc)
         return response
 
     def read(self, response: requests.Response, scope: CallScope, *, doing: str) -> str:
@@ -197,7 +197,8 @@ class Transport:
         except Qwen72BError:
             raise
         except IO_ERRORS as exc:
-            raise translate(exc, scope, doing, response.url or self.base_url) from exc
+            error = translate(exc, scope, doing, response.url or self.base_url)
+            raise error from plain_cause(exc)
         finally:
             body.close()
             scope.deadlines.rest()

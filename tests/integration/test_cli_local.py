@@ -112,7 +112,7 @@ def test_missing_extra_is_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setitem(sys.modules, module, None)
     assert main(["--backend", "echo", "Hi"]) == 2
     err = capsys.readouterr().err
-    assert 'pip install "qwen72b[local]"' in err
+    assert "pip install gradio platformdirs xllamacpp" in err
 
 
 def test_served_address_is_on_stdout(chosen: list[Any], capsys: Capture) -> None:
@@ -122,6 +122,18 @@ def test_served_address_is_on_stdout(chosen: list[Any], capsys: Capture) -> None
     assert out == "http://127.0.0.2:8000\n"
     assert "standing in for" in err
     assert "Ctrl-C stops it" in err
+
+
+def test_served_names_are_passed_on(
+    chosen: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--allow-host`` may be repeated."""
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(
+        qwen72b.local.server, "serve", lambda backend, **options: passed.update(options)
+    )
+    assert main(["serve", "--allow-host", "a.example", "--allow-host", "b.example"]) == 0
+    assert passed["allow_hosts"] == ["a.example", "b.example"]
 
 
 def test_trouble_with_the_model_is_told(

@@ -27,16 +27,18 @@ def names(*lines: str) -> frozenset[str]:
 
 # What needs no world: no I/O, no clock, no chance, no environment, no threads.
 PURE = names(
-    "array.array collections datetime.timezone email.utils enum html itertools.accumulate json re urllib.parse"
+    "array.array collections datetime.timezone email.utils enum html itertools.accumulate json re unicodedata urllib.parse"
 )
 
 # Words: what users see. Each stands on its own or on others of them.
 WORDS = {
     "errors": Layer(),
+    "escape": Layer(others=names("re")),
     "events": Layer(),
+    "fences": Layer(others=names("re")),
     "messages": Layer(names("errors")),
     "redaction": Layer(others=names("re")),
-    "reply": Layer(),
+    "reply": Layer(names("events")),
     "retry": Layer(names("errors")),
     "timeout": Layer(names("errors"), names("math")),
     "version": Layer(),
@@ -83,23 +85,30 @@ TABLE = Table(
             types=names("requests"),
         ),
         # Faces
-        "progress": Layer(names("errors events"), names("importlib.import_module tqdm types")),
+        "progress": Layer(
+            names("errors escape events"), names("importlib.import_module tqdm types")
+        ),
         "provider": Layer(names("aio client messages protocol redaction timeout")),
         "notebook": Layer(
-            names("client events reply"),
+            names("client escape events fences progress reply"),
             names("IPython argparse asyncio collections contextlib")
-            | names("importlib.import_module re shlex time uuid"),
+            | names("importlib.import_module shlex sys time uuid"),
         ),
         "cli": Layer(
-            names("aio batch client errors events gateway local protocol redaction reply timeout")
-            | names("version"),
+            names("aio batch client errors escape events fences gateway local progress protocol")
+            | names("redaction reply timeout version"),
             names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
             | names("distributed errno importlib io itertools json logging os pydoc re readline")
+            | names("codecs csv datetime functools markdown_it pathlib signal termios threading")
+            | names("types unicodedata")
             | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
         ),
         "local": Layer(
             names("errors protocol redaction"),
-            names("abc asyncio collections contextlib fastapi gradio hashlib io json os")
+            names(
+                "abc asyncio collections contextlib errno fastapi fcntl gradio hashlib io ipaddress"
+            )
+            | names("json os shutil zlib")
             | names("pathlib platformdirs queue re requests secrets signal socket")
             | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
             | names("zipfile"),
