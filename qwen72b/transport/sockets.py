@@ -57,15 +57,16 @@ class BoundedSocket(socket.socket):
     def belong_to(self, scope: CallScope) -> None:
         """Keep to a call's limits from now on."""
         self.scope = scope
-        self.settimeout(scope.limit())
+        self.bound(scope.limit())
 
-    def settimeout(self, value: float | None) -> None:
+    def bound(self, value: float | None) -> None:
+        """Set the timeout, unless it is about that already."""
         # Deadlines come nearer with every look at them. A little late will do,
         # and spares a system call; early would be an error.
         before = self.gettimeout()
         if value and before and 0 <= before - value <= _SLACK:
             return
-        super().settimeout(value)
+        self.settimeout(value)
 
     def recv_into(self, *args: Any) -> int:
         if self.streams:
@@ -77,7 +78,7 @@ class BoundedSocket(socket.socket):
         finally:
             if self.opening:
                 # A TLS handshake, behind a proxy's answer, takes the timeout over.
-                self.settimeout(None if self.scope is None else self.scope.limit())
+                self.bound(None if self.scope is None else self.scope.limit())
 
     def receive(self, most: int) -> bytes:
         """
@@ -114,7 +115,7 @@ class BoundedSocket(socket.socket):
             self.drained = False
         else:
             if self.gettimeout() != 0.0:
-                super().settimeout(0.0)
+                self.settimeout(0.0)
             try:
                 data = self.recv(most)
             except (BlockingIOError, ssl.SSLWantReadError):
@@ -137,7 +138,7 @@ class BoundedSocket(socket.socket):
             limit = scope.limit()
             until = math.inf if limit is None else monotonic() + limit
             glances = on_main and (limit is None or limit > _GLANCE)
-            self.settimeout(_GLANCE if glances else limit)
+            self.bound(_GLANCE if glances else limit)
             while True:
                 try:
                     return step(*args)

@@ -122,6 +122,7 @@ class Transport:
         Raises:
             Qwen72BError: If there was none.
         """
+        listened = log.isEnabledFor(logging.DEBUG)
         headers = {"User-Agent": _USER_AGENT, "Accept": request.accept}
         if "://" in request.path:
             url = request.path
@@ -136,7 +137,7 @@ class Transport:
         if request.payload is not None:
             headers["Content-Type"] = "application/json"
             body = _write_json(request.payload).encode()
-            if log.isEnabledFor(logging.DEBUG):
+            if listened:
                 log.debug("%s: sends %s", scope, shown(request.payload))
         query = request.query
         scope.deadlines.listen()
@@ -146,17 +147,24 @@ class Transport:
                 response = self._session.send(
                     scope, request.method, url, params=query, data=body, headers=headers
                 )
-                _check_whole(response, scope)
-                log.debug(
-                    "%s: %s %s %s -> %d %s after %.3f s",
-                    scope,
-                    request.method,
-                    redact(url.partition("?")[0]),
-                    query or "",
-                    response.status_code,
-                    response.headers.get("content-type", ""),
-                    monotonic() - begun,
-                )
+                try:
+                    scope.limit()
+                except OSError:
+                    # Its head may have been shut down under its reader: http.client
+                    # takes it for whole.
+                    response.close()
+                    raise
+                if listened:
+                    log.debug(
+                        "%s: %s %s %s -> %d %s after %.3f s",
+                        scope,
+                        request.method,
+                        redact(url.partition("?")[0]),
+                        query or "",
+                        response.status_code,
+                        response.headers.get("content-type", ""),
+                        monotonic() - begun,
+                    )
                 if response.status_code not in (307, 308):
                     break
                 target = _redirect(response, url)
@@ -226,15 +234,6 @@ class Transport:
     def close(self) -> None:
         """Close the connections of our own session."""
         self._session.close()
-
-
-def _check_whole(response: requests.Response, scope: CallScope) -> None:
-    """Raise if the head may have been shut down under its reader: http.client takes it for whole."""
-    try:
-        scope.limit()
-    except OSError:
-        response.close()
-        raise
 
 
 def _redirect(response: requests.Response, url: str) -> str | None:
