@@ -257,8 +257,8 @@ class AsyncClient:
             Qwen72BError: As in ``Client.status``.
         """
         core = self._core
-        scope = core.new_scope(timeout)
-        return await self._threads.run(lambda: core.status(scope), scope.cancel)
+        with core.calling(timeout) as scope:
+            return await self._threads.run(lambda: core.status(scope), scope.cancel)
 
     async def close(self) -> None:
         """End what the client is at, whose callers get an error, and close its connections."""
@@ -279,6 +279,7 @@ class AsyncClient:
         trace: TracebackType | None,
     ) -> None:
         self._core.close()
+        self._core.catch_up()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._core!r}>"

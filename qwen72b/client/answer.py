@@ -8,6 +8,11 @@ Whoever takes a step, or waits on an event loop for the next one, is the reader;
 there is one at a time. Closing from outside ends the call, which wakes the
 reader; what the exchange holds is then freed by the reader itself, and by
 nobody else under its feet.
+
+A signal handler, a destructor or a trace function may close at any point, in the
+middle of the reader's step too. So closing waits for nobody, and neither calls
+back nor logs: the end is noted here, and who wants to know (a conversation, the
+log) looks when it is its turn.
 """
 
 from __future__ import annotations
@@ -40,8 +45,8 @@ class Answer:
         space: Who is asked.
         prompt: The question.
         options: What the call was told.
-        on_end: Told the text once the answer is over, and the error if it
-            failed; none if it was stopped. Perhaps from any thread.
+        leave: Told when nothing of it runs any more, perhaps more than once and
+            at any point of any code; it must be one step or two.
     """
 
     def __init__(
@@ -49,18 +54,19 @@ class Answer:
         space: Space,
         prompt: Prompt,
         options: CallOptions,
-        on_end: Callable[[str, BaseException | None], None] | None = None,
+        leave: Callable[[Answer], None],
     ) -> None:
         self._scope = CallScope(Deadlines(options.timeout))
         self._exchange = Exchange(space, prompt, options, self._scope)
         self._steps = self._exchange.steps()
         self._prompt = prompt
-        self._on_end = on_end
+        self._leave = leave
         # Held by the reader.
         self._reading = threading.Lock()
+        self._failed = False
         # Read to its end, or failed.
         self._over = False
-        self._told = False
+        self._logged = False
         self._closed_by = ""
         self._begun: float | None = None
         self._marks: dict[str, float] = {}
@@ -88,6 +94,16 @@ class Answer:
         return self._over or self._scope.cancelled
 
     @property
+    def settled(self) -> bool:
+        """Whether it is over, and no reader is left who might still add to its text."""
+        return self._over or (self._scope.cancelled and not self._reading.locked())
+
+    @property
+    def kept(self) -> str:
+        """What a chat remembers of it, once it is over: its text, unless it failed."""
+        return "" if self._failed else self.text
+
+    @property
     def state(self) -> str:
         """``new``, ``open`` or ``closed``."""
         return "closed" if self.closed else "open" if self.begun else "new"
@@ -102,12 +118,13 @@ class Answer:
         Raises:
             Qwen72BError: If the answer fails, is cut or was closed.
         """
-        with self._reading:
-            self._exchange.waits = True
-            events = self._take()
-        if self._scope.cancelled:
-            self._release()
-        return events
+        try:
+            with self._reading:
+                self._exchange.waits = True
+                return self._take()
+        finally:
+            if self._scope.cancelled:
+                self._release()
 
     def acquire(self) -> bool:
         """
@@ -178,7 +195,7 @@ class Answer:
 
     def close(self, by: str = "close()") -> None:
         """
-        Hang up, from any thread; the reader wakes and gets an error; idempotent.
+        Hang up, from any thread and at any point; the reader wakes and gets an error; idempotent.
 
         Args:
             by: Who does it, for the error's words.
@@ -187,7 +204,21 @@ class Answer:
             self._closed_by = by
         self._scope.cancel()
         self._release()
-        self._tell_end(None)
+        self._leave(self)
+
+    def log_end(self, how: str = "stopped") -> None:
+        """
+        Say in the log how it ended, once.
+
+        Args:
+            how: In a word or two.
+        """
+        if not self._logged:
+            self._logged = True
+            if self.begun and log.isEnabledFor(logging.DEBUG):
+                log.debug(
+                    "%s: %s, %d characters, %s", self._scope, how, len(self.text), self.timings
+                )
 
     def disown(self) -> None:
         """Leave the answer to the parent process, after a fork; here it is over."""
@@ -196,10 +227,9 @@ class Answer:
         self._closed_by = "a fork"
         self._reading = threading.Lock()
         self._steps = _nothing()
-        self._on_end = None
 
     def _take(self) -> list[Event] | None:
-        """Take one step; tell of the end if it was the last."""
+        """Take one step; note the end if it was the last."""
         if self._begun is None:
             self._begun = monotonic()
             self._scope.deadlines.start("total")
@@ -208,17 +238,20 @@ class Answer:
             if events is None and not self._over:
                 raise self._closed_error()
         except BaseException as exc:
-            self._over = True
             # Ctrl-C is no Exception: it stops an answer, as closing does.
-            failed = isinstance(exc, Exception) and not self._scope.cancelled
+            self._failed = isinstance(exc, Exception) and not self._scope.cancelled
+            self._over = True
             if isinstance(exc, Qwen72BError) and not exc.partial:
                 exc.partial = self.text
-            self._tell_end(exc if failed else None)
+            self.log_end(f"failed with {type(exc).__name__}" if self._failed else "stopped")
+            self._leave(self)
             if isinstance(exc, Hangup):
                 raise self._closed_error() from exc
             raise
         if events:
             self._mark(events)
+        elif events is None:
+            self._leave(self)
         return events
 
     def _mark(self, events: list[Event]) -> None:
@@ -231,7 +264,7 @@ class Answer:
             if kind is Finished:
                 marks["total"] = monotonic() - (self._begun or 0.0)
                 self._over = True
-                self._tell_end(None)
+                self.log_end("complete")
             elif answering:
                 continue
             elif kind is Started:
@@ -257,20 +290,6 @@ class Answer:
                 self._steps.close()
             finally:
                 self._reading.release()
-
-    def _tell_end(self, error: BaseException | None) -> None:
-        """Tell how it ended, once."""
-        if self._told:
-            return
-        self._told = True
-        if self.begun and log.isEnabledFor(logging.DEBUG):
-            if error is not None:
-                how = f"failed with {type(error).__name__}"
-            else:
-                how = "complete" if "total" in self._marks else "stopped"
-            log.debug("%s: %s, %d characters, %s", self._scope, how, len(self.text), self.timings)
-        if self._on_end is not None:
-            self._on_end(self.text, error)
 
 
 def _nothing() -> Generator[list[Event], None, None]:

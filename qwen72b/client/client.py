@@ -266,13 +266,15 @@ class Client:
             TransportError: If the Space's server cannot be reached.
             ProtocolError: If it is no Space to chat with.
         """
-        return self._core.status(self._core.new_scope(timeout))
+        with self._core.calling(timeout) as scope:
+            return self._core.status(scope)
 
     def close(self) -> None:
         """
         End what the client is at, whose callers get an error, and close its connections.
 
-        A session that the caller brought stays open.
+        A session that the caller brought stays open. From any thread, and in a
+        signal handler; idempotent.
         """
         self._core.close()
 
@@ -287,6 +289,7 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self._core.close()
+        self._core.catch_up()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._core!r}>"

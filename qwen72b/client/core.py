@@ -4,13 +4,18 @@ What every client of a Space has, whichever side it is used from.
 The settings, the Space, the answers that are running and the calls that are no
 answers. ``Client`` and ``AsyncClient`` are two shells beside each other on it,
 and a batch asks through it.
+
+A signal handler may close it at any point of any code. So what runs stands in
+plain dictionaries, which are changed and copied in single steps, and no lock
+guards them: who adds something looks afterwards whether the client was closed.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 from weakref import WeakSet
@@ -32,6 +37,9 @@ from .space import Space
 from .status import SpaceStatus
 
 __all__ = ["ClientCore"]
+
+# Answers that were stopped and are not yet in the log.
+_MOST_STOPPED = 16
 
 
 class ClientCore:
@@ -97,11 +105,11 @@ class ClientCore:
         """Set up what is not pickled."""
         self._session = session
         self._space = Space(self._settings, self.retry, session)
-        # A signal handler may close the client in the very thread that holds it.
-        self._lock = threading.RLock()
-        self._answers: WeakSet[Answer] = WeakSet()
+        self._answers: dict[Answer, bool] = {}
         # The scopes of calls that are no answers.
-        self._scopes: WeakSet[CallScope] = WeakSet()
+        self._scopes: dict[CallScope, bool] = {}
+        # Closed from outside, where nothing is logged.
+        self._stopped: deque[Answer] = deque(maxlen=_MOST_STOPPED)
         self._closed = False
         _cores.add(self)
 
@@ -127,7 +135,6 @@ class ClientCore:
         timeout: TimeoutLike = None,
         retry: Retry | None = None,
         fallback: Endpoint | None = None,
-        on_end: Callable[[str, BaseException | None], None] | None = None,
     ) -> Answer:
         """
         Ask the Space; nothing is sent before the answer's first step.
@@ -137,7 +144,6 @@ class ClientCore:
             timeout: Limits in seconds for this call.
             retry: How stubborn to be in this call.
             fallback: What to assume if the configuration cannot be read.
-            on_end: As in ``Answer``.
 
         Returns:
             The answer, not yet begun.
@@ -146,34 +152,49 @@ class ClientCore:
             InvalidOption: If ``timeout`` has no usable value.
             InvalidRequest: If the client was closed.
         """
+        if self._stopped:
+            self.catch_up()
         limits = self.timeout if timeout is None else to_timeout(timeout, self.timeout)
         answer = Answer(
-            self._space, prompt, CallOptions(limits, retry or self.retry, fallback), on_end
+            self._space, prompt, CallOptions(limits, retry or self.retry, fallback), self._leave
         )
-        with self._lock:
+        self._answers[answer] = True
+        if self._closed:
+            self._leave(answer)
             self.check_open()
-            self._answers.add(answer)
         return answer
 
-    def new_scope(self, timeout: TimeoutLike) -> CallScope:
+    def _leave(self, answer: Answer) -> None:
+        if self._answers.pop(answer, False):
+            self._stopped.append(answer)
+
+    def catch_up(self) -> None:
+        """Do what closing leaves for later, lest a signal handler does it: write in the log."""
+        while self._stopped:
+            self._stopped.popleft().log_end()
+
+    @contextmanager
+    def calling(self, timeout: TimeoutLike) -> Iterator[CallScope]:
         """
-        Begin a call that is no answer.
+        Make a call that is no answer.
 
         Args:
             timeout: Limits in seconds.
 
-        Returns:
+        Yields:
             Its scope; cancelling it ends the call from any thread.
 
         Raises:
             InvalidRequest: If the client was closed.
         """
         scope = CallScope(Deadlines(to_timeout(timeout, self.timeout)))
-        with self._lock:
+        self._scopes[scope] = True
+        try:
             self.check_open()
-            self._scopes.add(scope)
-        scope.deadlines.start("total")
-        return scope
+            scope.deadlines.start("total")
+            yield scope
+        finally:
+            self._scopes.pop(scope, None)
 
     def status(self, scope: CallScope) -> SpaceStatus:
         """
@@ -218,15 +239,15 @@ class ClientCore:
         """
         End what the client is at, whose callers get an error, and close its connections.
 
+        From any thread and at any point; idempotent.
+
         Args:
             by: Who does it, for the error's words.
         """
-        with self._lock:
-            self._closed = True
-            answers, scopes = list(self._answers), list(self._scopes)
-        for answer in answers:
+        self._closed = True
+        for answer in list(self._answers):
             answer.close(by)
-        for scope in scopes:
+        for scope in list(self._scopes):
             scope.cancel()
         self._space.close()
 

@@ -27,6 +27,7 @@ from ..protocol.hub import explain, is_passing_stage, read_stage, stage_url
 from ..protocol.job import Job
 from ..retry import Retry
 from ..transport.body import Body
+from ..transport.latch import Latch
 from ..transport.scope import CallScope
 from ..transport.transport import Request, Transport
 from .attempts import Attempts
@@ -64,7 +65,7 @@ class Space:
         self._lock = threading.RLock()
         self._endpoint: Endpoint | None = None
         # Set while some thread reads the configuration.
-        self._reading: threading.Event | None = None
+        self._reading: Latch | None = None
 
     def close(self) -> None:
         """Close the connections, if they are our own."""
@@ -87,7 +88,7 @@ class Space:
         Raises:
             Qwen72BError: If there is none.
         """
-        mine = threading.Event()
+        mine = Latch()
         with self._lock:
             known, reading = self._endpoint, self._reading
             if known is not None and known != instead_of:

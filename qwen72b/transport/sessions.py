@@ -51,8 +51,8 @@ class OwnSession:
         self._secret = secret
         self._options = options
         self._session: requests.Session | None = None
-        # A signal handler may come in the very thread that holds it.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._closed = False
         # By origin: what requests takes from the environment and from .netrc.
         self._surroundings: dict[str, _Surroundings] = {}
 
@@ -80,15 +80,20 @@ class OwnSession:
         # Not ``session.send``, which reads a redirect's body whole, and its target,
         # even where it is not to follow it.
         adapter = session.get_adapter(url)
-        with scope.current():
-            response = adapter.send(request, timeout=timeout, **options)
+        try:
+            with scope.current():
+                response = adapter.send(request, timeout=timeout, **options)
+        finally:
+            if self._closed:
+                # From a signal handler, perhaps, that came while a pool was looked up.
+                session.close()
         extract_cookies_to_jar(session.cookies, request, response.raw)  # type: ignore[no-untyped-call]  # no stubs
         return response
 
     def close(self) -> None:
-        """Close the connections."""
-        with self._lock:
-            session, self._session = self._session, None
+        """Close the connections, without a lock: a signal handler may do it at any point."""
+        self._closed = True
+        session, self._session = self._session, None
         if session is not None:
             session.close()
 
