@@ -30,6 +30,7 @@ from ..errors import (
 from ..reply import Reply, Timings
 from ..retry import is_passing
 from ..timeout import Timeout
+from ..transport.threads import no_thread
 from .items import Task
 from .journal import Journal
 from .options import BatchOptions
@@ -253,13 +254,19 @@ class Scheduler:
         self._pace.sent()
         assert self._executor is not None  # since ``_begin``
         assert sent.task.prompt is not None  # or it would have failed
-        future = self._executor.submit(
-            answer,
-            self.coordinator.spec,
-            (sent.task.position, sent.tries),
-            sent.task.prompt,
-            self._timeout,
-        )
+        try:
+            future = self._executor.submit(
+                answer,
+                self.coordinator.spec,
+                (sent.task.position, sent.tries),
+                sent.task.prompt,
+                self._timeout,
+            )
+        except RuntimeError as exc:
+            if self._own is None:
+                # The caller's executor says what is wrong with it.
+                raise
+            raise no_thread(exc) from exc
         self._running[future] = sent
         future.add_done_callback(self.coordinator.announce)
 

@@ -1,0 +1,46 @@
+"""
+Whether the present code came into the middle of other code of its thread.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from types import CodeType, FrameType
+from typing import Any
+
+__all__ = ["in_signal_handler"]
+
+
+def in_signal_handler() -> bool:
+    """
+    Tell whether a signal handler is what runs in this thread.
+
+    What it interrupted may hold a lock of the caller's (of a session, a log, a
+    file), so there it must not be waited for whoever may need that lock. Python
+    does not tell; but the code of the handlers is known, and it is on the stack.
+    A handler that is not written in Python is not found.
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        return False
+    handlers = set(_codes())
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code in handlers:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _codes() -> Iterator[CodeType]:
+    for number in signal.valid_signals():
+        handler: Any = signal.getsignal(number)
+        while isinstance(handler, partial):
+            handler = handler.func
+        for function in (handler, getattr(type(handler), "__call__", None)):
+            code = getattr(getattr(function, "__func__", function), "__code__", None)
+            if isinstance(code, CodeType):
+                yield code
