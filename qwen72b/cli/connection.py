@@ -34,7 +34,7 @@ def connected(args: argparse.Namespace) -> Iterator[Client]:
     Raises:
         InvalidOption: If the options contradict each other.
     """
-    from ..client import Client
+    from ..client.client import Client
 
     with reached(args) as settings, Client(**settings) as client:
         yield client

@@ -196,4 +196,7 @@ class Body:
             # call that goes on, it is a fault of ours.
             self._scope.limit()
             raise
+        if not data:
+            # So may the end: not every framing tells a good one.
+            self._scope.limit()
         return data

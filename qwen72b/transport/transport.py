@@ -141,6 +141,7 @@ class Transport:
                 response = self._session.send(
                     scope, request.method, url, params=query, data=body, headers=headers
                 )
+                _check_whole(response, scope)
                 log.debug(
                     "%s: %s %s %s -> %d %s after %.3f s",
                     scope,
@@ -202,6 +203,15 @@ class Transport:
     def close(self) -> None:
         """Close the connections of our own session."""
         self._session.close()
+
+
+def _check_whole(response: requests.Response, scope: CallScope) -> None:
+    """Raise if the head may have been shut down under its reader: http.client takes it for whole."""
+    try:
+        scope.limit()
+    except OSError:
+        response.close()
+        raise
 
 
 def _redirect(response: requests.Response, url: str) -> str | None:

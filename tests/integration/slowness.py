@@ -21,6 +21,10 @@ ENDLESS_BODY = [
     Send(HEAD + b"Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"),
     Repeat(Send(b" "), interval=20 * MS),
 ]
+ENDLESS_REST = [
+    Send(HEAD + b"Content-Type: application/json\r\nConnection: close\r\n\r\n"),
+    Repeat(Send(b" "), interval=20 * MS),
+]
 ENDLESS_CHUNKS = [
     Send(HEAD + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"),
     Repeat(Send(b"1\r\nx\r\n"), interval=20 * MS),
@@ -32,6 +36,7 @@ SLOW: list[tuple[str, Sequence[Any]]] = [
     ("status_line", [Repeat(Trickle(b"HTTP/1.1 200 OK and on and on ", 20 * MS))]),
     ("head", ENDLESS_HEAD),
     ("body", ENDLESS_BODY),
+    ("rest", ENDLESS_REST),
     ("chunks", ENDLESS_CHUNKS),
     ("page", [Throttle(1, 50 * MS), page("A page that never ends " * 100)]),
     ("interim", [Repeat(Send(b"HTTP/1.1 100 Continue\r\n\r\n"), interval=20 * MS)]),

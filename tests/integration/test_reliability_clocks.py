@@ -81,7 +81,7 @@ def test_slow_request(way: str, clock: str, where: str, steps: Sequence[Any]) ->
 @pytest.mark.parametrize("clock", ["read", "total"])
 @pytest.mark.parametrize("where", PHASES)
 @pytest.mark.parametrize(
-    "steps", [slow[1] for slow in SLOW[:4]], ids=[slow[0] for slow in SLOW[:4]]
+    "steps", [slow[1] for slow in SLOW[:5]], ids=[slow[0] for slow in SLOW[:5]]
 )
 def test_slow_request_through_a_session(clock: str, where: str, steps: Sequence[Any]) -> None:
     """The clocks hold for the caller's own session, too."""

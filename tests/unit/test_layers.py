@@ -3,7 +3,7 @@ The house: which folder may import which, and what from outside.
 
 Arrows point down: words <- protocol | transport <- batch <- client <- aio <- faces.
 What a folder may import is listed, all else is forbidden: to the standard
-library and third parties alike. `layers` has the reader and the rules.
+library and third parties alike. `imports` has the reader, `layers` the rules.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from layers import Door, Layer, Package, Table, read_package
+from imports import Package, read_package
+from layers import Door, Layer, Table
 
 import qwen72b
 
@@ -89,10 +90,10 @@ TABLE = Table(
             | names("importlib.import_module re shlex time uuid"),
         ),
         "cli": Layer(
-            names("batch client errors events local protocol reply timeout version"),
-            names("abc argparse certifi collections concurrent.futures contextlib")
+            names("aio batch client errors events gateway local protocol reply timeout version"),
+            names("abc anyio argparse certifi collections concurrent.futures contextlib")
             | names("distributed errno importlib io itertools json logging os re readline")
-            | names("requests rich socket ssl stat sys time traceback urllib.parse"),
+            | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
         ),
         "local": Layer(
             names("errors protocol"),
@@ -100,6 +101,16 @@ TABLE = Table(
             | names("pathlib platformdirs queue re requests secrets signal socket")
             | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
             | names("zipfile"),
+        ),
+        "gateway": Layer(
+            names("aio errors local provider"),
+            names("anyio asyncio collections contextlib hashlib hmac ipaddress json logging")
+            | names("math re socket time urllib.parse uuid uvicorn"),
+        ),
+        # Each for one tool, which finds it by an entry point.
+        "integrations": Layer(
+            names("aio client gateway provider"),
+            names("collections functools langchain_core llm pydantic"),
         ),
         # The fake: it knows nobody, so that it can test any client.
         "testing": Layer(

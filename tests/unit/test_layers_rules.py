@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from layers import Door, Layer, Table, read_package
+from imports import read_package
+from layers import Door, Layer, Table
 
 # A house as small as can be: words, a core without I/O, a transport, faces.
 TABLE = Table(
