@@ -54,11 +54,12 @@ TABLE = Table(
         "transport": Layer(
             names("errors timeout version"),
             names("collections contextlib errno functools http.client itertools json logging")
-            | names("math os re requests socket ssl sys threading time urllib.parse urllib3"),
+            | names("math os queue re requests signal socket ssl sys threading time types")
+            | names("urllib.parse urllib3"),
         ),
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
-            names("errors messages protocol reply retry timeout"),
+            names("errors messages protocol reply retry timeout transport"),
             names("array atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
                 "hashlib json logging os pickle queue re select shutil stat sys threading time types uuid"
@@ -67,7 +68,7 @@ TABLE = Table(
         ),
         "client": Layer(
             names("errors events messages protocol reply retry timeout transport"),
-            names("collections concurrent.futures contextlib.suppress copy errno functools json")
+            names("collections concurrent.futures contextlib copy errno functools json")
             | names(
                 "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
             ),
