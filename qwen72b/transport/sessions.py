@@ -99,11 +99,14 @@ class OwnSession:
 
     def _make(self) -> requests.Session:
         with self._lock:
-            if self._session is None:
-                self._session = requests.Session()
-                self._session.mount("http://", Adapter())
-                self._session.mount("https://", Adapter())
-            return self._session
+            session = self._session
+            if session is None:
+                session = requests.Session()
+                session.mount("http://", Adapter())
+                session.mount("https://", Adapter())
+                # Whole, and even so it may be taken away at any point.
+                self._session = session
+            return session
 
     def _look_around(self, session: requests.Session, url: str) -> _Surroundings:
         """

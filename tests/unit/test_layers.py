@@ -68,7 +68,7 @@ TABLE = Table(
         ),
         "client": Layer(
             names("errors events messages protocol reply retry timeout transport"),
-            names("collections concurrent.futures contextlib copy errno functools json")
+            names("collections concurrent.futures contextlib copy errno json")
             | names(
                 "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
             ),
