@@ -25,6 +25,7 @@ import select
 import stat
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import monotonic
 from weakref import WeakSet
 
@@ -32,7 +33,7 @@ from ..errors import InvalidOption, StreamInterrupted
 from .records import OPENING, Record, read_record, write_record
 from .result import Result
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "JournalFile"]
 
 log = logging.getLogger("qwen72b")
 
@@ -44,12 +45,13 @@ _LOOK_SECONDS = 0.1
 # Bytes of a line: an answer of 64 MiB, escaped.
 _MOST_LINE = 512 * 1024 * 1024
 
-_open_journals: WeakSet[Journal] = WeakSet()
+_open_files: WeakSet[JournalFile] = WeakSet()
 
 
+@dataclass(frozen=True, slots=True)
 class Journal:
     """
-    The outcomes of a batch in a file.
+    A file for the outcomes of a batch.
 
     Nothing is opened before the batch begins. One batch at a time may use it.
 
@@ -60,14 +62,30 @@ class Journal:
             of either shape are read.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | int, *, openai: bool = False) -> None:
-        self.path = path if isinstance(path, int) else os.fspath(path)
+    path: str | os.PathLike[str] | int
+    openai: bool = field(default=False, kw_only=True)
+    # Held for as long as a batch has it.
+    _use: threading.Lock = field(
+        default_factory=threading.Lock, init=False, repr=False, compare=False
+    )
+
+
+class JournalFile:
+    """
+    The file while a batch uses it.
+
+    Args:
+        journal: What the user said of it.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.path = journal.path if isinstance(journal.path, int) else os.fspath(journal.path)
         #: Whether the file remembers what was written to it; known once it is open.
         self.resumes = True
-        self._openai = openai
+        self._openai = journal.openai
+        self._use = journal._use
+        self._uses = False
         self._file = -1
-        # Held for as long as a batch has it.
-        self._use = threading.Lock()
         self._stopped: Callable[[], bool] = _never
         self._size = 0
         self._synced = 0.0
@@ -90,11 +108,12 @@ class Journal:
         """
         if not self._use.acquire(blocking=False):
             raise self._in_use()
+        self._uses = True
         try:
             self._stopped = stopped or _never
             self._places.clear()
             self._file = self._open()
-            _open_journals.add(self)
+            _open_files.add(self)
             self.resumes = not isinstance(self.path, int) and _is_regular(self._file)
             if self.resumes:
                 self._lock()
@@ -166,7 +185,8 @@ class Journal:
             file, self._file = self._file, -1
             os.close(file)
         self._stopped = _never
-        if self._use.locked():
+        if self._uses:
+            self._uses = False
             self._use.release()
 
     @property
@@ -273,8 +293,8 @@ def _is_regular(file: int) -> bool:
 
 def _leave_all() -> None:
     """After a fork: a child that outlives its killed parent must not keep the lock."""
-    for journal in list(_open_journals):
-        journal.leave()
+    for file in list(_open_files):
+        file.leave()
 
 
 os.register_at_fork(after_in_child=_leave_all)

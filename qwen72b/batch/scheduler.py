@@ -32,7 +32,7 @@ from ..retry import is_passing
 from ..timeout import Timeout
 from ..transport.threads import no_thread
 from .items import Task
-from .journal import Journal
+from .journal import Journal, JournalFile
 from .options import BatchOptions
 from .pace import Pace
 from .progress import ProgressLine, Tally
@@ -97,7 +97,10 @@ class Scheduler:
         self._executor = options.executor
         self._own: Executor | None = None
         journal = options.journal
-        self._journal = journal if isinstance(journal, Journal | None) else Journal(journal)
+        self._journal: JournalFile | None = None
+        if journal is not None:
+            named = journal if isinstance(journal, Journal) else Journal(journal)
+            self._journal = JournalFile(named)
         self._report: Callable[[Tally], object] | None
         if isinstance(options.progress, bool):
             self._report = ProgressLine() if options.progress else None

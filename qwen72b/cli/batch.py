@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from ..batch.batch import Batch
-    from ..batch.journal import Journal
     from ..batch.progress import Tally
     from ..batch.result import Result
     from .console import Console
@@ -123,10 +122,10 @@ def run(args: argparse.Namespace) -> int:
             system=args.system,
         ) as batch,
     ):
-        return _watch(batch, args, journal)
+        return _watch(batch, args)
 
 
-def _watch(batch: Batch, args: argparse.Namespace, journal: Journal) -> int:
+def _watch(batch: Batch, args: argparse.Namespace) -> int:
     console = args.console
     where = "standard output" if args.output == "-" else args.output
     try:
@@ -135,7 +134,11 @@ def _watch(batch: Batch, args: argparse.Namespace, journal: Journal) -> int:
                 console.complain(f"{args.prompts}: {_failure(result)}")
     except KeyboardInterrupt as exc:
         batch.close()
-        way = "the same command goes on" if journal.resumes else "the same command starts over"
+        way = (
+            "the same command goes on"
+            if os.path.isfile(args.output)
+            else "the same command starts over"
+        )
         console.say(f"stopped; {way}. {_summary(batch.tally, where)}")
         return exit_status(exc)
     console.say(_summary(batch.tally, where))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NamedTuple
 
+from .help import TOPICS
 from .options import add_verbosity, build_parser
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ _SHELLS = ("bash", "zsh", "fish")
 
 # What files are called in the help of the commands.
 _FILES = ("FILE", "PROMPTS", "ANSWERS")
+
+# What words in the help stand for that argparse does not check.
+_WORDS: dict[object, tuple[str, ...]] = {"TOPIC": TOPICS}
 
 
 def add_parser(commands: Commands) -> None:
@@ -88,7 +92,7 @@ def _read_parser() -> list[_Command]:
                     tuple(action.option_strings),
                     (action.help or "") % {**vars(action), "prog": parser.prog},
                     action.nargs is None,
-                    tuple(map(str, action.choices or ())),
+                    tuple(map(str, action.choices or _WORDS.get(action.metavar, ()))),
                     action.metavar in _FILES,
                 )
                 # argparse has no public list of a parser's arguments.

@@ -329,7 +329,7 @@ def test_results_go_into_a_pipe(
         for _ in range(2):
             results = list(client.map(["a", "b"], journal=journal, max_in_flight=1))
             assert [result.reply for result in results] == ["re: a", "re: b"]
-            assert not any(result.resumed for result in results) and not journal.resumes
+            assert not any(result.resumed for result in results)
         written = os.read(out, 65536).splitlines()
     finally:
         os.close(out)

@@ -92,8 +92,8 @@ TABLE = Table(
         ),
         "cli": Layer(
             names("aio batch client errors events gateway local protocol reply timeout version"),
-            names("abc anyio argparse certifi collections concurrent.futures contextlib")
-            | names("distributed errno importlib io itertools json logging os re readline")
+            names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
+            | names("distributed errno importlib io itertools json logging os pydoc re readline")
             | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
         ),
         "local": Layer(
