@@ -56,9 +56,12 @@ class AsyncClient:
         verify: See there.
         cert: See there.
         wait_for_space: See there.
-        max_threads: How many requests may wait for the network at once; ``None``
-            for any number. A waiting thread costs about 26 kB of memory. Streams
-            that wait for text need none, except on a ``session`` of yours.
+        max_threads: How many questions may be on their way to the Space at once,
+            each in a thread; the others wait for their turn, which the clocks
+            of ``total`` and ``queue`` cover. ``None`` for any number. A thread costs
+            about 26 kB of memory. Streams that are open need none, except on a
+            ``session`` of yours, where each has one on top of these; so do
+            ``status`` and ``map``.
 
     Raises:
         InvalidOption: If an argument has no usable value.
@@ -79,7 +82,7 @@ class AsyncClient:
         verify: bool | str | None = None,
         cert: str | tuple[str, str] | None = None,
         wait_for_space: float | None = None,
-        max_threads: int | None = None,
+        max_threads: int | None = 64,
     ) -> None:
         if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
             raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
@@ -258,7 +261,7 @@ class AsyncClient:
         """
         core = self._core
         with core.calling(timeout) as scope:
-            return await self._threads.run(lambda: core.status(scope), scope.cancel)
+            return await self._threads.run_beside(lambda: core.status(scope), scope.cancel)
 
     async def close(self) -> None:
         """End what the client is at, whose callers get an error, and close its connections."""

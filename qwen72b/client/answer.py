@@ -28,6 +28,7 @@ from ..messages import Prompt
 from ..reply import Reply, Timings
 from ..transport.deadlines import Deadlines
 from ..transport.scope import CallScope, Hangup
+from ..transport.translate import translate
 from .exchange import Exchange
 from .options import CallOptions
 from .space import Space
@@ -69,6 +70,8 @@ class Answer:
         self._logged = False
         self._closed_by = ""
         self._begun: float | None = None
+        # Whether a thread is waited for.
+        self._queues_here = False
         self._marks: dict[str, float] = {}
 
     @property
@@ -108,9 +111,46 @@ class Answer:
         """``new``, ``open`` or ``closed``."""
         return "closed" if self.closed else "open" if self.begun else "new"
 
-    def step(self) -> list[Event] | None:
+    @property
+    def opened(self) -> bool:
+        """Whether the stream is open."""
+        return self._exchange.opened
+
+    def patience(self) -> float | None:
+        """
+        Tell how long the next step may wait for a thread, which is waiting in the queue.
+
+        Returns:
+            Seconds; ``None`` without a limit.
+
+        Raises:
+            RequestTimeout: If a deadline has passed.
+            StreamInterrupted: If it was closed.
+        """
+        scope, deadlines = self._scope, self._scope.deadlines
+        if self._begun is None:
+            self._begin()
+            deadlines.start("queue")
+            self._queues_here = True
+        try:
+            return scope.limit()
+        except Hangup as exc:
+            raise self._closed_error() from exc
+        except OSError as exc:
+            error = translate(exc, scope, "waiting for a thread", self._exchange.base_url)
+            error.partial = self.text
+            self._failed = self._over = True
+            self.log_end(f"failed with {type(error).__name__}")
+            self.close()
+            raise error from exc
+
+    def step(self, *, only_open: bool = False) -> list[Event] | None:
         """
         Go on until one network read brings events.
+
+        Args:
+            only_open: Whether to go on, if the stream is not open yet, no farther
+                than that. There are no events then.
 
         Returns:
             The events; ``None`` at the end.
@@ -120,7 +160,11 @@ class Answer:
         """
         try:
             with self._reading:
-                self._exchange.waits = True
+                self._exchange.waits, self._exchange.only_opens = True, only_open
+                if self._queues_here:
+                    # The Space's own queue has a clock of its own.
+                    self._queues_here = False
+                    self._scope.deadlines.stop("queue")
                 return self._take()
         finally:
             if self._scope.cancelled:
@@ -231,8 +275,7 @@ class Answer:
     def _take(self) -> list[Event] | None:
         """Take one step; note the end if it was the last."""
         if self._begun is None:
-            self._begun = monotonic()
-            self._scope.deadlines.start("total")
+            self._begin()
         try:
             events = next(self._steps, None)
             if events is None and not self._over:
@@ -253,6 +296,10 @@ class Answer:
         elif events is None:
             self._leave(self)
         return events
+
+    def _begin(self) -> None:
+        self._begun = monotonic()
+        self._scope.deadlines.start("total")
 
     def _mark(self, events: list[Event]) -> None:
         """Note the times of what happened, and set the clocks accordingly."""

@@ -40,7 +40,9 @@ def _codes() -> Iterator[CodeType]:
         handler: Any = signal.getsignal(number)
         while isinstance(handler, partial):
             handler = handler.func
-        for function in (handler, getattr(type(handler), "__call__", None)):
-            code = getattr(getattr(function, "__func__", function), "__code__", None)
-            if isinstance(code, CodeType):
-                yield code
+        if callable(handler) and not hasattr(handler, "__code__"):
+            # An object, or a method of one.
+            handler = getattr(handler, "__func__", type(handler).__call__)
+        code = getattr(handler, "__code__", None)
+        if isinstance(code, CodeType):
+            yield code

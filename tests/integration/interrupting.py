@@ -133,7 +133,7 @@ async def ask_async(url: str, what: str) -> str:
     closed = False
     client = AsyncClient(url)
     stream = client.stream("Hi")
-    close = lambda: finish((client if what == "client" else stream).close())  # noqa: E731
+    close = lambda: finish((client if what == "client" else stream).close())
     try:
         return "".join([chunk async for chunk in stream])
     finally:
