@@ -77,8 +77,8 @@ TABLE = Table(
         ),
         # No URL, JSON or message name in it.
         "aio": Layer(
-            names("batch client errors events messages protocol reply retry timeout"),
-            names("anyio atexit collections concurrent.futures copy math os threading types"),
+            names("batch client errors events messages protocol reply retry timeout transport"),
+            names("anyio atexit collections concurrent.futures copy functools math os threading types"),
             # A caller's own session.
             types=names("requests"),
         ),
