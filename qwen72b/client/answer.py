@@ -27,6 +27,7 @@ from ..events import Delta, Event, Finished, Revised, Started
 from ..messages import Prompt
 from ..reply import Reply, Timings
 from ..transport.deadlines import Deadlines
+from ..transport.interrupts import in_signal_handler
 from ..transport.scope import CallScope, Hangup
 from ..transport.translate import translate
 from .exchange import Exchange
@@ -332,6 +333,10 @@ class Answer:
 
     def _release(self) -> None:
         """Free what an ended call holds, unless a reader is at work, who then does it."""
+        if self._exchange.shares_pool and in_signal_handler():
+            # What it interrupted may hold the pool's lock. Whoever uses or drops the
+            # answer next comes here again.
+            return
         if self._reading.acquire(blocking=False):
             try:
                 self._steps.close()

@@ -81,6 +81,7 @@ class Exchange:
         self._options = options
         self._scope = scope
         self.base_url = space.base_url
+        self.shares_pool = space.shares_pool
         self._job: Job | None = None
         self._session_hash = new_session_hash()
 

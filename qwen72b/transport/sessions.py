@@ -8,7 +8,9 @@ connection is guarded by another, since nothing in it knows of a call.
 
 from __future__ import annotations
 
+import socket
 import threading
+from functools import partial
 from typing import Any, Protocol
 
 import requests
@@ -18,7 +20,7 @@ from requests.utils import get_netrc_auth
 
 from .adapter import Adapter
 from .auth import Secret, origin_of
-from .scope import CallScope
+from .scope import CallScope, shut_down
 
 __all__ = ["ForeignSession", "OwnSession", "Session"]
 
@@ -158,8 +160,21 @@ class ForeignSession:
             ),
             discard=requests.Response.close,
         )
-        scope.watch(response.raw.shutdown)
+        try:
+            scope.watch(partial(_hang_up, response))
+        except BaseException:
+            response.close()
+            raise
         return response
 
     def close(self) -> None:
         """Leave it open: it is the caller's."""
+
+
+def _hang_up(response: requests.Response) -> None:
+    """Shut down in both directions, where that can be done, so that the server knows at once."""
+    sock = getattr(getattr(response.raw, "connection", None), "sock", None)
+    if isinstance(sock, socket.socket):
+        shut_down(sock)
+    else:
+        response.raw.shutdown()

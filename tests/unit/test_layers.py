@@ -78,7 +78,9 @@ TABLE = Table(
         # No URL, JSON or message name in it.
         "aio": Layer(
             names("batch client errors events messages protocol reply retry timeout transport"),
-            names("anyio atexit collections concurrent.futures copy functools math os threading types"),
+            names(
+                "anyio atexit collections concurrent.futures copy functools math os threading types"
+            ),
             # A caller's own session.
             types=names("requests"),
         ),
