@@ -141,7 +141,7 @@ class Answer:
             error = translate(exc, scope, "waiting for a thread", self._exchange.base_url)
             error.partial = self.text
             self._failed = self._over = True
-            self.log_end(f"failed with {type(error).__name__}")
+            self._log_end(f"failed with {type(error).__name__}")
             self.close()
             raise error from exc
 
@@ -251,13 +251,13 @@ class Answer:
         self._release()
         self._leave(self)
 
-    def log_end(self, how: str = "stopped") -> None:
-        """
-        Say in the log how it ended, once.
+    def finish(self) -> None:
+        """Do what closing may have left: free everything, and say so in the log."""
+        self._release()
+        self._log_end("stopped")
 
-        Args:
-            how: In a word or two.
-        """
+    def _log_end(self, how: str) -> None:
+        """Say in the log how it ended, once."""
         if not self._logged:
             self._logged = True
             if self.begun and log.isEnabledFor(logging.DEBUG):
@@ -287,7 +287,7 @@ class Answer:
             self._over = True
             if isinstance(exc, Qwen72BError) and not exc.partial:
                 exc.partial = self.text
-            self.log_end(f"failed with {type(exc).__name__}" if self._failed else "stopped")
+            self._log_end(f"failed with {type(exc).__name__}" if self._failed else "stopped")
             self._leave(self)
             if isinstance(exc, Hangup):
                 raise self._closed_error() from exc
@@ -312,7 +312,7 @@ class Answer:
             if kind is Finished:
                 marks["total"] = monotonic() - (self._begun or 0.0)
                 self._over = True
-                self.log_end("complete")
+                self._log_end("complete")
             elif answering:
                 continue
             elif kind is Started:

@@ -38,9 +38,6 @@ from .status import SpaceStatus
 
 __all__ = ["ClientCore"]
 
-# Answers that were stopped and are not yet in the log.
-_MOST_STOPPED = 16
-
 
 class ClientCore:
     """
@@ -108,8 +105,8 @@ class ClientCore:
         self._answers: dict[Answer, bool] = {}
         # The scopes of calls that are no answers.
         self._scopes: dict[CallScope, bool] = {}
-        # Closed from outside, where nothing is logged.
-        self._stopped: deque[Answer] = deque(maxlen=_MOST_STOPPED)
+        # Closed from outside, perhaps by a signal handler.
+        self._stopped: deque[Answer] = deque()
         self._closed = False
         _cores.add(self)
 
@@ -169,9 +166,9 @@ class ClientCore:
             self._stopped.append(answer)
 
     def catch_up(self) -> None:
-        """Do what closing leaves for later, lest a signal handler does it: write in the log."""
+        """Do what closing leaves for later, since a signal handler may be who closes."""
         while self._stopped:
-            self._stopped.popleft().log_end()
+            self._stopped.popleft().finish()
 
     @contextmanager
     def calling(self, timeout: TimeoutLike) -> Iterator[CallScope]:
