@@ -32,8 +32,8 @@ to do about it), ``retry_after`` (seconds to wait, where that is known) and, as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 __all__ = [
     "AuthenticationError",
@@ -69,6 +69,22 @@ def _restore(cls: type[Qwen72BError], args: tuple[Any, ...], state: dict[str, An
     return error
 
 
+E = TypeVar("E", bound="Qwen72BError")
+
+
+def without_frames(error: E) -> E:
+    """
+    Have an error's traceback begin anew, where it is raised next.
+
+    It says what happened and what to do; the frames in which that was found
+    out would bury it. The log tells what was sent and what came.
+
+    Args:
+        error: The error, on its way to the caller.
+    """
+    return error.with_traceback(None)
+
+
 class Qwen72BError(Exception):
     """
     The base of every error of this package; never raised itself.
@@ -99,6 +115,10 @@ class Qwen72BError(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason} {self.hint}" if self.hint else self.reason
+
+    def _render_traceback_(self) -> list[str]:
+        """Tell IPython what to show: what happened and what to do, without frames of ours."""
+        return [f"{type(self).__name__}: {self}"]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), (self.reason,), self.__dict__.copy())
@@ -206,7 +226,23 @@ class ProtocolError(Qwen72BError):
 
 
 class EndpointNotFound(ProtocolError):
-    """The Space has no function that takes a prompt and a chat history."""
+    """
+    The Space has nothing that takes a question, or no rule tells which of several.
+
+    Args:
+        candidates: What could be asked, by the name to give as ``endpoint``.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        candidates: Sequence[str] = (),
+        hint: str = "",
+        partial: str = "",
+    ) -> None:
+        super().__init__(reason, hint=hint, partial=partial)
+        self.candidates = tuple(candidates)
 
 
 class UnsupportedProtocol(ProtocolError):

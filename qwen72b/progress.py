@@ -12,12 +12,30 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidOption
+from .escape import escape_line
 from .events import Delta, Event, Finished, Progress, Queued, Revised, Started
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ProgressBar"]
+__all__ = ["ProgressBar", "queue_words"]
+
+
+def queue_words(event: Queued) -> str:
+    """
+    Say what a place in the queue means: the one sentence of every face.
+
+    Args:
+        event: The place.
+
+    Returns:
+        Words without an end, such as ``3 before you in the queue, about 12 s``.
+    """
+    if event.rank is None:
+        words = "Waiting in the queue"
+    else:
+        words = f"{event.rank} before you in the queue" if event.rank else "Next in the queue"
+    return f"{words}{_about(event.eta)}"
 
 
 class ProgressBar:
@@ -91,14 +109,13 @@ class ProgressBar:
             self._draw("answering", 0, None, " characters")
 
     def _wait(self, event: Queued) -> None:
-        about = _about(event.eta)
         if event.rank is None:
-            self._draw(f"queued{about}", 0, None, "")
+            self._draw(queue_words(event), 0, None, "")
             return
         # The bar fills as those before it are served.
         self._longest = max(self._longest, event.rank)
         done = self._longest - event.rank
-        self._draw(f"queued, {event.rank} before{about}", done, self._longest, " jobs")
+        self._draw(queue_words(event), done, self._longest, " jobs")
 
     def _work(self, event: Progress) -> None:
         words = event.description or "working"
@@ -109,6 +126,8 @@ class ProgressBar:
 
     def _draw(self, words: str, done: float, total: float | None, unit: str) -> None:
         bar = self._bar
+        # What the Space calls its steps ends up on a terminal.
+        words, unit = escape_line(words), escape_line(unit)
         if unit != self._unit:
             # Starts the clock anew: the rate of one stage says nothing of the next.
             bar.reset()

@@ -19,9 +19,10 @@ from .client.core import ClientCore
 from .client.exchange import new_session_hash
 from .client.stream import Stream
 from .messages import Messages, Prompt, format_prompt, read_messages, system_text
-from .protocol.config import DOCUMENTED
 from .protocol.hub import PUBLIC_SPACE, space_url
 from .protocol.model import MODEL, MODEL_ALIASES, check_model
+from .protocol.plan import DOCUMENTED
+from .redaction import hide, hide_url
 from .timeout import TimeoutLike
 
 __all__ = ["ChunkGenerator", "Qwen_Qwen_2_72B"]
@@ -135,6 +136,7 @@ class Qwen_Qwen_2_72B:
         Raises:
             InvalidRequest: If an argument is refused.
         """
+        proxy, kwargs = hide_url(proxy), _hidden(kwargs)
         client = AsyncClient(**cls._options(proxy, kwargs))
         answer = cls._ask(client._core, model, messages, kwargs)
         return ChunkGenerator(client, AsyncStream(answer, client._threads))
@@ -164,6 +166,7 @@ class Qwen_Qwen_2_72B:
         Raises:
             InvalidRequest: If an argument is refused.
         """
+        proxy, kwargs = hide_url(proxy), _hidden(kwargs)
         client = Client(**cls._options(proxy, kwargs))
         answer = cls._ask(client._core, model, messages, kwargs)
         return _chunks(client, Stream(answer), whole=not stream)
@@ -201,6 +204,15 @@ class Qwen_Qwen_2_72B:
         return core.open(
             _fold(messages, kwargs.get("system")), timeout=timeout, fallback=DOCUMENTED
         )
+
+
+def _hidden(options: dict[str, Any]) -> dict[str, Any]:
+    """Wrap what no frame of ours is to hold bare."""
+    return {
+        **options,
+        "api_key": hide(options.get("api_key")),
+        "base_url": hide_url(options.get("base_url")),
+    }
 
 
 def _fold(messages: Messages, system: str | None) -> Prompt:

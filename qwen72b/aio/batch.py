@@ -84,6 +84,8 @@ class AsyncBatch(AsyncIterator[Result]):
         await self.aclose()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_batch"):
+            return f"<{type(self).__name__} half-built>"
         return f"<Async{repr(self._batch).removeprefix('<')}"
 
     def _stop(self) -> None:

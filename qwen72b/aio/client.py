@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..client.core import ClientCore
+from ..client.description import Description
 from ..client.status import SpaceStatus
-from ..errors import InvalidOption
+from ..errors import InvalidOption, Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
+from ..redaction import hide, hide_url
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
@@ -56,12 +58,15 @@ class AsyncClient:
         verify: See there.
         cert: See there.
         wait_for_space: See there.
+        endpoint: See there.
+        inputs: See there.
+        fold: See there.
         max_threads: How many questions may be on their way to the Space at once,
             each in a thread; the others wait for their turn, which the clocks
             of ``total`` and ``queue`` cover. ``None`` for any number. A thread costs
             about 26 kB of memory. Streams that are open need none, except on a
             ``session`` of yours, where each has one on top of these; so do
-            ``status`` and ``map``.
+            ``status``, ``describe`` and ``map``.
 
     Raises:
         InvalidOption: If an argument has no usable value.
@@ -82,8 +87,14 @@ class AsyncClient:
         verify: bool | str | None = None,
         cert: str | tuple[str, str] | None = None,
         wait_for_space: float | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        fold: bool = True,
         max_threads: int | None = 64,
     ) -> None:
+        # Before anything else: no frame of ours is to hold a secret bare.
+        token, auth, headers, inputs = hide(token), hide(auth), hide(headers), hide(inputs)
+        base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
             raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
         self._core = ClientCore(
@@ -99,6 +110,9 @@ class AsyncClient:
             verify=verify,
             cert=cert,
             wait_for_space=wait_for_space,
+            endpoint=endpoint,
+            inputs=inputs,
+            fold=fold,
         )
         self._threads = Threads(max_threads)
 
@@ -124,6 +138,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> AsyncStream:
         """
         Ask the Space.
@@ -133,6 +149,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            endpoint: As in ``Client.stream``.
+            inputs: As in ``Client.stream``.
 
         Returns:
             The answer as it comes; nothing is sent before it is first read.
@@ -141,7 +159,8 @@ class AsyncClient:
             InvalidRequest: If an argument is refused or the client was closed.
         """
         check_model(model)
-        answer = self._core.open(to_prompt(messages, system=system), timeout=timeout)
+        prompt = to_prompt(messages, system=system)
+        answer = self._core.open(prompt, timeout=timeout, endpoint=endpoint, inputs=inputs)
         return AsyncStream(answer, self._threads)
 
     async def ask(
@@ -151,6 +170,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Reply:
         """
         Ask the Space and wait for the whole answer.
@@ -160,6 +181,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            endpoint: As in ``stream``.
+            inputs: As in ``stream``.
 
         Returns:
             The answer: a ``str`` with ``timings`` and ``messages``.
@@ -167,8 +190,18 @@ class AsyncClient:
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
-        async with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
-            return await stream.result()
+        try:
+            async with self.stream(
+                messages,
+                system=system,
+                model=model,
+                timeout=timeout,
+                endpoint=endpoint,
+                inputs=inputs,
+            ) as stream:
+                return await stream.result()
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     def map(
         self,
@@ -260,8 +293,41 @@ class AsyncClient:
             Qwen72BError: As in ``Client.status``.
         """
         core = self._core
-        with core.calling(timeout) as scope:
-            return await self._threads.run_beside(lambda: core.status(scope), scope.cancel)
+        try:
+            with core.calling(timeout) as scope:
+                return await self._threads.run_beside(lambda: core.status(scope), scope.cancel)
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
+
+    async def describe(
+        self,
+        *,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        timeout: TimeoutLike = None,
+    ) -> Description:
+        """
+        Tell what a question will do: the functions, the boxes, what is folded.
+
+        Args:
+            endpoint: As in ``Client.describe``.
+            inputs: As in ``Client.describe``.
+            timeout: As in ``Client.describe``.
+
+        Returns:
+            The description; ``print`` it.
+
+        Raises:
+            Qwen72BError: As in ``Client.describe``.
+        """
+        core = self._core
+        try:
+            with core.calling(timeout) as scope:
+                return await self._threads.run_beside(
+                    lambda: core.describe(scope, endpoint, inputs), scope.cancel
+                )
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     async def close(self) -> None:
         """End what the client is at, whose callers get an error, and close its connections."""
@@ -285,7 +351,7 @@ class AsyncClient:
         self._core.catch_up()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core!r}>"
+        return f"<{type(self).__name__} {getattr(self, '_core', 'half-built')!s}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_core": copy(self._core), "most": self._threads.most}

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..client.conversation import HasCore, Memory
+from ..errors import Qwen72BError, without_frames
 from ..reply import Reply
 from ..timeout import TimeoutLike
 from .stream import AsyncStream
@@ -60,5 +61,8 @@ class AsyncConversation(Memory[HasThreads]):
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
-        async with self.stream(text, timeout=timeout) as stream:
-            return await stream.result()
+        try:
+            async with self.stream(text, timeout=timeout) as stream:
+                return await stream.result()
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__

@@ -34,8 +34,9 @@ from typing import TYPE_CHECKING
 from anyio import Lock, move_on_after, wait_readable
 from anyio.lowlevel import checkpoint
 
-from ..client.answer import Answer
+from ..client.answer import Answer, tell_stop
 from ..client.face import AnswerFace
+from ..errors import Qwen72BError, without_frames
 from ..events import Delta, Event
 from ..reply import Reply
 from .threads import Threads
@@ -140,7 +141,10 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
 
     async def __aenter__(self) -> Self:
         if not self._answer.begun:
-            await self._fill()
+            try:
+                await self._fill()
+            except Qwen72BError as error:
+                raise without_frames(error) from error.__cause__
         return self
 
     async def __aexit__(
@@ -162,7 +166,11 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
             # Two tasks that read one stream get its events in their order.
             async with self._reading:
                 return bool(self._pending) or await self._read()
-        except BaseException:
+        except Qwen72BError as error:
+            self._answer.close()
+            raise without_frames(error) from error.__cause__
+        except BaseException as exc:
+            tell_stop(exc)
             self._answer.close()
             raise
 

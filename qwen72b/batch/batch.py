@@ -179,6 +179,8 @@ class Batch(Iterator[Result]):
             self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_scheduler"):
+            return f"<{type(self).__name__} half-built>"
         state = (
             "closed"
             if self._scheduler.closing

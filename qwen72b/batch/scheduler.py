@@ -6,7 +6,8 @@ allows, and waits for the next future or the end of a pause. The window bounds
 the items under way over all workers and so, whatever the executor, memory.
 
 An item that the Space refused for now goes again, before new ones. One that
-failed is a result like any other.
+failed is a result like any other, and so is one whose worker was killed. Where
+the executor takes no more, what it has is waited for, and then the batch fails.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import (
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+)
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty
@@ -31,6 +36,7 @@ from ..reply import Reply, Timings
 from ..retry import is_passing
 from ..timeout import Timeout
 from ..transport.threads import no_thread
+from .executors import is_gone, loss, refusal, typed
 from .items import Task
 from .journal import Journal, JournalFile
 from .options import BatchOptions
@@ -52,7 +58,8 @@ _TRIES = 8
 # may be ahead of the one that is due, then nothing is sent: that bounds memory.
 _AHEAD = 16
 
-# Seconds between two reports while nothing happens.
+# Seconds between two reports, and two looks at a foreign executor, while
+# nothing happens.
 _REPORT = 1.0
 
 
@@ -204,16 +211,24 @@ class Scheduler:
             if delay == 0:
                 # Held back by the results that wait for their turn.
                 delay = None
+        foreign = self._own is None
         while True:
             paused = self._report is not None and self._pace.paused(monotonic()) > 0
-            limit = min(delay, _REPORT) if paused and delay is not None else delay
+            limit = delay
+            if foreign or (paused and delay is not None):
+                limit = _REPORT if delay is None else min(delay, _REPORT)
             try:
                 future = self.coordinator.finished.get(timeout=limit)
             except Empty:
+                if foreign and is_gone(self._executor):
+                    self._lose_all()
+                    return
                 if limit == delay:
                     return
-                delay = max(0.0, (delay or 0.0) - _REPORT)
-                self._tell()
+                if delay is not None:
+                    delay = max(0.0, delay - _REPORT)
+                if paused:
+                    self._tell()
             else:
                 self._settle(future)
                 return
@@ -265,13 +280,25 @@ class Scheduler:
                 sent.task.prompt,
                 self._timeout,
             )
-        except RuntimeError as exc:
-            if self._own is None:
-                # The caller's executor says what is wrong with it.
-                raise
-            raise no_thread(exc) from exc
+        except MemoryError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever executor it is
+            # A pool whose worker was killed, or that was shut down; a cluster
+            # that has gone; no thread to be had for a pool of our own.
+            error = refusal(exc) if self._own is None else no_thread(exc)
+            self._fatal = self._fatal or error
+            self._finish(sent.task, Result(sent.task.id, sent.task.item, error=error, tries=0))
+            return
         self._running[future] = sent
         future.add_done_callback(self.coordinator.announce)
+
+    def _lose_all(self) -> None:
+        """Give up what an executor has that is no more."""
+        self._fatal = self._fatal or refusal()
+        lost, self._running = list(self._running.values()), {}
+        for sent in lost:
+            task = sent.task
+            self._finish(task, Result(task.id, task.item, error=loss(), tries=sent.tries))
 
     def _settle(self, future: Future[Outcome] | None) -> None:
         """Take in one future that is done."""
@@ -283,7 +310,7 @@ class Scheduler:
         if future.cancelled():
             error = StreamInterrupted("the executor dropped the item.", hint="Run it again.")
         else:
-            error = future.exception()
+            error = typed(future.exception())
             if error is None:
                 outcome = future.result()
                 if not isinstance(outcome, Qwen72BError):

@@ -12,11 +12,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .console import Console
-from .exits import describe, exit_status
+from .exits import Terminated, describe, exit_status
 from .logs import logging_to
 from .options import parse
+
+if TYPE_CHECKING:
+    # The commands are loaded by their names. PyInstaller and its like find
+    # modules by import statements, wherever those stand.
+    from . import (  # noqa: F401
+        ask,
+        batch,
+        chat,
+        completion,
+        doctor,
+        gateway,
+        help,
+        serve,
+        status,
+    )
 
 __all__ = ["main"]
 
@@ -32,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 success; 1 other failures; 2 bad usage or input;
         3 login or token; 4 the Space is not up; 5 it is busy; 6 network or
-        timeout; 130 Ctrl-C; 141 the reader of standard output has gone.
+        timeout; 129 the terminal was closed; 130 Ctrl-C; 141 the reader of standard output has gone.
     """
     console = Console()
     verbose = False
@@ -51,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as exc:
         console.erase()
         return exit_status(exc)
-    except BrokenPipeError as exc:
+    except (BrokenPipeError, Terminated) as exc:
         console.abandon()
         return exit_status(exc)
     except Exception as exc:  # noqa: BLE001 - no traceback reaches a user of the command

@@ -13,8 +13,8 @@ from .options import add_connection, add_verbosity
 from .question import read_question
 
 if TYPE_CHECKING:
-    from .faces import Face
     from .options import Commands
+    from .renderers import Renderer
 
 __all__ = ["add_parser", "run"]
 
@@ -46,6 +46,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("prompt", nargs="*", help="the question; what is piped in goes below it")
     parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt")
     parser.add_argument(
+        "-f",
         "--file",
         action="append",
         default=[],
@@ -56,42 +57,47 @@ def add_parser(commands: Commands) -> None:
     how.add_argument("--json", action="store_true", help="what happens as JSON, an event a line")
     how.add_argument("--no-stream", action="store_true", help="the whole answer at its end")
     how.add_argument("-x", "--extract", action="store_true", help="its first code block only")
-    how.add_argument("--markdown", action="store_true", help='drawn (pip install "qwen72b[rich]")')
+    how.add_argument("--last-code", action="store_true", help="its last code block only")
+    how.add_argument(
+        "--all-code", action="store_true", help="its code blocks, a blank line between"
+    )
+    how.add_argument("--markdown", action="store_true", help="drawn (pip install rich)")
     add_connection(parser)
     add_verbosity(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask once."""
-    from . import faces
+    from . import renderers
 
-    face = _choose_face(args)
+    renderer = _choose_renderer(args)
     try:
-        question = read_question(args.prompt, args.file)
+        question = read_question(args.prompt, args.file, args.console)
         with connected(args) as client, closing(client.stream(question, system=args.system)) as it:
-            face.show(it)
+            renderer.show(it)
             timings = it.timings
     except BaseException as exc:
-        face.fail(exc)
+        renderer.fail(exc)
         raise
     if args.verbose:
-        args.console.say(faces.timings_line(timings))
+        args.console.say(renderers.timings_line(timings))
     return 0
 
 
-def _choose_face(args: argparse.Namespace) -> Face:
-    from . import faces
+def _choose_renderer(args: argparse.Namespace) -> Renderer:
+    from . import renderers
 
     if args.json:
-        return faces.JSONFace(args.console)
+        return renderers.JSONRenderer(args.console)
     if args.markdown:
-        from .markdown import MarkdownFace
+        from .markdown import MarkdownRenderer
 
-        return MarkdownFace(args.console)
-    if args.extract:
-        return faces.CodeFace(args.console)
+        return MarkdownRenderer(args.console)
+    if args.extract or args.last_code or args.all_code:
+        which = slice(1) if args.extract else slice(-1, None) if args.last_code else slice(None)
+        return renderers.CodeRenderer(args.console, which)
     # Nobody watches a file; what is written at the end is exact, even where
     # the Space takes text back.
     if args.no_stream or args.console.output_is_file:
-        return faces.WholeFace(args.console)
-    return faces.StreamFace(args.console)
+        return renderers.WholeRenderer(args.console)
+    return renderers.StreamRenderer(args.console)

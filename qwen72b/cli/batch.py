@@ -5,19 +5,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import stat
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import ConnectFailed, InvalidOption, InvalidRequest
 from .connection import connected
-from .exits import exit_status
+from .exits import describe, exit_status
 from .options import add_connection, add_verbosity
 
 if TYPE_CHECKING:
@@ -28,13 +26,18 @@ if TYPE_CHECKING:
     from ..batch.result import Result
     from .console import Console
     from .options import Commands
+    from .prompts import Prompts
 
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
-Input is JSON Lines: a text, a list of messages, {"prompt": ...} or
-{"messages": [...]} with an "id" and a "system" if you like, or OpenAI's batch
-lines ({"custom_id": ..., "body": {"messages": [...]}}).
+Input is JSON Lines, or a JSON array, of texts, lists of messages, objects
+{"prompt": ...} or {"messages": [...]} with an "id" and a "system" if you like,
+or OpenAI's batch lines ({"custom_id": ..., "body": {"messages": [...]}}):
+  "Why is the sky blue?"
+  {"id": "grass", "prompt": "Why is grass green?", "system": "Be brief."}
+CSV and TSV have a header; the column "prompt", or --column, is asked, and the
+columns "id" and "system" count. With --lines each line of text is a prompt.
 
 Output has a line for each outcome, in the order of their coming:
   {"id": ..., "answer": ..., "error": null, ...}
@@ -44,14 +47,16 @@ standard output) gets the answers too, but remembers none.
 
 exit status:
   0 all answered   1 some failed   2 usage or input   130 Ctrl-C
+  If the first 20 all fail alike, the batch stops with the status of their error.
 """
-
-# Bytes of a line; a device may have lines without end.
-_LONGEST_LINE = 64 * 1024 * 1024
 
 # Seconds between two looks at the tally, and failures that are told one by one.
 _DRAW = 0.1
 _TOLD = 20
+
+# Prompts that fail alike, without one that is answered, until there is no hope
+# for the others: a token that is refused, an upstream that answers 401 to all.
+_HOPELESS = 20
 
 
 def add_parser(commands: Commands) -> None:
@@ -64,7 +69,7 @@ def add_parser(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "prompts", metavar="PROMPTS", help="file of JSON Lines; - is standard input"
+        "prompts", metavar="PROMPTS", help="file of JSON Lines, CSV or text; - is standard input"
     )
     parser.add_argument(
         "-o",
@@ -74,7 +79,19 @@ def add_parser(commands: Commands) -> None:
         help="file that gets the answers; - is standard output",
     )
     parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt where none is given")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--lines", action="store_true", help="each line of the input is a prompt")
+    form.add_argument(
+        "--column", metavar="NAME", help="the input is CSV or TSV; this column is asked"
+    )
     parser.add_argument("--limit", type=_count, metavar="N", help="only the first N prompts")
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        default=(0, 1),
+        metavar="I/N",
+        help="only every Nth prompt, from the Ith on: for N machines, each with its own output",
+    )
     parser.add_argument(
         "--openai", action="store_true", help="write answers in the shape of OpenAI's batch output"
     )
@@ -94,9 +111,6 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer all prompts; tell whether any failed."""
-    from ..batch.journal import Journal
-
-    console = args.console
     to_stdout = args.output == "-"
     if to_stdout and sys.stdout is None:
         raise InvalidOption("standard output is closed.")
@@ -105,19 +119,39 @@ def run(args: argparse.Namespace) -> int:
             raise InvalidOption(f"{args.prompts} cannot be read: there is no such file.")
         if os.path.samefile(args.prompts, args.output):
             raise InvalidOption("the answers would go into the file of prompts.")
-    journal = Journal(sys.stdout.fileno() if to_stdout else args.output, openai=args.openai)
+    from .prompts import Prompts
+
+    with _opened(args.prompts) as file:
+        prompts = Prompts(
+            file,
+            "standard input" if args.prompts == "-" else args.prompts,
+            plain=args.lines,
+            column=args.column,
+            limit=args.limit,
+            shard=args.shard,
+        )
+        return _ask(prompts, args)
+
+
+def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
+    from ..batch.journal import Journal
+
+    console = args.console
+    output = sys.stdout.fileno() if args.output == "-" else args.output
+    journal = Journal(output, openai=args.openai)
     with (
-        _opened(args.prompts) as file,
         connected(args) as client,
         _executor(args.dask) as executor,
         client.map(
-            _Prompts(file, args.limit),
+            prompts,
             executor=executor,
             max_in_flight=args.workers,
             rate=args.rate,
             journal=journal,
             # On a terminal that gets the answers, a status line would be in their way.
-            progress=None if to_stdout and console.output_is_terminal else _Progress(console),
+            progress=None
+            if args.output == "-" and console.output_is_terminal
+            else _Progress(console),
             ordered=False,
             system=args.system,
         ) as batch,
@@ -128,10 +162,22 @@ def run(args: argparse.Namespace) -> int:
 def _watch(batch: Batch, args: argparse.Namespace) -> int:
     console = args.console
     where = "standard output" if args.output == "-" else args.output
+    failed: list[BaseException] = []
     try:
         for result in batch:
-            if not result.ok and batch.tally.failed <= _TOLD:
+            error = result.error
+            if error is not None and batch.tally.failed <= _TOLD:
                 console.complain(f"{args.prompts}: {_failure(result)}")
+            if error is not None and result.tries:
+                failed.append(error)
+            if len(failed) == _HOPELESS and _is_hopeless(failed, batch.tally):
+                batch.close()
+                console.complain(
+                    f"stopped: the first {_HOPELESS} prompts all failed, and alike. "
+                    f"{describe(failed[-1])[0]}"
+                )
+                console.say(_summary(batch.tally, where))
+                return exit_status(failed[-1])
     except KeyboardInterrupt as exc:
         batch.close()
         way = (
@@ -145,11 +191,17 @@ def _watch(batch: Batch, args: argparse.Namespace) -> int:
     return 1 if batch.tally.failed else 0
 
 
+def _is_hopeless(failed: Sequence[BaseException], tally: Tally) -> bool:
+    """Tell whether nothing was answered, always for the same reason, whatever its numbers."""
+    reasons = {(type(error), re.sub(r"\w*\d\w*", "", str(error))) for error in failed}
+    return len(reasons) == 1 and tally.answered == tally.resumed
+
+
 def _failure(result: Result) -> str:
     reason = getattr(result.error, "reason", None) or str(result.error)
     if isinstance(result.item, InvalidRequest):
         return reason
-    return f"line {result.item['line']}: {result.id}: {reason}"
+    return f"{result.item['where']}: {result.id}: {reason}"
 
 
 def _summary(tally: Tally, path: str) -> str:
@@ -176,63 +228,6 @@ class _Progress:
             self._console.status(str(tally))
 
 
-class _Prompts:
-    """
-    The lines of a file as items; those that are none are items that fail.
-
-    Args:
-        file: The file.
-        limit: How many to read at most; ``None`` for all.
-    """
-
-    def __init__(self, file: BinaryIO, limit: int | None) -> None:
-        self._file = file
-        self._limit = limit
-
-    def __iter__(self) -> Iterator[Any]:
-        return islice(self._items(), self._limit)
-
-    def __len__(self) -> int:
-        """Count the lines, for the time to the end; a hint, 0 where they cannot be counted."""
-        # Not of a device, which may have no end.
-        if not self._file.seekable() or not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
-            return 0
-        lines = sum(1 for line in self._file if line.strip())
-        self._file.seek(0)
-        return lines if self._limit is None else min(lines, self._limit)
-
-    def _items(self) -> Iterator[Any]:
-        number = 0
-        while line := self._file.readline(_LONGEST_LINE):
-            number += 1
-            if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
-                yield InvalidRequest(
-                    f"line {number} is longer than {_LONGEST_LINE >> 20} MiB; "
-                    "what follows is not read."
-                )
-                return
-            if line.strip():
-                yield _read_line(line, number)
-
-
-def _read_line(line: bytes, number: int) -> Any:
-    try:
-        item = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        return InvalidRequest(f"line {number} is no UTF-8 text.")
-    except json.JSONDecodeError as exc:
-        return InvalidRequest(f"line {number} is not JSON: {exc.msg} at column {exc.colno}.")
-    except (ValueError, RecursionError):
-        return InvalidRequest(f"line {number} is JSON that nobody could mean.")
-    if isinstance(item, str):
-        item = {"prompt": item}
-    elif isinstance(item, list):
-        item = {"messages": item}
-    elif not isinstance(item, dict):
-        return InvalidRequest(f"line {number} is neither a text, a list nor an object.")
-    return {**item, "line": number}
-
-
 @contextmanager
 def _opened(name: str) -> Iterator[BinaryIO]:
     if name == "-":
@@ -256,7 +251,7 @@ def _executor(address: str | None) -> Iterator[Executor | None]:
         from distributed import Client as Cluster
     except ImportError as exc:
         raise InvalidOption(
-            "--dask needs Dask's scheduler.", hint='Run: pip install "qwen72b[dask]"'
+            "--dask needs Dask's scheduler.", hint="Run: pip install distributed"
         ) from exc
     try:
         cluster = Cluster(address)
@@ -273,3 +268,10 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return number
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    if index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
+        return int(index) - 1, int(count)
+    raise argparse.ArgumentTypeError(f"{text!r} is not as 1/4 is: one part of so many")

@@ -12,7 +12,7 @@ import argparse
 from typing import TYPE_CHECKING, NamedTuple
 
 from .help import TOPICS
-from .options import add_verbosity, build_parser
+from .options import add_verbosity, build_parser, list_arguments
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -95,8 +95,7 @@ def _read_parser() -> list[_Command]:
                     tuple(map(str, action.choices or _WORDS.get(action.metavar, ()))),
                     action.metavar in _FILES,
                 )
-                # argparse has no public list of a parser's arguments.
-                for action in parser._actions
+                for action in list_arguments(parser)
             ],
         )
         for name, parser in parsers.items()

@@ -116,11 +116,13 @@ def _no_proxy_for(host: str) -> Iterator[None]:
     # requests reads the lower-case name first.
     before = os.environ.get("no_proxy")
     present = before if before is not None else os.environ.get("NO_PROXY", "")
-    os.environ["no_proxy"] = f"{present},{host}".lstrip(",")
+    if present != "*":
+        # Beside other names a star means nothing.
+        os.environ["no_proxy"] = f"{present},{host}".lstrip(",")
     try:
         yield
     finally:
         if before is None:
-            del os.environ["no_proxy"]
+            os.environ.pop("no_proxy", None)
         else:
             os.environ["no_proxy"] = before

@@ -9,41 +9,22 @@ written there, the status line is gone.
 from __future__ import annotations
 
 import errno
-import io
 import os
-import re
 import stat
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO
 
-__all__ = ["Console", "escape"]
+from ..escape import escape, escape_line
+from .live import LiveLines
+from .wrap import Wrapper
 
-# C0 but tab and line feed, DEL, C1; and the marks that turn the direction of
-# text around, which can make a command look like another one (CVE-2021-42574).
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+__all__ = ["Console"]
 
-# Columns to assume where a terminal does not tell.
+# What to assume where a terminal does not tell.
 _COLUMNS = 80
-
-
-def escape(text: str) -> str:
-    r"""
-    Make control characters visible, so that text cannot command the terminal.
-
-    Args:
-        text: Text from elsewhere.
-
-    Returns:
-        The text with ``\x1b`` and the like in place of control characters;
-        tabs and line feeds stay.
-    """
-    return _CONTROLS.sub(_visible, text)
-
-
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+_LINES = 24
 
 
 class Console:
@@ -65,6 +46,24 @@ class Console:
         # Line ends that are held back: the answer ends with exactly one.
         self._line_ends = ""
         self._wrote = False
+        self._half_line_end = ""
+        self._wrapper = Wrapper()
+        self._live = LiveLines()
+
+    @property
+    def encoding(self) -> str:
+        """What standard output is written in."""
+        return _encoding(sys.stdout)
+
+    @property
+    def can_redraw(self) -> bool:
+        """Whether what was written to standard output can be written over."""
+        return self.output_is_terminal and not _is_dumb()
+
+    @property
+    def columns(self) -> int:
+        """The width of standard output, if that is a terminal."""
+        return _size(sys.stdout).columns
 
     # The answer
 
@@ -73,8 +72,14 @@ class Console:
         Write a piece of the answer at once.
 
         Args:
-            text: The piece, perhaps empty; escaped if standard output is a terminal.
+            text: The piece, perhaps empty. On a terminal it is escaped and its
+                lines are wrapped; elsewhere it stays as it is.
         """
+        if self.output_is_terminal:
+            text = self._half_line_end + text
+            # Perhaps the first half of a Windows line end.
+            self._half_line_end = "\r" if text.endswith("\r") else ""
+            text = escape(text.removesuffix("\r"), self.encoding)
         if not text:
             return
         self.erase()
@@ -83,22 +88,41 @@ class Console:
         if not body:
             self._line_ends += line_ends if self._wrote else ""
             return
-        shown = self._line_ends + (escape(body) if self.output_is_terminal else body)
+        shown = self._line_ends + body
         # First noted, then done: a Ctrl-C may come while it is written.
         self._wrote, self._line_ends = True, line_ends
+        if self.can_redraw:
+            shown = self._wrapper.take(shown, _size(sys.stdout).columns)
         self._put(shown)
 
     def end(self) -> None:
         """End the answer's last line; without an answer, do nothing."""
         self.erase()
         wrote, self._wrote, self._line_ends = self._wrote, False, ""
+        self._wrapper, self._half_line_end = Wrapper(), ""
         if wrote:
             self._put("\n")
+
+    def draw(self, lines: Sequence[str], growing: Sequence[str] = ()) -> None:
+        """
+        Write lines that are drawn already.
+
+        Args:
+            lines: Lines that stay as they are.
+            growing: Lines below them that are drawn anew next time; on a
+                terminal only, and until something else is written.
+        """
+        columns, height = _size(sys.stdout)
+        self._erase_status()
+        shown = self._live.erase(columns) + "".join(f"{line}\n" for line in lines)
+        shown += self._live.draw(growing, columns, height) if growing else ""
+        if shown:
+            self._put(shown)
 
     def line(self, text: str) -> None:
         """Write a line of a report."""
         self.erase()
-        self._put((escape(text) if self.output_is_terminal else text) + "\n")
+        self._put((escape(text, self.encoding) if self.output_is_terminal else text) + "\n")
 
     def flush(self) -> None:
         """Let a failing write fail now, where it can still be told."""
@@ -135,7 +159,7 @@ class Console:
     def complain(self, *lines: str) -> None:
         """Say something on standard error in any case; each argument is a line."""
         for line in lines:
-            self.note("qwen72b: " + " ".join(line.split("\n")))
+            self.note("qwen72b: " + " ".join(line.splitlines()))
 
     def note(self, text: str = "") -> None:
         """Write a line to standard error as it is, but for control characters."""
@@ -144,9 +168,7 @@ class Console:
         self.erase()
         # There is nobody left to tell that standard error is closed.
         with suppress(OSError, ValueError):
-            encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-            shown = escape(text).encode(encoding, "backslashreplace").decode(encoding)
-            sys.stderr.write(f"{shown}\n")
+            sys.stderr.write(f"{escape(text, _encoding(sys.stderr))}\n")
             sys.stderr.flush()
 
     def status(self, text: str) -> None:
@@ -156,10 +178,10 @@ class Console:
         Args:
             text: A few words; without a terminal, nobody sees them.
         """
-        if self.quiet or not self._errors_are_terminal or os.environ.get("TERM") == "dumb":
+        if self.quiet or not self._errors_are_terminal or _is_dumb():
             return
         # A line that wraps could not be erased.
-        shown = escape(text)[: _columns(sys.stderr) - 1]
+        shown = escape_line(text, _encoding(sys.stderr))[: _size(sys.stderr).columns - 1]
         if shown == self._status:
             return
         self.erase()
@@ -169,7 +191,12 @@ class Console:
         self._status = shown
 
     def erase(self) -> None:
-        """Take the status line away."""
+        """Take the status line away, and lines that were still growing."""
+        self._erase_status()
+        if self._live:
+            self._put(self._live.erase(_size(sys.stdout).columns))
+
+    def _erase_status(self) -> None:
         if self._status:
             self._status = ""
             sys.stderr.write("\r\x1b[2K")
@@ -187,8 +214,19 @@ def _is_file(file: TextIO | None) -> bool:
         return False
 
 
-def _columns(file: TextIO) -> int:
+def _encoding(file: TextIO | None) -> str:
+    return getattr(file, "encoding", None) or "ascii"
+
+
+def _is_dumb() -> bool:
+    """Tell whether the terminal knows no control sequences."""
+    return os.environ.get("TERM") == "dumb"
+
+
+def _size(file: TextIO | None) -> os.terminal_size:
     try:
-        return os.get_terminal_size(file.fileno()).columns or _COLUMNS
-    except (OSError, io.UnsupportedOperation):
-        return _COLUMNS
+        size = os.get_terminal_size(file.fileno()) if file is not None else os.terminal_size((0, 0))
+    except (OSError, ValueError):
+        size = os.terminal_size((0, 0))
+    # A terminal may say that it does not know.
+    return os.terminal_size((size.columns or _COLUMNS, size.lines or _LINES))

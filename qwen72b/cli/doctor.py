@@ -17,6 +17,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption, Qwen72BError, SpaceUnavailable
+from ..redaction import hide
+from ..version import __version__
 from .connection import connected
 from .exits import WAIT_OR_LEAVE, describe, exit_status
 from .options import add_connection, add_verbosity
@@ -84,11 +86,16 @@ def _steps(args: argparse.Namespace) -> Generator[Step, None, None]:
 
 
 def _software() -> str:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    names = ("qwen72b", "requests", "urllib3", "sseclient-py", "anyio")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
-    return f"Python {sys.version.split()[0]} on {sys.platform}; {versions}"
+    versions = [f"qwen72b {__version__}"]
+    for name in ("requests", "urllib3", "sseclient-py", "anyio"):
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            # In a bundle (zipapp, PyInstaller) there are the modules alone.
+            versions.append(name)
+    return f"Python {sys.version.split()[0]} on {sys.platform}; {', '.join(versions)}"
 
 
 def _settings(args: argparse.Namespace) -> str:
@@ -103,10 +110,15 @@ def _settings(args: argparse.Namespace) -> str:
 
 
 def _token(client: Client) -> str:
-    token = os.environ.get("HF_TOKEN", "").strip()
+    from ..client.settings import hub_url, may_have_token
+
+    token = hide(os.environ.get("HF_TOKEN", "").strip())
     if not token:
         return "none; a public Space needs none (HF_TOKEN)"
-    return f"from HF_TOKEN, {len(token)} characters; it goes to {client.base_url} only"
+    found = f"from HF_TOKEN, {len(token)} characters"
+    if may_have_token(client.base_url, hub_url()):
+        return f"{found}; it goes to {client.base_url} only"
+    return f"{found}; not sent, since {client.base_url} is no Space of the Hub's"
 
 
 def _config(client: Client) -> str:

@@ -7,7 +7,6 @@ The table is part of the interface: scripts branch on it.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 
 from ..errors import (
@@ -24,11 +23,26 @@ from ..errors import (
     SpaceUnavailable,
     StreamInterrupted,
 )
+from ..redaction import hide, redact
 
-__all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "describe", "exit_status", "hint_for"]
+__all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "Terminated", "describe", "exit_status", "hint_for"]
 
 EXIT_OTHER = 1
 EXIT_UNAVAILABLE = 4
+
+
+class Terminated(BaseException):
+    """
+    The command is to end: its terminal was closed, or it was told to.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
 
 # The first that fits counts. The first two are 128 + SIGINT and 128 + SIGPIPE,
 # as shells report them.
@@ -61,6 +75,8 @@ def exit_status(error: BaseException) -> int:
     Args:
         error: What a command raised.
     """
+    if isinstance(error, Terminated):
+        return 128 + error.number
     if isinstance(error, HTTPStatusError) and error.status_code in _GATEWAY:
         return EXIT_UNAVAILABLE
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), EXIT_OTHER)
@@ -96,6 +112,13 @@ def describe(error: BaseException, *, verbose: bool = False) -> list[str]:
     return [_redacted(line) for line in lines]
 
 
+# Of errors that know nothing better.
+_USUAL = {
+    "proxy": "Check the proxy variables of the environment.",
+    "tls": "REQUESTS_CA_BUNDLE names further authorities.",
+}
+
+
 def hint_for(error: Qwen72BError) -> str:
     """
     Say what to do about an error in the command line's own terms.
@@ -112,11 +135,9 @@ def hint_for(error: Qwen72BError) -> str:
         return WAIT_OR_LEAVE
     if isinstance(error, (QueueFull, RateLimited, QuotaExceeded)) and retry_after is not None:
         return f"Ask again in {retry_after:.0f} s."
-    if isinstance(error, ConnectFailed) and error.stage == "proxy":
-        return "Check the proxy variables of the environment; qwen72b doctor helps."
-    if isinstance(error, ConnectFailed) and error.stage == "tls":
-        return "REQUESTS_CA_BUNDLE names further authorities; qwen72b doctor helps."
-    if isinstance(error, ConnectFailed):
+    if isinstance(error, ConnectFailed) and error.stage in _USUAL:
+        return f"{error.hint or _USUAL[error.stage]} qwen72b doctor helps."
+    if isinstance(error, ConnectFailed) and "ulimit" not in error.hint:
         return _ELSEWHERE
     if isinstance(error, RequestTimeout):
         return {
@@ -139,7 +160,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _redacted(line: str) -> str:
-    """Blot out the token, and the passwords of URLs."""
-    line = re.sub(r"//[^/@\s]*@", "//...@", line)
-    token = os.environ.get("HF_TOKEN", "").strip()
+    """Blot out the token, and the users, passwords and queries of URLs."""
+    line = redact(line)
+    token = hide(os.environ.get("HF_TOKEN", "").strip())
     return line.replace(token, "...") if token else line

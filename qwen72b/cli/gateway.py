@@ -83,33 +83,35 @@ def run(args: argparse.Namespace) -> int:
     import anyio
 
     from ..aio.client import AsyncClient
-    from ..gateway.server import serve
+    from ..gateway.asgi import app
+    from ..gateway.guard import Guard
+    from ..gateway.server import host_names, served
+    from ..local.serving import base_url_of, listen, wait_for_signal
 
     console = args.console
     key = _read_key(args.key_file)
+    # What cannot work is told before the slow part, a model of --local.
+    with listen(args.host, args.port, "gateway") as listener:
+        hosts = host_names(args.host, listener, args.allow_host, key)
+        guard = {"key": key, "hosts": hosts, "cors": args.cors}
+        Guard(**guard)
+        with reached(args) as settings:
+            client = AsyncClient(**settings)
+            aliases = [args.space] if args.space else []
+            gateway = app(client, aliases=aliases, any_model=args.any_model, **guard)
 
-    def ready(url: str) -> None:
-        console.line(url)
-        console.line(f"OPENAI_BASE_URL={url}/v1")
-        console.line(f"OPENAI_API_KEY={_shown_key(args.key_file, key)}")
-        console.say("the gateway is ready; Ctrl-C stops it.")
+            def ready() -> None:
+                url = base_url_of(args.host, listener)
+                console.line(url)
+                console.line(f"OPENAI_BASE_URL={url}/v1")
+                console.line(f"OPENAI_API_KEY={_shown_key(args.key_file, key)}")
+                console.say("the gateway is ready; Ctrl-C stops it.")
 
-    with reached(args) as settings:
-        client = AsyncClient(**settings)
-        try:
-            serve(
-                client,
-                ready=ready,
-                host=args.host,
-                port=args.port,
-                allow_hosts=args.allow_host,
-                key=key,
-                cors=args.cors,
-                any_model=args.any_model,
-                aliases=[args.space] if args.space else [],
-            )
-        finally:
-            anyio.run(client.close)
+            try:
+                with served(gateway, listener):
+                    wait_for_signal(ready)
+            finally:
+                anyio.run(client.close)
     return 0
 
 

@@ -34,6 +34,8 @@ _FOR_USERS = (
     "shell",
     "batch",
     "local",
+    "gateway",
+    "recipes",
     "network",
     "spaces",
     "provider",

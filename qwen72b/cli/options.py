@@ -25,13 +25,25 @@ __all__ = [
     "add_connection",
     "add_verbosity",
     "build_parser",
+    "list_arguments",
     "parse",
     "seconds",
 ]
 
 # Modules of this package with ``add_parser`` and ``run``, by the name of their
 # command, in the order of the help.
-COMMANDS = ("ask", "chat", "batch", "status", "doctor", "serve", "gateway", "completion", "help")
+COMMANDS = (
+    "ask",
+    "chat",
+    "batch",
+    "status",
+    "inspect",
+    "doctor",
+    "serve",
+    "gateway",
+    "completion",
+    "help",
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,8 +70,9 @@ def build_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser], dict[str
     commands = parser.add_subparsers(dest="command", required=True)
     for name in COMMANDS:
         import_module(f".{name}", __package__).add_parser(commands)
-    # argparse has no public list of these.
-    helps = {action.dest: action.help or "" for action in commands._choices_actions}
+    # argparse has no public list of these; without it, the names are known all the same.
+    told = {action.dest: action.help for action in getattr(commands, "_choices_actions", ())}
+    helps = {name: told.get(name) or "" for name in commands.choices}
     ask = commands.choices["ask"]
     lines = "".join(f"  {name:<12}{text}\n" for name, text in helps.items())
     ask.epilog = f"commands (qwen72b COMMAND --help tells more):\n{lines}\n{ask.epilog}"
@@ -84,17 +97,36 @@ def parse(argv: Sequence[str]) -> tuple[Run, argparse.Namespace]:
     words = list(argv)
     place = _find_command(words, commands)
     words = ["ask", *words] if place is None else [words.pop(place), *words]
-    args = parser.parse_args(words)
+    try:
+        args = parser.parse_args(words)
+    except InvalidOption as exc:
+        ask = commands["ask"]
+        if words[0] == "ask" and _has_prompt_like_option(words, ask):
+            exc.hint = f'A prompt that begins with "-" goes behind --. {exc.hint}'
+        raise
     run: Run = import_module(f".{args.command}", __package__).run
     return run, args
+
+
+def list_arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """
+    List the arguments of a command.
+
+    Args:
+        parser: The command's parser.
+
+    Returns:
+        Options and positional arguments; none if argparse keeps them elsewhere,
+        which has no public list of them.
+    """
+    return list(getattr(parser, "_actions", ()))
 
 
 def _find_command(words: Sequence[str], commands: dict[str, argparse.ArgumentParser]) -> int | None:
     """Find the command's name: the first word that is no option, nor the value of one."""
     takes_value = {
         option
-        # argparse has no public list of a parser's options.
-        for action in commands["ask"]._actions
+        for action in list_arguments(commands["ask"])
         for option in action.option_strings
         if action.nargs is None
     }
@@ -109,6 +141,12 @@ def _find_command(words: Sequence[str], commands: dict[str, argparse.ArgumentPar
         else:
             return place if word in commands else None
     return None
+
+
+def _has_prompt_like_option(words: Sequence[str], ask: argparse.ArgumentParser) -> bool:
+    """Tell whether a word looks like an option and is none."""
+    known = {option for action in list_arguments(ask) for option in action.option_strings}
+    return any(word.startswith("-") and word.partition("=")[0] not in known for word in words)
 
 
 def seconds(text: str) -> float:

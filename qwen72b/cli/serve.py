@@ -36,6 +36,13 @@ def add_parser(commands: Commands) -> None:
         default=_PORT,
         help="port to listen on; 0 takes a free one (default: %(default)s)",
     )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which browsers reach it, as behind a reverse proxy; may be repeated",
+    )
     add_backend(parser.add_argument_group("which model"))
     add_verbosity(parser)
 
@@ -52,5 +59,6 @@ def run(args: argparse.Namespace) -> int:
         console.say("the local Space is ready; Ctrl-C stops it.")
 
     console.status("Starting the local Space...")
-    serve(backend, host=args.host, port=args.port, ready=ready)
+    names = {"allow_hosts": args.allow_host} if args.allow_host else {}
+    serve(backend, host=args.host, port=args.port, ready=ready, **names)
     return 0

@@ -34,7 +34,7 @@ from .exchange import Exchange
 from .options import CallOptions
 from .space import Space
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "tell_stop"]
 
 log = logging.getLogger("qwen72b")
 
@@ -235,8 +235,15 @@ class Answer:
         """
         if "total" not in self._marks:
             raise self._closed_error()
-        text = self.text
-        return Reply(text, self.timings, self._prompt.to_messages(text))
+        text, job = self.text, self._exchange.job
+        return Reply(
+            text,
+            self.timings,
+            self._prompt.to_messages(text),
+            folded=self._exchange.folded,
+            thoughts=() if job is None else job.thoughts,
+            attachments=() if job is None else job.attachments,
+        )
 
     def close(self, by: str = "close()") -> None:
         """
@@ -289,6 +296,7 @@ class Answer:
                 exc.partial = self.text
             self._log_end(f"failed with {type(exc).__name__}" if self._failed else "stopped")
             self._leave(self)
+            tell_stop(exc)
             if isinstance(exc, Hangup):
                 raise self._closed_error() from exc
             raise
@@ -342,6 +350,19 @@ class Answer:
                 self._steps.close()
             finally:
                 self._reading.release()
+
+
+def tell_stop(error: BaseException) -> None:
+    """
+    Have a notebook tell of an interrupt in one line.
+
+    Args:
+        error: What ended a step; an exception of ours or a failure stays as it is.
+    """
+    if not isinstance(error, Exception):
+        line = f"{type(error).__name__}: the answer was stopped."
+        # IPython asks for this before it lays out frames.
+        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
 
 
 def _nothing() -> Generator[list[Event], None, None]:

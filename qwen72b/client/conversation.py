@@ -23,7 +23,7 @@ import threading
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from ..errors import InvalidMessages, InvalidRequest
+from ..errors import InvalidMessages, InvalidRequest, Qwen72BError, without_frames
 from ..messages import Messages, Turn, read_messages, system_text, to_dicts, to_prompt
 from ..reply import Reply
 from ..timeout import TimeoutLike
@@ -166,6 +166,8 @@ class Memory(Generic[C]):
         return cls(client, messages=messages)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_chat"):
+            return f"<{type(self).__name__} half-built>"
         return f"<{type(self).__name__} {len(self._turns())} messages>"
 
     def _ask(self, text: str, timeout: TimeoutLike) -> Answer:
@@ -261,8 +263,11 @@ class Conversation(Memory[HasCore]):
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
-        with self.stream(text, timeout=timeout) as stream:
-            return stream.result()
+        try:
+            with self.stream(text, timeout=timeout) as stream:
+                return stream.result()
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
 
 def _read_chat(messages: Any) -> list[Turn]:

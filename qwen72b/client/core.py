@@ -24,14 +24,17 @@ import requests
 
 from ..errors import InvalidOption, InvalidRequest, Qwen72BError, SpaceUnavailable
 from ..messages import Prompt
-from ..protocol.config import Endpoint
+from ..protocol.choose import choose
+from ..protocol.plan import Plan
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike, to_timeout
 from ..transport.deadlines import Deadlines
 from ..transport.scope import CallScope
-from ..transport.translate import IO_ERRORS, translate
+from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .answer import Answer
-from .options import CallOptions
+from .description import Description, describe
+from .net import reading
+from .options import Asked, CallOptions
 from .settings import read_settings
 from .space import Space
 from .status import SpaceStatus
@@ -56,6 +59,9 @@ class ClientCore:
         verify: See there.
         cert: See there.
         wait_for_space: See there.
+        endpoint: See there.
+        inputs: See there.
+        fold: See there.
 
     Raises:
         InvalidOption: If an argument has no usable value.
@@ -76,6 +82,9 @@ class ClientCore:
         verify: bool | str | None,
         cert: str | tuple[str, str] | None,
         wait_for_space: float | None,
+        endpoint: str | int | None,
+        inputs: Mapping[str, Any] | None,
+        fold: bool,
     ) -> None:
         self.timeout = to_timeout(timeout, Timeout())
         self.retry = Retry() if retry is None else retry
@@ -85,6 +94,7 @@ class ClientCore:
             raise InvalidOption(
                 f"session must be a requests.Session, not {type(session).__name__}."
             )
+        self.asked = Asked(endpoint, {} if inputs is None else inputs, fold)
         self._settings = read_settings(
             base_url,
             space=space,
@@ -131,7 +141,9 @@ class ClientCore:
         *,
         timeout: TimeoutLike = None,
         retry: Retry | None = None,
-        fallback: Endpoint | None = None,
+        fallback: Plan | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Answer:
         """
         Ask the Space; nothing is sent before the answer's first step.
@@ -141,6 +153,8 @@ class ClientCore:
             timeout: Limits in seconds for this call.
             retry: How stubborn to be in this call.
             fallback: What to assume if the configuration cannot be read.
+            endpoint: As in ``Client``, for this call.
+            inputs: As in ``Client``, for this call.
 
         Returns:
             The answer, not yet begun.
@@ -152,9 +166,9 @@ class ClientCore:
         if self._stopped:
             self.catch_up()
         limits = self.timeout if timeout is None else to_timeout(timeout, self.timeout)
-        answer = Answer(
-            self._space, prompt, CallOptions(limits, retry or self.retry, fallback), self._leave
-        )
+        asked = self.asked.given(endpoint, inputs)
+        options = CallOptions(limits, retry or self.retry, fallback, asked)
+        answer = Answer(self._space, prompt, options, self._leave)
         self._answers[answer] = True
         if self._closed:
             self._leave(answer)
@@ -209,7 +223,7 @@ class ClientCore:
         """
         begun = monotonic()
         try:
-            found = self._space.read_endpoint(scope)
+            found = self.describe(scope)
         except SpaceUnavailable as error:
             return SpaceStatus(
                 self.base_url,
@@ -218,19 +232,48 @@ class ClientCore:
                 latency=monotonic() - begun,
                 reason=error.reason,
             )
-        except Qwen72BError:
-            raise
-        except IO_ERRORS as exc:
-            raise translate(exc, scope, "asking for the status", self.base_url) from exc
         return SpaceStatus(
             self.base_url,
             ready=True,
             stage="RUNNING",
             version=found.version,
-            protocol=found.protocol.value,
-            endpoint=f"/{found.api_name}" if found.api_name else str(found.fn_index),
+            protocol=found.protocol,
+            endpoint=found.endpoint,
             latency=monotonic() - begun,
+            plan=found.line,
         )
+
+    def describe(
+        self,
+        scope: CallScope,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> Description:
+        """
+        Tell what a question will do; the configuration is read for it.
+
+        Args:
+            scope: The call.
+            endpoint: As in ``Client.describe``.
+            inputs: As in ``Client.describe``.
+
+        Returns:
+            The description.
+
+        Raises:
+            Qwen72BError: If the Space cannot be read, or not be asked.
+        """
+        asked = self.asked.given(endpoint, inputs)
+        try:
+            page = self._space.read_page(scope)
+        except Qwen72BError:
+            raise
+        except IO_ERRORS as exc:
+            found_out = translate(exc, scope, "reading the Space's page", self.base_url)
+            raise found_out from plain_cause(exc)
+        with reading():
+            plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
+        return describe(self.base_url, page, plan, asked.inputs)
 
     def close(self, by: str = "Client.close()") -> None:
         """
@@ -259,10 +302,12 @@ class ClientCore:
             raise InvalidRequest("this client was closed.", hint="Make a new Client.")
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_closed"):
+            return "half-built"
         return f"{self.base_url}{' closed' if self._closed else ''}"
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("timeout", "retry", "_settings")
+        kept = ("timeout", "retry", "asked", "_settings")
         return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -52,6 +52,8 @@ class AnswerFace:
         return self._answer.timings
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_answer"):
+            return f"<{type(self).__name__} half-built>"
         return f"<{type(self).__name__} {self._answer.state}, {len(self.text)} characters>"
 
     def _to_chunk(self, event: Event) -> str:

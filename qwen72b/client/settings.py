@@ -2,7 +2,8 @@
 The settings of a client, checked before any I/O.
 
 A message never shows a value that may be a secret: tokens, header values, and
-users and passwords in URLs.
+users, passwords and queries of URLs. Nor does a frame: secrets come in wrapped
+(``redaction``), and what takes one apart has returned before it is refused.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from urllib.parse import urlsplit
 
 from ..errors import InvalidOption
 from ..protocol.hub import PUBLIC_SPACE, space_url
+from ..redaction import HiddenURL, hide, hide_url, shown_url
 from ..timeout import Timeout
 from ..transport.auth import Secret, origin_of
 
-__all__ = ["Settings", "read_settings"]
+__all__ = ["Settings", "hub_url", "may_have_token", "read_settings"]
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,15 @@ def read_settings(
         Timeout(total=wait_for_space)
     space = _checked_space(space)
     url = _checked_url(base_url, space)
+    hub = hub_url()
     return Settings(
         url,
         space,
-        os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co",
+        hub,
         _checked_auth(auth),
         wait_for_space,
         {
-            "secret": _checked_token(token, url),
+            "secret": _checked_token(token, url, hub),
             "proxy": _checked_proxy(proxy),
             "verify": _checked_files("verify", verify),
             "cert": _checked_files("cert", cert),
@@ -102,26 +105,43 @@ def _checked_url(url: str | None, space: str | None) -> str:
     if url is None:
         if space is not None:
             return space_url(space)
-        url = os.environ.get("QWEN72B_BASE_URL", "").strip() or space_url(PUBLIC_SPACE)
+        url = hide_url(os.environ.get("QWEN72B_BASE_URL", "").strip()) or space_url(PUBLIC_SPACE)
     if not isinstance(url, str):
         raise InvalidOption(f"base_url must be a str, not {type(url).__name__}.")
-    url = url.strip().rstrip("/")
-    parts = _split(url)
+    if problem := _problem_of_url(url):
+        raise InvalidOption(problem[0], hint=problem[1])
+    # There is no secret in it, so it may be shown.
+    return str(url).strip().rstrip("/")
+
+
+def _problem_of_url(url: str) -> tuple[str, str] | None:
+    """Tell what is wrong with a base_url, and what to do about it."""
+    parts = _split(url.strip().rstrip("/"))
+    if page := _HUB_PAGE.fullmatch(url.strip().rstrip("/")):
+        return (
+            f"base_url {shown_url(url)!r} is a Space's page on the Hub, or its name.",
+            f'Pass space="{page[1]}" instead.',
+        )
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidOption(
-            f"base_url {_without_secrets(url)!r} is not a URL.",
-            hint="Pass https://host or http://host:port.",
+        return (
+            f"base_url {shown_url(url)!r} is not a URL.",
+            "Pass https://host or http://host:port.",
         )
     if parts.username is not None or parts.password is not None:
-        raise InvalidOption(
-            "base_url holds a user or a password.", hint='Pass auth=("user", "password") instead.'
+        return "base_url holds a user or a password.", 'Pass auth=("user", "password") instead.'
+    if parts.query or parts.fragment or re.search(r"[\s\\\x00-\x1f?#]", url.strip()):
+        return (
+            f"base_url {shown_url(url)!r} has a query, a fragment, a blank or a backslash.",
+            "Pass the Space's address alone.",
         )
-    if parts.query or parts.fragment or re.search(r"[\s\\\x00-\x1f]", url):
-        raise InvalidOption(
-            f"base_url {url!r} has a query, a fragment, a blank or a backslash.",
-            hint="Pass the Space's address alone.",
-        )
-    return url
+    return None
+
+
+# The page of a Space on the Hub, or its name alone.
+_HUB_PAGE = re.compile(
+    r"(?:(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/spaces/(?=[^/]+/[^/]+))?"
+    r"((?<=/)[\w.-]+/[\w.-]+(?=/|$)|^[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][\w.-]*$)(?:/.*)?"
+)
 
 
 def _split(url: str) -> Any:
@@ -133,10 +153,6 @@ def _split(url: str) -> Any:
     return parts
 
 
-def _without_secrets(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//...@", url)[:200]
-
-
 def _checked_space(space: str | None) -> str | None:
     if space is None:
         return None
@@ -145,26 +161,54 @@ def _checked_space(space: str | None) -> str | None:
         raise InvalidOption(
             f"space={space!r} is not the name of a Space.", hint='Pass "owner/name".'
         )
-    return space
+    return str(space)
 
 
-def _checked_token(token: str | bool | None, base_url: str) -> Secret | None:
+def _checked_token(token: str | bool | None, base_url: str, hub: str) -> Secret | None:
     if token is False:
         return None
+    if token is None and may_have_token(base_url, hub):
+        token = hide(os.environ.get("HF_TOKEN", ""))
     if token is None:
-        token = os.environ.get("HF_TOKEN", "")
+        return None
     if not isinstance(token, str):
         raise InvalidOption("token must be a str, False or None.")
-    token = token.strip()
-    if not token:
+    text: str = hide(token.strip())
+    if not text:
         return None
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
+    if not re.fullmatch(r"[\x21-\x7e]+", text):
         # Without the token: it may be right but for a line end.
         raise InvalidOption(
             "the token holds a character that no header can carry.",
             hint="Copy it again from huggingface.co/settings/tokens.",
         )
-    return Secret(token, origin_of(base_url))
+    return Secret(text, origin_of(base_url))
+
+
+def hub_url() -> str:
+    """Tell where the Hub is."""
+    return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
+
+
+def may_have_token(base_url: str, hub: str) -> bool:
+    """
+    Tell whether the token of the environment may go to a Space.
+
+    It was put there for the Hub, and opens all that its owner has there: it
+    goes to the Hub's Spaces, and not to whoever a URL names.
+
+    Args:
+        base_url: Where the Space is.
+        hub: Where the Hub is.
+
+    Returns:
+        Whether it is one of Hugging Face's Spaces, reached by TLS, or the Hub.
+    """
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    return (parts.scheme == "https" and host.endswith(".hf.space")) or (
+        origin_of(base_url) == origin_of(hub)
+    )
 
 
 def _checked_auth(auth: tuple[str, str] | None) -> tuple[str, str] | None:
@@ -176,7 +220,7 @@ def _checked_auth(auth: tuple[str, str] | None) -> tuple[str, str] | None:
         or not all(isinstance(part, str) for part in auth)
     ):
         raise InvalidOption('auth must be ("user", "password").')
-    return auth[0], auth[1]
+    return hide(auth[0]), hide(auth[1])
 
 
 def _checked_files(name: str, value: Any) -> Any:
@@ -197,23 +241,32 @@ def _checked_proxy(proxy: str | None) -> str | None:
         return None
     if not isinstance(proxy, str):
         raise InvalidOption(f"proxy must be a str, not {type(proxy).__name__}.")
-    url = proxy.strip()
-    url = url if "://" in url else f"http://{url}"
-    parts = _split(url)
-    if parts is None or parts.scheme.lower() not in _PROXY_SCHEMES or not parts.hostname:
+    if not _is_proxy(proxy):
         raise InvalidOption(
-            f"proxy {_without_secrets(proxy)!r} is not the URL of a proxy.",
+            f"proxy {shown_url(proxy)!r} is not the URL of a proxy.",
             hint=f"Its scheme is one of {', '.join(_PROXY_SCHEMES)}.",
         )
-    return url
+    return HiddenURL(_with_scheme(proxy))
+
+
+def _with_scheme(proxy: str) -> str:
+    proxy = proxy.strip()
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_proxy(proxy: str) -> bool:
+    parts = _split(_with_scheme(proxy))
+    return parts is not None and parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname)
 
 
 def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    checked = dict(headers or {})
-    for name, value in checked.items():
+    if not isinstance(headers, Mapping | None):
+        raise InvalidOption(f"headers must be a mapping, not {type(headers).__name__}.")
+    for name, value in (headers or {}).items():
         if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise InvalidOption(f"the header name {name!r} is malformed.")
+            # Without the name: a whole line may stand there, with its secret.
+            raise InvalidOption("the name of a header is malformed.")
         if not isinstance(value, str) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
             # Without the value: it may be a secret.
             raise InvalidOption(f"the value of the header {name!r} is no printable ASCII text.")
-    return checked
+    return dict(headers or {})

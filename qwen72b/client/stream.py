@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..errors import Qwen72BError, without_frames
 from ..events import Delta, Event
 from ..reply import Reply
 from .face import AnswerFace
@@ -91,9 +92,12 @@ class Stream(AnswerFace, Iterator[str]):
             with ProgressBar() as bar:
                 for event in self.events():
                     bar.take(event)
-        for _ in self.events():
-            pass
-        return self._answer.reply()
+        try:
+            for _ in self.events():
+                pass
+            return self._answer.reply()
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
 
     def display(self) -> Reply:
         """
@@ -137,7 +141,10 @@ class Stream(AnswerFace, Iterator[str]):
 
     def _step(self) -> bool:
         """Get the next events; tell whether there are any."""
-        events = self._answer.step()
+        try:
+            events = self._answer.step()
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
         if events is None:
             return False
         self._pending.extend(events)

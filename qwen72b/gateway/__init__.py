@@ -18,6 +18,6 @@ part that needs the extra ``gateway``, is uvicorn around it.
 from __future__ import annotations
 
 from .asgi import Gateway, app
-from .server import running, serve
+from .server import running
 
-__all__ = ["Gateway", "app", "running", "serve"]
+__all__ = ["Gateway", "app", "running"]

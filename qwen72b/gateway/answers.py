@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from itertools import count
 from time import time
 from typing import Any
 from uuid import uuid4
@@ -38,6 +39,11 @@ Headers = list[tuple[bytes, bytes]]
 #: What ends a stream that came to its end. After an error there is none: many
 #: clients take a stream that merely stops for a success.
 DONE = b"data: [DONE]\n\n"
+
+# Completions are told apart by the run of the program and their number in it: chance
+# is drawn once, not for every request.
+_RUN = uuid4().hex[:24]
+_numbers = count(1)
 
 # Seconds to wait where the Space refuses for now and does not say how long.
 _WAIT = 5
@@ -148,7 +154,7 @@ class Completion:
     """
 
     def __init__(self, model: str) -> None:
-        self._id = f"chatcmpl-{uuid4().hex}"
+        self._id = f"chatcmpl-{_RUN}{next(_numbers):08x}"
         self._created = int(time())
         self._model = model
         # A piece of text is put between these two: the rest of a chunk is

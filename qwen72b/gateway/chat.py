@@ -109,7 +109,10 @@ class Answer:
                     log.warning("a client has not read for %g s; hung up", silence)
                     scope.cancel()
             elif silence >= KEEP_ALIVE or not self._channel.status:
-                await self._write(b": the Space is at it\n\n")
+                try:
+                    await self._write(b": the Space is at it\n\n")
+                except Gone:
+                    scope.cancel()
             await sleep(KEEP_ALIVE)
 
     async def _write_pieces(self) -> None:

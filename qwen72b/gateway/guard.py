@@ -13,18 +13,14 @@ import re
 from collections.abc import Collection
 from hashlib import sha256
 from hmac import compare_digest
-from ipaddress import ip_address
 
 from ..errors import InvalidOption
+from ..local.hosts import LOOPBACK_NAMES, checked_host, split_host
 from .answers import Headers, Refusal
 from .channel import Channel
 
 __all__ = ["LOOPBACK_NAMES", "Guard"]
 
-#: What this machine is called on this machine.
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-
-_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::\d{1,5})?", re.IGNORECASE)
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 _HEADER_NAMES = re.compile(r"[\w\-, ]{1,1000}")
 
@@ -39,19 +35,19 @@ class Guard:
     Args:
         hosts: Names that the Host header may have; ``None`` for any.
         key: What clients must know; ``None`` if nothing.
-        origins: Origins of web pages that may use the gateway.
+        cors: Origins of web pages that may use the gateway.
 
     Raises:
         InvalidOption: If one of them is none.
     """
 
     def __init__(
-        self, hosts: Collection[str] | None, key: str | None, origins: Collection[str]
+        self, hosts: Collection[str] | None, key: str | None, cors: Collection[str]
     ) -> None:
-        if isinstance(hosts, str) or isinstance(origins, str):
-            raise InvalidOption("hosts and origins are lists of names, not one str.")
-        self._hosts = None if hosts is None else {_checked_host(host) for host in hosts}
-        self._origins = {_checked_origin(origin) for origin in origins}
+        if isinstance(hosts, str) or isinstance(cors, str):
+            raise InvalidOption("hosts and cors are lists of names, not one str.")
+        self._hosts = None if hosts is None else {checked_host(host) for host in hosts}
+        self._origins = {_checked_origin(origin) for origin in cors}
         self._key = None if key is None else _digest(_checked_key(key))
 
     def check_origin(self, channel: Channel) -> Headers:
@@ -67,7 +63,7 @@ class Guard:
         Raises:
             Refusal: If its Host or Origin header has none of the names.
         """
-        host = _host_of(channel.header("host"))
+        host, _ = split_host(channel.header("host"))
         if self._hosts is not None and host not in self._hosts:
             raise Refusal(
                 403,
@@ -136,23 +132,6 @@ class Guard:
         if channel.header("access-control-request-private-network") == "true":
             headers.append((b"access-control-allow-private-network", b"true"))
         return headers
-
-
-def _host_of(header: str) -> str:
-    match = _HOST.fullmatch(header)
-    return (match[1] or match[2]).lower() if match else ""
-
-
-def _checked_host(host: str) -> str:
-    try:
-        # An IPv6 address may come without its brackets.
-        return str(ip_address(host.strip("[]")))
-    except ValueError:
-        if not (match := _HOST.fullmatch(host)) or match[0] != match[2]:
-            raise InvalidOption(
-                f"{host!r} is no name of a host.", hint="Give the name alone, without a port."
-            ) from None
-        return host.lower()
 
 
 def _checked_origin(origin: str) -> str:

@@ -35,7 +35,7 @@ class HeadTimes:
         Args:
             peer: Host and port of the client, as in ASGI.
         """
-        peer = tuple(peer)
+        peer = tuple(peer or ())
         self._answering.add(peer)
         self._stop(peer)
         try:
@@ -59,7 +59,9 @@ class HeadTimes:
         class Limited(protocol):  # type: ignore[valid-type, misc]
             def connection_made(self, transport: asyncio.Transport) -> None:
                 super().connection_made(transport)
-                self._way, self._peer = transport, transport.get_extra_info("peername")[:2]
+                self._way = transport
+                # There is none if the client has left already.
+                self._peer = tuple(transport.get_extra_info("peername") or ())[:2]
                 times._start(self._peer, transport)
 
             def data_received(self, data: bytes) -> None:

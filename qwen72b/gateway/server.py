@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidOption
-from ..local.serving import ServerThread, base_url_of, listen, wait_for_signal
-from .asgi import MAX_BODY, app
+from ..local.serving import ServerThread, base_url_of, listen
+from .asgi import MAX_BODY, Gateway, app
 from .channel import Receive, Scope, Send
 from .guard import LOOPBACK_NAMES
 from .heads import HeadTimes
@@ -20,7 +20,7 @@ from .heads import HeadTimes
 if TYPE_CHECKING:
     from ..aio.client import AsyncClient
 
-__all__ = ["running", "serve"]
+__all__ = ["host_names", "running", "served"]
 
 
 @contextlib.contextmanager
@@ -67,43 +67,74 @@ def running(
             aliases=aliases,
             any_model=any_model,
             key=key,
-            hosts=_host_names(host, listener, allow_hosts, key),
+            hosts=host_names(host, listener, allow_hosts, key),
             cors=cors,
             max_requests=max_requests,
             max_body=max_body,
         )
-        heads = HeadTimes()
-        settings = _settings(heads)
-        server = ServerThread(
-            lambda: _make_app(gateway, heads), listener, name="gateway", settings=lambda: settings
-        )
-        try:
-            server.start()
+        with served(gateway, listener):
             yield base_url_of(host, listener)
-        finally:
-            server.stop()
 
 
-def serve(client: AsyncClient, *, ready: Callable[[str], None], **options: Any) -> None:
+@contextlib.contextmanager
+def served(gateway: Gateway, listener: socket.socket) -> Iterator[None]:
     """
-    Serve a Space until Ctrl-C or SIGTERM; call it in the main thread.
+    Serve the app in a thread for the length of a ``with`` block.
 
     Args:
-        client: The Space's client. It stays open.
-        ready: Called with the gateway's URL once it takes requests.
-        **options: As in ``running``.
+        gateway: The app.
+        listener: Where it listens.
+
+    Yields:
+        Once it takes requests.
 
     Raises:
-        InvalidOption: As in ``running``.
+        InvalidOption: If the extra ``gateway`` is not installed.
     """
-    with running(client, **options) as url:
-        wait_for_signal(lambda: ready(url))
+    try:
+        # Not httptools, which takes heads of any size.
+        from uvicorn.protocols.http.h11_impl import H11Protocol
+    except ImportError as exc:
+        raise InvalidOption(
+            "The gateway is not installed.", hint="Run: pip install uvicorn"
+        ) from exc
+    heads = HeadTimes()
+    settings = {
+        "http": heads.limiting(H11Protocol),
+        # Whose request it is matters to nobody, and a header can be made up.
+        "proxy_headers": False,
+        "server_header": False,
+        # It would name paths.
+        "access_log": False,
+    }
+    server = ServerThread(
+        lambda: _telling(gateway, heads), listener, name="gateway", settings=settings
+    )
+    try:
+        server.start()
+        yield
+    finally:
+        server.stop()
 
 
-def _host_names(
+def host_names(
     host: str, listener: socket.socket, allowed: Collection[str], key: str | None
 ) -> list[str]:
-    """Say what the Host header may name, and refuse to open the door to everybody."""
+    """
+    Say what the Host header may name.
+
+    Args:
+        host: The address to listen on, as it was given.
+        listener: What listens there.
+        allowed: Further names.
+        key: What clients must know.
+
+    Returns:
+        The names.
+
+    Raises:
+        InvalidOption: If the door would be open to everybody, or to nobody.
+    """
     address = ip_address(listener.getsockname()[0].partition("%")[0])
     if address.is_loopback:
         return [*LOOPBACK_NAMES, str(address), *allowed]
@@ -122,7 +153,7 @@ def _host_names(
     return list(allowed)
 
 
-def _make_app(gateway: Any, heads: HeadTimes) -> Any:
+def _telling(gateway: Gateway, heads: HeadTimes) -> Any:
     """Have the app tell for which connections a request has come."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,21 +164,3 @@ def _make_app(gateway: Any, heads: HeadTimes) -> Any:
             await gateway(scope, receive, send)
 
     return app
-
-
-def _settings(heads: HeadTimes) -> dict[str, Any]:
-    try:
-        # Not httptools, which takes heads of any size.
-        from uvicorn.protocols.http.h11_impl import H11Protocol
-    except ImportError as exc:
-        raise InvalidOption(
-            "The gateway is not installed.", hint='Run: pip install "qwen72b[gateway]"'
-        ) from exc
-    return {
-        "http": heads.limiting(H11Protocol),
-        # Whose request it is matters to nobody, and a header can be made up.
-        "proxy_headers": False,
-        "server_header": False,
-        # It would name paths.
-        "access_log": False,
-    }

@@ -61,7 +61,8 @@ class ChatQwen72B(BaseChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
         # What tracing shows as the model.
         name = kwargs.get("model") or self.space or Qwen_Qwen_2_72B.default_model
-        return {**super()._get_ls_params(stop=stop, **kwargs), "ls_model_name": name}
+        told = {"ls_provider": "qwen72b", "ls_model_name": name, "ls_model_type": "chat"}
+        return told | ({"ls_stop": stop} if stop else {})
 
     def _settings(self) -> dict[str, Any]:
         token = None if self.token is None else self.token.get_secret_value()

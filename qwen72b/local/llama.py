@@ -53,7 +53,8 @@ class LlamaBackend(Backend):
             import xllamacpp
         except ImportError as exc:
             raise InvalidOption(
-                "The local Space is not installed.", hint='Run: pip install "qwen72b[local]"'
+                "The local Space is not installed.",
+                hint="Run: pip install gradio platformdirs xllamacpp",
             ) from exc
         params = xllamacpp.CommonParams()
         params.model.path = str(path)

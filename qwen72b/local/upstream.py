@@ -20,6 +20,7 @@ from qwen72b.errors import (
 )
 from qwen72b.local.generation import Backend, Generation, Messages
 from qwen72b.protocol.sse import EventSplitter
+from qwen72b.redaction import hide
 
 __all__ = ["UpstreamBackend"]
 
@@ -87,14 +88,16 @@ class UpstreamBackend(Backend):
                 raise StreamInterrupted("The upstream's answer was cut.")
 
     def _post(self, session: Any, messages: Messages) -> Any:
-        key = (
-            os.environ.get("QWEN72B_UPSTREAM_KEY") or os.environ.get("OPENAI_API_KEY") or ""
-        ).strip()
+        key = hide(
+            (
+                os.environ.get("QWEN72B_UPSTREAM_KEY") or os.environ.get("OPENAI_API_KEY") or ""
+            ).strip()
+        )
 
         def authorize(request: Any) -> Any:
             # As an auth callable, because requests lets a .netrc replace a header.
             if key:
-                request.headers["Authorization"] = f"Bearer {key}"
+                request.headers["Authorization"] = hide(f"Bearer {key}")
             return request
 
         body = {

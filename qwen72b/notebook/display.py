@@ -8,7 +8,7 @@ after the Space took text back. IPython is imported when something is drawn.
 from __future__ import annotations
 
 import asyncio
-import re
+import sys
 from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -16,20 +16,17 @@ from time import monotonic
 from typing import Any, overload
 from uuid import uuid4
 
+from ..escape import escape
 from ..events import Event, Queued
+from ..fences import close_fence
+from ..progress import queue_words
 from ..reply import Reply
 
-__all__ = ["close_fence", "show"]
+__all__ = ["show"]
 
 # Seconds between two drawings. With the first and the last one, no second of
 # an answer sees more than ten.
 _PACE = 0.125
-
-# A fence stands at the beginning of a line, perhaps within quotes or list items.
-_FENCE = re.compile(r"^([ \t>]*(?:(?:[-*+]|\d+[.)])[ \t]+)*)(`{3,}|~{3,})(.*)$", re.MULTILINE)
-
-# All that would move a terminal's cursor, but for tabs and line ends.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @overload
@@ -116,32 +113,6 @@ def _wakeful_loop() -> Iterator[None]:
         drawing = False
 
 
-def close_fence(text: str) -> str:
-    """
-    Close a code fence that is still open, so that the text can be drawn now.
-
-    Args:
-        text: Markdown, perhaps cut anywhere.
-
-    Returns:
-        The text, with the fence's end on a new line if it needs one.
-    """
-    opened: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
-        marks, rest = fence[2], fence[3]
-        if opened is None:
-            # Backticks after backticks are code within a line.
-            if marks[0] == "~" or "`" not in rest:
-                opened = fence
-        elif marks.startswith(opened[2]) and not rest.strip():
-            opened = None
-    if opened is None:
-        return text
-    # Indented as deep as the fence: a list item's text goes on without its mark.
-    margin = re.sub(r"[^\s>]", " ", opened[1])
-    return f"{text}{'' if text.endswith(chr(10)) else chr(10)}{margin}{opened[2]}"
-
-
 class _Drawing:
     """
     The output that one answer has on the page.
@@ -168,7 +139,8 @@ class _Drawing:
         if not self._in_notebook:
             text = str(item)
             self._pieces.append(text)
-            print(_CONTROL.sub(lambda found: repr(found[0])[1:-1], text), end="", flush=True)
+            encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+            print(escape(text, encoding), end="", flush=True)
             return
         if isinstance(item, str):
             self._pieces.append(item)
@@ -205,10 +177,8 @@ class _Drawing:
 
 def _note(event: Event) -> str:
     """Say what there is to wait for."""
-    if not isinstance(event, Queued) or not event.rank:
-        return ""
-    about = "" if event.eta is None else f", about {event.eta:.0f} s"
-    return f"*In the queue: {event.rank} before this one{about}.*"
+    # Nothing of one's being next: most answers begin at once, and it would flicker.
+    return f"*{queue_words(event)}.*" if isinstance(event, Queued) and event.rank else ""
 
 
 class _Shown(Reply):

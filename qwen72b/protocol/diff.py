@@ -82,7 +82,7 @@ def apply_edits(
     *,
     in_place: bool = False,
     allowance: Allowance | None = None,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], object] | None = None,
 ) -> Any:
     """
     Apply one output's edits in order.

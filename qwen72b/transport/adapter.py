@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 
 from .connections import CallConnection, TLSCallConnection
 from .idle import IdleConnections
+from .prepared import Filled
 
 __all__ = ["Adapter"]
 
@@ -27,6 +29,23 @@ class _Pool(HTTPConnectionPool):
 class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = TLSCallConnection
     QueueCls = IdleConnections  # type: ignore[assignment]  # as above
+
+
+class _LightResponse(requests.Response):
+    """A response without what is not asked for here: its cookies, history and encoding."""
+
+    def __init__(self, request: requests.PreparedRequest, raw: Any) -> None:
+        # Not super's, half of whose time goes into a cookie jar.
+        self.__dict__.update(_BLANK)
+        self.status_code = raw.status
+        self.headers = raw.headers
+        self.raw = raw
+        self.reason = raw.reason
+        self.url = request.url or ""
+        self.request = request
+
+
+_BLANK = dict(vars(requests.Response()))
 
 
 class Adapter(HTTPAdapter):
@@ -51,6 +70,25 @@ class Adapter(HTTPAdapter):
                 manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
         return manager
 
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Find the pool of connections, once for each way that requests leave."""
+        if not isinstance(request, Filled):
+            return super().get_connection_with_tls_context(request, *args, **kwargs)
+        way = request.way
+        if way.pool is None:
+            way.pool = super().get_connection_with_tls_context(request, *args, **kwargs)
+        return way.pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """Tell what a request asks for."""
+        if isinstance(request, Filled) and not proxies:
+            return request.target
+        return super().request_url(request, proxies)
+
+    build_response = staticmethod(_LightResponse)  # type: ignore[assignment]  # spares a call
+
     def close(self) -> None:
         """
         Close every idle connection at once; idempotent, and from a signal handler too.
@@ -59,8 +97,12 @@ class Adapter(HTTPAdapter):
         sockets for as long as any response of theirs is referenced.
         """
         for manager in [self.poolmanager, *self.proxy_manager.values()]:
-            for key in manager.pools.keys():  # noqa: SIM118  # no mapping: it cannot be iterated
-                pool = manager.pools.get(key)
+            # Without them, ``super().close()`` has to do.
+            pools = getattr(manager, "pools", None)
+            if pools is None:
+                continue
+            for key in pools.keys():  # noqa: SIM118  # no mapping: it cannot be iterated
+                pool = pools.get(key)
                 if pool is not None:
                     if isinstance(pool.pool, IdleConnections):
                         pool.pool.close()

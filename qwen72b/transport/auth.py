@@ -4,19 +4,15 @@ A token that goes to one origin only, and never shows itself.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase
 
-__all__ = ["Secret", "origin_of"]
+from ..redaction import Hidden
 
-
-class _Unshown(str):
-    """Text that tracebacks with local variables do not show."""
-
-    def __repr__(self) -> str:
-        return "'...'"
+__all__ = ["Secret", "origin_of", "without_zone"]
 
 
 class Secret(AuthBase):
@@ -32,12 +28,12 @@ class Secret(AuthBase):
     """
 
     def __init__(self, token: str, origin: str) -> None:
-        self._token = token
+        self._token = Hidden(token)
         self._origin = origin
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if origin_of(request.url or "") == self._origin:
-            request.headers["X-HF-Authorization"] = _Unshown(f"Bearer {self._token}")
+            request.headers["X-HF-Authorization"] = Hidden(f"Bearer {self._token}")
         return request
 
     def __repr__(self) -> str:
@@ -60,3 +56,13 @@ def origin_of(url: str) -> str:
     host = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}.get(parts.scheme)
     return f"{parts.scheme}://{host}" + ("" if port == default else f":{port}")
+
+
+def without_zone(url: str) -> str:
+    """
+    Leave the zone of an IPv6 address out: it means something on this machine only (RFC 6874).
+
+    Args:
+        url: A URL, or its host in brackets.
+    """
+    return re.sub(r"(\[[^\]%]*)%[^\]]*\]", r"\1]", url, count=1)

@@ -53,13 +53,15 @@ class Body:
         counted = getattr(response.raw, "length_remaining", None) is not None
         if not isinstance(original, HTTPResponse) or coded or counted:
             return
-        reader: Any = original.fp
+        # Where http.client hides its reader in another way, its own reading will do.
+        reader: Any = getattr(original, "fp", None)
+        chunked: bool | None = getattr(original, "chunked", None)
         sock = getattr(getattr(reader, "raw", None), "_sock", None)
-        if not isinstance(sock, BoundedSocket):
+        if not isinstance(sock, BoundedSocket) or chunked is None:
             return
         self.socket = sock
         self._original = original
-        self._chunked = ChunkedDecoder() if original.chunked else None
+        self._chunked = ChunkedDecoder() if chunked else None
         # What came together with the response's head.
         sock.streams = True
         self._early: bytes = reader.peek()

@@ -15,13 +15,18 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.response import HTTPResponse
 from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 
+from .head import Head
+from .race import race
 from .scope import CallScope, current_scope, shut_down
 from .sockets import BoundedSocket, TLSSocket
 
@@ -29,9 +34,20 @@ __all__ = ["CallConnection", "TLSCallConnection"]
 
 log = logging.getLogger("qwen72b")
 
+# Bytes of a body that is copied to go with its head.
+_SMALL_BYTES = 65536
+
 
 class CallConnection(HTTPConnection):
     """A connection that belongs to the call of the thread that uses it."""
+
+    response_class = Head
+    # Whether nothing was asked over it yet.
+    _fresh = False
+    # Makes the present request once more; ``None`` if it may not be.
+    _repeat: Callable[[OSError], None] | None = None
+    # Sets the tunnel through a proxy up again.
+    _dig: Callable[[], None] | None = None
 
     def _new_conn(self) -> socket.socket:
         scope = current_scope()
@@ -40,46 +56,45 @@ class CallConnection(HTTPConnection):
         return self.open_socket(scope)
 
     def open_socket(self, scope: CallScope) -> socket.socket:
-        """Look the name up and try its addresses in turn, all within the call's deadlines."""
-        failure: OSError | None = None
-        for family, kind, protocol, _, address in self._look_up(scope):
-            sock = BoundedSocket(family, kind, protocol)
-            scope.hang_up_with(partial(shut_down, self.probe(sock)))
+        """Look the name up and connect to one of its addresses, within the call's deadlines."""
+        found = self._look_up(scope)
+        try:
+            sock = race(found, scope, self._prepare)
             try:
-                for option in self.socket_options or ():
-                    sock.setsockopt(*option)
-                if self.source_address:
-                    sock.bind(self.source_address)
-                sock.settimeout(scope.limit())
-                sock.connect(address)
+                scope.hang_up_with(partial(shut_down, self.probe(sock)))
                 sock.belong_to(scope)
-            except OSError as exc:
-                sock.close()
-                failure = exc
-                if scope.cancelled or isinstance(exc, TimeoutError):
-                    break
-                continue
             except BaseException:
                 sock.close()
                 raise
-            return sock
-        if isinstance(failure, TimeoutError):
-            raise ConnectTimeoutError(f"Connecting to {self.host} timed out") from failure
-        raise NewConnectionError(
-            self, f"Failed to establish a new connection: {failure}"
-        ) from failure
+        except TimeoutError as exc:
+            raise ConnectTimeoutError(f"Connecting to {self.host} timed out") from exc
+        except OSError as exc:
+            raise NewConnectionError(self, f"Failed to establish a new connection: {exc}") from exc
+        return sock
+
+    def _prepare(self, sock: socket.socket) -> None:
+        for option in self.socket_options or ():
+            sock.setsockopt(*option)
+        if self.source_address:
+            sock.bind(self.source_address)
 
     def probe(self, sock: socket.socket) -> socket.socket:
         """Return what can be shut down until the connection is made."""
         return sock
 
     def _look_up(self, scope: CallScope) -> list[Any]:
-        host, port = self._dns_host, self.port
+        # With the dot at its end that ends the search, which ``host`` does not have.
+        host, port = getattr(self, "_dns_host", self.host), self.port
+        if ":" in host:
+            # An address with a zone comes as it is written in a URL (RFC 6874).
+            host = host.replace("%25", "%")
         try:
             if _is_address(host):
                 return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
             return scope.run(lambda: socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
         except socket.gaierror as exc:
+            # Without a descriptor to ask with, the system says that there is no such name.
+            socket.socket().close()
             raise NameResolutionError(self.host, self, exc) from exc
         except UnicodeError as exc:
             raise NameResolutionError(
@@ -91,6 +106,7 @@ class CallConnection(HTTPConnection):
         if scope is None:
             super().connect()
             return
+        self._fresh = True
         scope.deadlines.start("connect")
         try:
             if _makes_our_sockets():
@@ -103,22 +119,85 @@ class CallConnection(HTTPConnection):
         scope.deadlines.stop("connect")
         self._belong_to(scope)
 
+    def set_tunnel(self, *args: Any, **kwargs: Any) -> None:
+        # Closing forgets it.
+        self._dig = partial(super().set_tunnel, *args, **kwargs)
+        self._dig()
+
     def request(self, *args: Any, **kwargs: Any) -> None:
         scope = current_scope()
-        if scope is not None:
-            if self.sock is None:
-                # http.client would connect with the head, and so the token, in
-                # its local variables, which some tracebacks show.
-                self.connect()
-            else:
-                self._belong_to(scope)
-        super().request(*args, **kwargs)
+        if scope is None:
+            super().request(*args, **kwargs)
+            return
+        if self.sock is None:
+            # http.client would connect with the head, and so the token, in
+            # its local variables, which some tracebacks show.
+            self.connect()
+        elif not self._fresh:
+            self._belong_again(scope)
+            self._repeat = lambda exc: self._ask_again(scope, exc, *args, **kwargs)
+        self._fresh = False
+        try:
+            self._ask(*args, **kwargs)
+        except ssl.SSLEOFError:
+            # As urllib3 does with a broken pipe: what was answered tells.
+            if self._repeat is None:
+                raise
+
+    def _ask(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request, its head together with its body."""
+        body = kwargs.get("body")
+        if not isinstance(body, bytes) or not 0 < len(body) <= _SMALL_BYTES:
+            super().request(*args, **kwargs)
+            return
+        # In two pieces each would wake the other side, and go as a segment of its own.
+        pieces: list[bytes] = []
+        self.send = pieces.append  # type: ignore[method-assign,assignment]  # until the body is in it
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            del self.send
+        self.send(b"".join(pieces))
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
+        repeat, self._repeat = self._repeat, None
+        sock = self.sock
+        try:
+            return super().getresponse()
+        except OSError as exc:
+            if repeat is None or not isinstance(sock, BoundedSocket) or sock.heard:
+                raise
+            # The connection was used before, and no byte of an answer has come:
+            # it was closed while it was idle (RFC 9112, section 9.3.1).
+            repeat(exc)
+        return super().getresponse()
+
+    def _ask_again(self, scope: CallScope, error: OSError, *args: Any, **kwargs: Any) -> None:
+        """Make a request once more, on a new connection."""
+        scope.limit()
+        log.debug("%s: a kept connection was dead (%s); asks on a new one", scope, error)
+        self.close()
+        if self._dig is not None:
+            self._dig()
+        self.connect()
+        self._fresh = False
+        self._ask(*args, **kwargs)
+
+    def _belong_again(self, scope: CallScope) -> None:
+        """Begin another request; urllib3 sets the timeout, which is the scope's limit."""
+        sock = self.sock
+        if not isinstance(sock, BoundedSocket):
+            self._belong_to(scope)
+            return
+        sock.streams = sock.drained = sock.heard = False
+        sock.scope = scope
+        scope.hang_up_with(partial(shut_down, sock))
 
     def _belong_to(self, scope: CallScope) -> None:
         sock = self.sock
         hang_up = partial(shut_down, sock) if isinstance(sock, socket.socket) else None
         if isinstance(sock, BoundedSocket):
-            sock.streams = sock.drained = False
+            sock.streams = sock.drained = sock.heard = sock.opening = False
             sock.belong_to(scope)
             scope.hang_up_with(hang_up)
             return

@@ -19,14 +19,12 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from ..version import __version__
 from .scope import CallScope
 
-__all__ = ["log_environment", "shown", "traced"]
-
-T = TypeVar("T")
+__all__ = ["log_environment", "shown", "tracer"]
 
 # What may be unprintable: control characters, and all that is not ASCII.
 _UNPRINTABLE = re.compile("[^ -~]+")
@@ -118,26 +116,24 @@ def _blank(value: Any) -> Any:
     return value
 
 
-def traced(scope: CallScope, receive: Callable[[str], T]) -> Callable[[str], T]:
+def tracer(scope: CallScope) -> Callable[[str], None] | None:
     """
-    Log each message of the Space before it is taken.
+    Make what logs each message of the Space.
 
     Args:
         scope: The call that it belongs to.
-        receive: Takes the message.
 
     Returns:
-        What does both; ``receive`` itself where nobody listens, so that the
-        path of a piece of text stays as short as it is.
+        What is called with each message before it is taken; ``None`` where
+        nobody listens, so that the path of a piece of text stays short.
     """
     if not log.isEnabledFor(logging.DEBUG):
-        return receive
+        return None
 
-    def logged(text: str) -> T:
+    def trace(text: str) -> None:
         log.debug("%s: received %s", scope, shown(text))
-        return receive(text)
 
-    return logged
+    return trace
 
 
 def log_environment(scope: CallScope, base_url: str) -> None:

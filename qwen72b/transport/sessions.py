@@ -10,29 +10,45 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
 import requests
-from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
-from requests.utils import get_netrc_auth
+from requests.utils import get_netrc_auth, select_proxy
 
+from ..redaction import hide, hide_url
 from .adapter import Adapter
 from .auth import Secret, origin_of
+from .cookies import BoundedJar
+from .prepared import Template, Way
 from .scope import CallScope, shut_down
 
 __all__ = ["ForeignSession", "OwnSession", "Session"]
 
-# Proxies and the like, and who to log in as.
-_Surroundings = tuple[dict[str, Any], AuthBase | tuple[str, str] | None]
+# Requests that are kept prepared. A Space has some four; the rest is redirects'.
+_MOST_TEMPLATES = 32
 
 
 class Session(Protocol):
     """What both have in common."""
 
-    def send(self, scope: CallScope, method: str, url: str, **fields: Any) -> requests.Response:
+    def send(
+        self,
+        scope: CallScope,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None,
+        data: bytes | Mapping[str, str] | None,
+        headers: Mapping[str, str],
+    ) -> requests.Response:
         """Make a request, without following redirects; the body is unread."""
+        ...
+
+    def proxy_for(self, url: str) -> str | None:
+        """Tell which proxy the requests to a URL go through."""
         ...
 
     def close(self) -> None:
@@ -55,10 +71,22 @@ class OwnSession:
         self._session: requests.Session | None = None
         self._lock = threading.Lock()
         self._closed = False
-        # By origin: what requests takes from the environment and from .netrc.
-        self._surroundings: dict[str, _Surroundings] = {}
+        self._jar = BoundedJar()
+        # By origin.
+        self._ways: dict[str, Way] = {}
+        # By method, URL and headers.
+        self._templates: dict[Any, Template] = {}
 
-    def send(self, scope: CallScope, method: str, url: str, **fields: Any) -> requests.Response:
+    def send(
+        self,
+        scope: CallScope,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None,
+        data: bytes | Mapping[str, str] | None,
+        headers: Mapping[str, str],
+    ) -> requests.Response:
         """
         Make a request, without following redirects.
 
@@ -66,16 +94,18 @@ class OwnSession:
             scope: The call that it belongs to.
             method: HTTP method.
             url: Where to.
-            **fields: ``params``, ``data`` and ``headers`` as in requests.
+            params: Query parameters.
+            data: Its body; fields of a form, if it is no bytes.
+            headers: What it carries.
 
         Returns:
             The response; its body is unread.
         """
         session = self._session or self._make()
-        options, auth = self._surroundings.get(origin_of(url)) or self._look_around(session, url)
-        fields["headers"] = {**session.headers, **fields["headers"]}
-        request = requests.PreparedRequest()
-        request.prepare(method, url, auth=auth, cookies=session.cookies, **fields)
+        key = (method, url, *headers.items())
+        template = self._templates.get(key) or self._prepare(session, key, headers)
+        jar = self._jar
+        request = template.fill(jar, params, data)
         limit = scope.limit()
         # Per step; the connections keep to the call's deadlines over all of them.
         timeout: Any = (limit, limit)
@@ -84,18 +114,26 @@ class OwnSession:
         adapter = session.get_adapter(url)
         try:
             with scope.current():
-                response = adapter.send(request, timeout=timeout, **options)
+                response = adapter.send(request, timeout=timeout, **template.way.options)
         finally:
             if self._closed:
                 # From a signal handler, perhaps, that came while a pool was looked up.
                 session.close()
-        extract_cookies_to_jar(session.cookies, request, response.raw)  # type: ignore[no-untyped-call]  # no stubs
+        if "set-cookie" in response.headers:
+            extract_cookies_to_jar(jar, request, response.raw)  # type: ignore[no-untyped-call]  # no stubs
         return response
+
+    def proxy_for(self, url: str) -> str | None:
+        """Tell which proxy the requests to a URL go through."""
+        way = self._ways.get(origin_of(url))
+        return None if way is None else select_proxy(url, way.options["proxies"])
 
     def close(self) -> None:
         """Close the connections, without a lock: a signal handler may do it at any point."""
         self._closed = True
         session, self._session = self._session, None
+        # They know the pools of its adapters.
+        self._ways, self._templates = {}, {}
         if session is not None:
             session.close()
 
@@ -110,18 +148,30 @@ class OwnSession:
                 self._session = session
             return session
 
-    def _look_around(self, session: requests.Session, url: str) -> _Surroundings:
+    def _prepare(
+        self, session: requests.Session, key: tuple[Any, ...], headers: Mapping[str, str]
+    ) -> Template:
         """
-        Look once where ``Session.request`` looks for every request.
+        Prepare a kind of request, looking once where ``Session.request`` looks for every request.
 
-        That, and its merging of settings, took a third of a request's time.
+        That, its merging of settings and its preparing took two thirds of a
+        request's time.
         """
-        options = session.merge_environment_settings(url, stream=True, **self._options)
-        known = self._surroundings[origin_of(url)] = (
-            dict(options),
-            self._secret or get_netrc_auth(url),
-        )
-        return known
+        method, url = key[:2]
+        origin = origin_of(url)
+        way = self._ways.get(origin)
+        if way is None:
+            options = session.merge_environment_settings(url, stream=True, **self._options)
+            # The environment's proxies and .netrc have passwords.
+            proxies = options["proxies"]
+            options["proxies"] = {name: hide_url(proxy) for name, proxy in proxies.items()}
+            way = Way(dict(options), self._secret or hide(get_netrc_auth(url)))
+            self._ways[origin] = way
+        usual: Any = session.headers
+        template = Template(method, url, {**usual, **headers}, way)
+        if len(self._templates) < _MOST_TEMPLATES:
+            self._templates[key] = template
+        return template
 
 
 class ForeignSession:
@@ -140,32 +190,61 @@ class ForeignSession:
         self._session = session
         self._options = {**options, "auth": secret, "stream": True, "allow_redirects": False}
 
-    def send(self, scope: CallScope, method: str, url: str, **fields: Any) -> requests.Response:
+    def send(
+        self,
+        scope: CallScope,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None,
+        data: bytes | Mapping[str, str] | None,
+        headers: Mapping[str, str],
+    ) -> requests.Response:
         """
-        Make a request, without following redirects.
-
-        Args:
-            scope: The call that it belongs to.
-            method: HTTP method.
-            url: Where to.
-            **fields: ``params``, ``data`` and ``headers`` as in requests.
+        Make a request, without following redirects; the arguments are ``OwnSession.send``'s.
 
         Returns:
             The response; its body is unread.
         """
         limit = scope.limit()
+        redirects: list[tuple[str, str]] = []
+
+        def hide_redirect(response: requests.Response, **_: Any) -> None:
+            # Even where it does not follow a redirect, requests reads its body
+            # whole, however large, and its target, which may be malformed.
+            target = response.headers.pop("location", None)
+            if target is not None:
+                redirects.append(("location", target))
+
+        hooks = {"response": [*_hooks_of(self._session), hide_redirect]}
         response = scope.run(
             lambda: self._session.request(
-                method, url, timeout=(limit, limit), **self._options, **fields
+                method,
+                url,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=(limit, limit),
+                hooks=hooks,
+                **self._options,
             ),
             discard=requests.Response.close,
         )
+        response.headers.update(redirects)
         try:
             scope.watch(partial(_hang_up, response))
         except BaseException:
             response.close()
             raise
         return response
+
+    def proxy_for(self, url: str) -> str | None:
+        """Tell which proxy the requests to a URL go through."""
+        session, given = self._session, self._options
+        options = session.merge_environment_settings(
+            url, given["proxies"], True, given["verify"], given["cert"]
+        )
+        return select_proxy(url, options["proxies"])
 
     def close(self) -> None:
         """Leave it open: it is the caller's."""
@@ -178,3 +257,9 @@ def _hang_up(response: requests.Response) -> None:
         shut_down(sock)
     else:
         response.raw.shutdown()
+
+
+def _hooks_of(session: requests.Session) -> list[Any]:
+    """List what a session does with each response; those of a request take their place."""
+    hooks: Any = (session.hooks or {}).get("response") or []
+    return [hooks] if callable(hooks) else list(hooks)

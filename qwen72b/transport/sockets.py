@@ -66,6 +66,10 @@ class BoundedSocket(socket.socket):
     takes_all = True
     # Whether the last receive has taken all that had come.
     drained = False
+    # Whether the connection is still being made, through a proxy for example.
+    opening = True
+    # Whether a byte of the present answer has come.
+    heard = False
 
     def belong_to(self, scope: CallScope) -> None:
         """Keep to a call's limits from now on."""
@@ -84,10 +88,13 @@ class BoundedSocket(socket.socket):
         if self.streams:
             raise BlockingIOError(errno.EAGAIN, "the body is received directly")
         try:
-            return self._patiently(super().recv_into, *args)
+            count = self._patiently(super().recv_into, *args)
+            self.heard = self.heard or count > 0
+            return count
         finally:
-            # A TLS handshake, behind a proxy's answer, takes the timeout over.
-            self.settimeout(None if self.scope is None else self.scope.limit())
+            if self.opening:
+                # A TLS handshake, behind a proxy's answer, takes the timeout over.
+                self.settimeout(None if self.scope is None else self.scope.limit())
 
     def receive(self, most: int) -> bytes:
         """

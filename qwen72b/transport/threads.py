@@ -37,14 +37,17 @@ def no_thread(exc: BaseException) -> TransportError:
         exc: What Python raised.
 
     Returns:
-        The error to raise from it.
+        The error, caused by it.
     """
     if "shutdown" in str(exc):
-        return TransportError(
+        error = TransportError(
             "the interpreter is ending, and starts no thread any more.",
             hint="Ask before the program ends, and not in a handler of atexit.",
         )
-    return TransportError(
-        f"no thread could be started: {str(exc) or type(exc).__name__}.",
-        hint="Raise the limit of processes (ulimit -u; a container's pids limit), or do less at once.",
-    )
+    else:
+        error = TransportError(
+            f"no thread could be started: {str(exc) or type(exc).__name__}.",
+            hint="Raise the limit of processes (ulimit -u, a container's pids limit), or ask less at once.",
+        )
+    error.__cause__ = exc
+    return error

@@ -7,10 +7,12 @@ sockets below are told apart.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import ssl
 from collections.abc import Iterator
-from http.client import HTTPException
+from http.client import BadStatusLine, HTTPException, LineTooLong
 from socket import gaierror
 from urllib.parse import urlsplit
 
@@ -18,20 +20,51 @@ import requests
 from urllib3 import exceptions as urllib3_errors
 
 from ..errors import (
+    AuthenticationError,
     ConnectFailed,
+    HTTPStatusError,
     InvalidOption,
     InvalidServerMessage,
     Qwen72BError,
     RequestTimeout,
     StreamInterrupted,
 )
+from ..redaction import redact
 from .scope import CallScope
 
-__all__ = ["IO_ERRORS", "translate"]
+__all__ = ["IO_ERRORS", "blame_proxy", "plain_cause", "translate"]
+
+# The way out that works without a network.
+_ELSEWHERE = (
+    '"qwen72b serve" runs one on this machine; base_url= or QWEN72B_BASE_URL names another.'
+)
 
 # What making a request and reading its response may raise. Anything else is a
 # fault here, and is not taken for one of the network's.
 IO_ERRORS = (requests.RequestException, urllib3_errors.HTTPError, HTTPException, OSError)
+
+_PROXY_LOGIN = 'It wants a user and a password: "http://user:password@host:port".'
+
+# How requests says that a file of certificates or of a key is not there.
+_MISSING = re.compile(r"Could not find .*, invalid path: (.*)", re.DOTALL)
+
+# How http.client says that there is more of something than it takes.
+_TOO_MUCH = re.compile(r"got more than \d+ ")
+
+# How OpenSSL (1.1 to 3.5) says that what came is no TLS.
+_NO_TLS = frozenset(
+    [
+        "WRONG_VERSION_NUMBER",
+        "UNKNOWN_PROTOCOL",
+        "HTTP_REQUEST",
+        "HTTPS_PROXY_REQUEST",
+        "PACKET_LENGTH_TOO_LONG",
+        "RECORD_LAYER_FAILURE",
+    ]
+)
+
+# How it says that a file holds no certificate or no key.
+_NO_CERTIFICATES = frozenset(["NO_CERTIFICATE_OR_CRL_FOUND", "PEM_LIB", "NO_START_LINE"])
 
 
 def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Qwen72BError:
@@ -53,6 +86,11 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
             # It carries the token and the prompt, to wherever the error is
             # sent: dask.distributed, for one, has causes pickled too.
             link.request = link.response = None
+        if isinstance(link, (requests.RequestException, urllib3_errors.HTTPError)):
+            # A proxy's URL has a password, in whatever form it is malformed.
+            link.args = tuple(redact(arg) if isinstance(arg, str) else arg for arg in link.args)
+        if isinstance(link, urllib3_errors.LocationParseError):
+            link.location = redact(link.location)
     if scope.cancelled:
         return StreamInterrupted(f"the call was closed while {doing}.")
     expired = scope.deadlines.expired()
@@ -63,37 +101,35 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
     def has(*kinds: type[BaseException]) -> bool:
         return any(isinstance(link, kinds) for link in chain)
 
-    if has(requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
-        return InvalidOption(
-            "a SOCKS proxy needs PySocks.", hint='Run: pip install "qwen72b[socks]"'
+    if any(getattr(link, "errno", None) in (errno.EMFILE, errno.ENFILE) for link in chain):
+        return ConnectFailed(
+            "this process can open no more files and sockets: too many are open.",
+            hint="Close what is open, ask less at once, or raise the limit (ulimit -n).",
         )
+    missing = next((match[1] for link in chain if (match := _MISSING.match(str(link)))), None)
+    if missing is not None:
+        return _no_certificates(f"there is no file {missing!r}", missing)
+    if has(requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
+        return InvalidOption("a SOCKS proxy needs PySocks.", hint="Run: pip install PySocks")
     if has(requests.exceptions.InvalidProxyURL):
         return InvalidOption("the proxy's URL is malformed.", hint="Pass http://host:port.")
     if has(requests.exceptions.InvalidURL, urllib3_errors.LocationParseError):
         return InvalidOption(f"the URL of {host} is malformed.")
     if has(requests.exceptions.ProxyError, urllib3_errors.ProxyError):
-        return ConnectFailed(
-            f"the proxy did not connect to {host}: {_words(chain)}.",
-            stage="proxy",
-            hint="Check proxy= and the proxy variables of the environment.",
-        )
+        return _proxy_error(chain, host)
     if has(requests.exceptions.SSLError, urllib3_errors.SSLError, ssl.SSLError):
-        return ConnectFailed(
-            f"TLS with {host} failed: {_words(chain)}.",
-            stage="tls",
-            hint="Is the URL right, and the certificate authority known (verify=)?",
-        )
+        return _tls_error(chain, host)
     if has(gaierror, urllib3_errors.NameResolutionError):
         return ConnectFailed(
             f"the name {host} cannot be resolved: {_words(chain)}.",
             stage="dns",
-            hint="Check the network and the URL.",
+            hint=f"Check the network and the URL. {_ELSEWHERE}",
         )
     # Before the next: it is a kind of ConnectTimeoutError.
     if has(urllib3_errors.NewConnectionError):
         return ConnectFailed(
             f"{host} did not accept a connection: {_words(chain)}.",
-            hint="Is the Space's server running there?",
+            hint=f"Is the Space's server running there? {_ELSEWHERE}",
         )
     if has(urllib3_errors.ConnectTimeoutError, requests.ConnectTimeout):
         return RequestTimeout(f"no connection to {host} came about in time.", phase="connect")
@@ -101,9 +137,122 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
         return RequestTimeout(f"{host} was silent while {doing}.", phase="read")
     if has(requests.exceptions.ContentDecodingError, urllib3_errors.DecodeError):
         return InvalidServerMessage(f"{host} sent a body that cannot be decompressed.")
+    if has(LineTooLong) or any(_TOO_MUCH.match(str(link)) for link in chain):
+        return InvalidServerMessage(
+            f"{host} sent a head that is too large while {doing}: {_words(chain)}.",
+            hint="Is the URL that of a Gradio app?",
+        )
+    if any(type(link) is BadStatusLine for link in chain):
+        return StreamInterrupted(
+            f"{host} answered with something that is no HTTP while {doing}.",
+            hint="Is the URL right? A port that speaks TLS needs https://.",
+        )
     return StreamInterrupted(
         f"the connection to {host} was lost while {doing}: {_words(chain)}.", hint="Ask again."
     )
+
+
+def plain_cause(error: BaseException) -> BaseException:
+    """
+    Choose from an exception of the network the one that an error is to be raised from.
+
+    Args:
+        error: The exception; requests and urllib3 wrap the system's own three
+            or four times, and print as many tracebacks.
+
+    Returns:
+        The one that the others were made of, without frames: the system's, if
+        there is one.
+    """
+    chain = list(_chain(error))
+    cause = next((link for link in reversed(chain) if _has_words(link)), chain[-1])
+    cause.__cause__ = cause.__context__ = None
+    return cause.with_traceback(None)
+
+
+def _has_words(link: BaseException) -> bool:
+    return isinstance(link, OSError) and bool(link.strerror)
+
+
+def blame_proxy(error: Qwen72BError, status: int, proxy: str) -> Qwen72BError:
+    """
+    Name the proxy that an answer came through, and that may have given it.
+
+    Args:
+        error: What is wrong with the answer.
+        status: Its status.
+        proxy: The proxy's host and port.
+
+    Returns:
+        The error to raise.
+    """
+    if status == 407:
+        return ConnectFailed(
+            f"the proxy {proxy} asks for a user and a password.", stage="proxy", hint=_PROXY_LOGIN
+        )
+    if status == 403 and isinstance(error, AuthenticationError):
+        # Neither a token nor a login would help.
+        return HTTPStatusError(
+            f"{error.reason.rstrip('.')}: it is refused by the proxy {proxy}, or behind it.",
+            status_code=status,
+            headers=error.headers,
+            body=error.body,
+            hint="Ask who runs the proxy; no_proxy names hosts that it is not used for.",
+        )
+    error.reason = f"{error.reason.rstrip('.')}, through the proxy {proxy}."
+    return error
+
+
+def _proxy_error(chain: list[BaseException], host: str) -> Qwen72BError:
+    """Tell what a proxy refused, and which; a user and a password of it are not shown."""
+    through = (getattr(getattr(link, "pool", None), "proxy", None) for link in chain)
+    proxy = next((f" {known.netloc}" for known in through if known is not None), "")
+    words = _words(chain)
+    hint = "Check the proxy variables of the environment, or proxy=."
+    if " 407 " in f" {words} ":
+        hint = _PROXY_LOGIN
+    elif any(_speaks_plainly(link) for link in chain):
+        hint = "It speaks no TLS: its URL begins with http://, not https://."
+    return ConnectFailed(
+        f"the proxy{proxy} did not connect to {host}: {words}.", stage="proxy", hint=hint
+    )
+
+
+def _tls_error(chain: list[BaseException], host: str) -> Qwen72BError:
+    """Tell why there is no TLS: a plain port, certificates that cannot be read, or another cause."""
+    if any(_speaks_plainly(link) for link in chain):
+        return ConnectFailed(
+            f"{host} speaks plain http on this port, and no TLS.",
+            stage="tls",
+            hint="Begin the URL with http://, not https://.",
+        )
+    for link in chain:
+        unread = isinstance(link, (FileNotFoundError, PermissionError, IsADirectoryError))
+        if unread or getattr(link, "reason", None) in _NO_CERTIFICATES:
+            return _no_certificates(f"no certificate can be read: {_words(chain)}", "")
+    return ConnectFailed(
+        f"TLS with {host} failed: {_words(chain)}.",
+        stage="tls",
+        hint="Is the URL right, and the certificate authority known (verify=, REQUESTS_CA_BUNDLE)?",
+    )
+
+
+def _no_certificates(reason: str, path: str) -> Qwen72BError:
+    """Name the setting whose file of certificates is of no use."""
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    present = [name for name in names if os.environ.get(name)]
+    meant = [name for name in present if os.environ[name] == path] or present
+    if meant:
+        return InvalidOption(
+            f"{reason}, which the variable {meant[0]} names.",
+            hint="Correct it, or unset it to use the usual authorities.",
+        )
+    return InvalidOption(f"{reason}.", hint="Correct verify= or cert=.")
+
+
+def _speaks_plainly(link: BaseException) -> bool:
+    """Tell whether something else than TLS came, where TLS was due."""
+    return isinstance(link, ssl.SSLError) and link.reason in _NO_TLS
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -19,14 +19,15 @@ from urllib.parse import urljoin
 import requests
 
 from ..errors import Qwen72BError
+from ..redaction import redact
 from ..version import __version__
-from .auth import Secret, origin_of
+from .auth import Secret, origin_of, without_zone
 from .body import Body
 from .debuglog import shown
 from .scope import CallScope
 from .sessions import ForeignSession, OwnSession, Session
 from .sockets import check_sockets
-from .translate import IO_ERRORS, translate
+from .translate import IO_ERRORS, plain_cause, translate
 
 __all__ = ["Request", "Transport"]
 
@@ -36,6 +37,9 @@ log = logging.getLogger("qwen72b")
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 
 _MAX_REDIRECTS = 5
+
+# ``json.dumps`` makes an encoder for every call that is not in its default form.
+_write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _USER_AGENT = f"qwen72b/{__version__}"
 
@@ -101,8 +105,8 @@ class Transport:
         )
         self._origin = origin_of(base_url)
         self._headers = {
-            "Origin": self._origin,
-            "Referer": f"{base_url}/",
+            "Origin": without_zone(self._origin),
+            "Referer": f"{without_zone(base_url)}/",
             **(headers or {}),
         }
 
@@ -132,7 +136,7 @@ class Transport:
         body: bytes | Mapping[str, str] | None = request.form
         if request.payload is not None:
             headers["Content-Type"] = "application/json"
-            body = json.dumps(request.payload, ensure_ascii=False, separators=(",", ":")).encode()
+            body = _write_json(request.payload).encode()
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s: sends %s", scope, shown(request.payload))
         query = request.query
@@ -148,12 +152,14 @@ class Transport:
                     "%s: %s %s %s -> %d %s after %.3f s",
                     scope,
                     request.method,
-                    url.partition("?")[0],
+                    redact(url.partition("?")[0]),
                     query or "",
                     response.status_code,
                     response.headers.get("content-type", ""),
                     monotonic() - begun,
                 )
+                if response.status_code not in (307, 308):
+                    break
                 target = _redirect(response, url)
                 if target is None:
                     break
@@ -165,11 +171,11 @@ class Transport:
                 "%s: %s %s -> %s after %.3f s",
                 scope,
                 request.method,
-                url,
+                redact(url.partition("?")[0]),
                 type(error).__name__,
                 monotonic() - begun,
             )
-            raise error from exc
+            raise error from plain_cause(exc)
         return response
 
     def read(self, response: requests.Response, scope: CallScope, *, doing: str) -> str:
@@ -193,7 +199,8 @@ class Transport:
         except Qwen72BError:
             raise
         except IO_ERRORS as exc:
-            raise translate(exc, scope, doing, response.url or self.base_url) from exc
+            error = translate(exc, scope, doing, response.url or self.base_url)
+            raise error from plain_cause(exc)
         finally:
             body.close()
             scope.deadlines.rest()
@@ -201,6 +208,21 @@ class Transport:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s: body %s", scope, shown(text))
         return text
+
+    def proxy_for(self, url: str) -> str | None:
+        """
+        Tell which proxy may have answered in a server's place.
+
+        Args:
+            url: What was asked; what is asked with TLS no proxy can answer.
+
+        Returns:
+            The proxy's host and port; ``None`` if there is none.
+        """
+        proxy = self._session.proxy_for(url) if url.startswith("http:") else None
+        if not proxy or proxy.lower().startswith("socks"):
+            return None
+        return proxy.partition("//")[2].rpartition("@")[2].rstrip("/") or proxy
 
     def close(self) -> None:
         """Close the connections of our own session."""
@@ -218,8 +240,6 @@ def _check_whole(response: requests.Response, scope: CallScope) -> None:
 
 def _redirect(response: requests.Response, url: str) -> str | None:
     """Tell where a response redirects to, if that is followed: with 307 and 308, within one origin."""
-    if response.status_code not in (307, 308):
-        return None
     try:
         target = urljoin(response.url or url, response.headers.get("location", ""))
         return target if origin_of(target) == origin_of(url) else None

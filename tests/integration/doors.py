@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import socket
 from collections.abc import Iterator
@@ -11,20 +12,36 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+from timing import PATIENCE
 
 from qwen72b import AsyncClient, Retry
 from qwen72b.gateway import running
 
-# Seconds to wait for something that is sure to come.
-PATIENCE = 10
-
 HI = [{"role": "user", "content": "Hi"}]
 
 
-class Answer:
-    """A response, read to its end."""
+class _Bytes:
+    """What http.client wants of a socket."""
 
-    def __init__(self, response: http.client.HTTPResponse) -> None:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, mode: str) -> io.BytesIO:
+        return io.BytesIO(self._data)
+
+
+class Answer:
+    """
+    A response.
+
+    Args:
+        method: What it answers.
+        data: All of its bytes.
+    """
+
+    def __init__(self, method: str, data: bytes) -> None:
+        response = http.client.HTTPResponse(_Bytes(data), method=method)  # type: ignore[arg-type]
+        response.begin()
         self.status = response.status
         self.headers = response.headers
         self.body = response.read()
@@ -67,15 +84,19 @@ class Door:
         self.url = url
         self.port = urlsplit(url).port or 0
 
-    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        """Send a request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body, named)
-            return Answer(connection.getresponse())
-        finally:
-            connection.close()
+    def send(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+        """Send a request on a connection of its own; read until the gateway has closed it, too."""
+        named = {"Host": f"127.0.0.1:{self.port}", "Connection": "close"}
+        named |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if body or method == "POST":
+            named["Content-Length"] = str(len(body))
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in named.items()),
+        ]
+        with self.connect() as there:
+            there.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+            return Answer(method, read_until(there, b"\0"))
 
     def ask(self, messages: Any = HI, **fields: Any) -> Answer:
         """Ask for a completion."""

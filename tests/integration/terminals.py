@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import fcntl
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
-import time
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,9 +19,11 @@ from timing import PATIENCE
 
 # Makes the terminal the process's own, so that Ctrl-C reaches it.
 _TAKE_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+for number in sys.argv[1].split():
+    signal.signal(int(number), signal.SIG_IGN)
 fcntl.ioctl(2, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 
@@ -48,6 +53,8 @@ class Terminal:
         argv: Its arguments.
         piped: Whether its standard output is a pipe all the same.
         typed: Whether its standard input is the terminal, too.
+        size: Its height and width; 0 is a terminal that does not tell.
+        ignored: Signals that it does not get, as ``nohup`` has it.
         env: Further variables.
     """
 
@@ -56,12 +63,19 @@ class Terminal:
         *argv: str,
         piped: bool = False,
         typed: bool = False,
+        size: tuple[int, int] = (0, 0),
+        ignored: tuple[int, ...] = (),
         env: dict[str, str] | None = None,
     ) -> None:
         self._ours, theirs = pty.openpty()
+        self.resize(*size)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._seen = ""
+        #: All that was written, whether it was looked for or not.
+        self.written = ""
+        words = " ".join(str(int(number)) for number in ignored)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_TERMINAL, *command(*argv)[1:]],
+            [sys.executable, "-c", _TAKE_TERMINAL, words, *command(*argv)[1:]],
             stdin=theirs if typed else subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else theirs,
             stderr=theirs,
@@ -70,16 +84,23 @@ class Terminal:
         )
         os.close(theirs)
 
+    def resize(self, height: int, width: int) -> None:
+        """Give the terminal another size."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def hang_up(self) -> None:
+        """Take the terminal away, as closing its window does."""
+        os.close(self._ours)
+        self._ours = -1
+
     def type(self, text: str) -> None:
-        """Press keys."""
-        os.write(self._ours, text.encode())
+        """Press keys; a byte that is no text is a surrogate, as PEP 383 has it."""
+        os.write(self._ours, text.encode(errors="surrogateescape"))
 
     def read_until(self, text: str) -> str:
         """Wait for words on the screen; give what was written up to them."""
-        deadline = time.monotonic() + PATIENCE
         while text not in self._seen:
-            ready, _, _ = select.select([self._ours], [], [], deadline - time.monotonic())
-            more = self._read() if ready else ""
+            more = self._read()
             assert more, f"{text!r} did not come; there was {self._seen!r}"
             self._seen += more
         before, found, self._seen = self._seen.partition(text)
@@ -92,11 +113,15 @@ class Terminal:
         return self.process.wait(PATIENCE), self._seen
 
     def _read(self) -> str:
+        ready, _, _ = select.select([self._ours], [], [], PATIENCE)
+        assert ready, f"nothing came any more; there was {self._seen!r}"
         try:
-            return os.read(self._ours, 65536).decode()
+            more = self._decoder.decode(os.read(self._ours, 65536))
         except OSError:
             # How Linux says that the other end was closed.
             return ""
+        self.written += more
+        return more
 
     def close(self) -> None:
         """End the process, if need be, and give the terminal back."""
@@ -105,7 +130,8 @@ class Terminal:
         self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
-        os.close(self._ours)
+        if self._ours >= 0:
+            self.hang_up()
 
 
 @contextmanager

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 import pytest
+from clusters import cluster
 from timing import PATIENCE
 
 from qwen72b import (
@@ -477,6 +480,108 @@ def test_what_is_shipped_is_small_and_silent(space: FakeSpace) -> None:
     assert "hf_verysecret" not in repr(shipped)
     # Dask knows tasks by their arguments.
     assert shipped[0] != shipped[1]
+
+
+def test_killed_worker_is_a_failure(space: FakeSpace) -> None:
+    """What a killed process was at fails, what was done is kept, and the end is typed."""
+    gate = Gate()
+
+    def script(job: Job) -> Iterator[Any]:
+        if job.query != "0":
+            yield gate
+        yield f"re: {job.query}"
+
+    space.answer(script)
+    context = multiprocessing.get_context("spawn")
+    results = []
+    with Client(space.url) as client, ProcessPoolExecutor(2, mp_context=context) as pool:
+        batch = client.map(map(str, range(9)), executor=pool, max_in_flight=2, ordered=False)
+        with pytest.raises(StreamInterrupted, match="takes no more items") as caught:
+            for result in batch:
+                results.append(result)  # until it raises
+                gate.wait_reached(20)
+                for process in list(pool._processes.values()):
+                    process.kill()
+    gate.open()
+    assert isinstance(caught.value.__cause__, BrokenExecutor)
+    assert [result.reply for result in results if result.ok] == ["re: 0"]
+    failed = [result for result in results if not result.ok]
+    assert 1 <= len(failed) <= 3
+    for result in failed:
+        assert type(result.error) is StreamInterrupted
+        assert isinstance(result.error.__cause__, BrokenExecutor)
+        pickle.dumps(result.error)
+    assert "BrokenProcessPool" in str(failed[0].error)
+
+
+def test_executor_that_was_shut_down(client: Client, tmp_path: Path) -> None:
+    """The batch ends with an error that says so, and the next one goes on."""
+    path = tmp_path / "answers.jsonl"
+    results = []
+    with ThreadPoolExecutor(1) as pool:
+        batch = client.map(map(str, range(9)), executor=pool, max_in_flight=1, journal=path)
+        with pytest.raises(StreamInterrupted, match="takes no more items") as caught:
+            for result in batch:
+                results.append(result.ok)  # until it raises
+                pool.shutdown()
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert True in results and results[-1] is False
+    again = list(client.map(map(str, range(9)), journal=path))
+    assert sum(result.resumed for result in again) == results.count(True)
+    assert all(result.ok for result in again)
+
+
+def test_what_a_callers_worker_raises_passes(client: Client) -> None:
+    """An exception of the caller's own executor is the item's error, as it is."""
+
+    class Odd(ThreadPoolExecutor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_exception(MemoryError("of the caller's"))
+            return future
+
+    with Odd(1) as pool:
+        (result,) = client.map(["a"], executor=pool)
+    assert type(result.error) is MemoryError
+
+
+def test_killed_scheduler_is_a_failure(space: FakeSpace, tmp_path: Path) -> None:
+    """A cluster that goes away in the middle ends the batch with an error of ours."""
+    pytest.importorskip("distributed", reason="needs the extra dask")
+    gate = Gate()
+    space.answer(gate, "late", times=None)
+    with cluster(tmp_path) as address:
+        command = [sys.executable, "-c", ORPHAN, space.url, address]
+        driver = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"},
+        )
+        gate.wait_reached(30)
+    gate.open()
+    out, err = driver.communicate(timeout=60)
+    assert out.splitlines()[-1] == "StreamInterrupted the executor takes no more items", err[-3000:]
+    assert {line.split()[0] for line in out.splitlines()} == {"StreamInterrupted"}
+
+
+# Prints what becomes of the items of a cluster.
+ORPHAN = """
+import sys
+from distributed import Client as Cluster
+from qwen72b import Client
+url, address = sys.argv[1:]
+with Cluster(address) as cluster, Client(url, token=False) as client:
+    try:
+        for result in client.map(
+            map(str, range(10_000)), executor=cluster.get_executor(pure=False), max_in_flight=4
+        ):
+            print(type(result.error).__name__, flush=True)
+    except Exception as error:
+        print(type(error).__name__, error.reason.rstrip(".").partition(":")[0], flush=True)
+"""
 
 
 def test_dropped_future_is_a_failure(client: Client) -> None:

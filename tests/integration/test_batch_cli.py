@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,8 @@ def test_dask_cluster_answers(
     """A cluster's workers ask with the driver's token, which is in no log of theirs."""
     pytest.importorskip("distributed", reason="needs the extra dask")
     monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
+    # It goes to the Hub's own host, which this test is.
+    monkeypatch.setenv("HF_ENDPOINT", space.url)
     space.answer(Fail("out of memory"), times=1)
     files.write(*(f"q{number}" for number in range(40)))
     with cluster(tmp_path) as address:
@@ -207,7 +210,7 @@ def test_missing_dask_is_told(
     files.write("a")
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main([*files.command, "--dask", "tcp://127.0.0.1:1"]) == 2
-    assert "qwen72b[dask]" in capsys.readouterr().err
+    assert "pip install distributed" in capsys.readouterr().err
 
 
 def shell(files: Files, rest: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -215,7 +218,12 @@ def shell(files: Files, rest: str, **options: Any) -> subprocess.CompletedProces
     words = [sys.executable, "-m", "qwen72b", *files.command[:2], *files.command[4:]]
     line = shlex.join(words) + " " + rest
     return subprocess.run(
-        ["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60, **options
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE,
+        **options,
     )
 
 
@@ -268,7 +276,30 @@ def test_prompts_without_end(
     files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A line that never ends is told, and not gathered."""
-    monkeypatch.setattr("qwen72b.cli.batch._LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("qwen72b.cli.prompts._LONGEST_LINE", 1 << 20)
     files.command[1] = "/dev/zero"
-    assert main(files.command) == 1
+    assert main(files.command) == 2
     assert "line 1 is longer than 1 MiB" in capsys.readouterr().err
+
+
+def test_hopeless_batch_stops(
+    files: Files, space: FakeSpace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the first prompts all fail alike and none is answered, the others are not asked."""
+    numbers = count()
+    space.answer(lambda job: [Fail(f"401 Unauthorized (request {next(numbers)})")])
+    files.write(*map(str, range(400)))
+    assert main(files.command) == 1
+    assert 20 <= len(space.jobs) <= 40
+    assert "stopped: the first 20 prompts all failed, and alike." in capsys.readouterr().err
+
+
+def test_batch_with_hope_goes_on(files: Files, space: FakeSpace) -> None:
+    """One answer, or failures of two kinds, and every prompt is asked."""
+    space.answer(lambda job: [Fail("out of memory")] if job.query != "5" else ["fine"])
+    files.write(*map(str, range(40)))
+    assert main([*files.command, "--workers", "1"]) == 1
+    assert len(space.jobs) == 40
+    space.answer(lambda job: [Fail("one" if int(str(job.query)) % 2 else "two")])
+    assert main([*files.command, "--workers", "1"]) == 1
+    assert len(space.jobs) == 79

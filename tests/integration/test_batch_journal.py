@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from clusters import cluster
+from timing import PROMPT
 
 from qwen72b import Client, InvalidOption, Retry, StreamInterrupted
 from qwen72b.batch import Journal
@@ -395,7 +396,7 @@ def test_pipe_that_is_full_and_closed(client: Client, space: FakeSpace) -> None:
     reader.start()
     space.wait_for_job()
     batch.close()
-    reader.join(10)
+    reader.join(PROMPT)
     assert len(caught) == 1
     os.close(out)
     try:

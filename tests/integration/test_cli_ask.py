@@ -201,6 +201,18 @@ def test_first_code_block_is_extracted(
     assert capsys.readouterr() == (code, "")
 
 
+@pytest.mark.parametrize(
+    ("option", "code"), [("-x", "a\n"), ("--last-code", "c\n"), ("--all-code", "a\n\nb\n\nc\n")]
+)
+def test_code_blocks_can_be_chosen(
+    space: FakeSpace, capsys: pytest.CaptureFixture[str], option: str, code: str
+) -> None:
+    """The first, the last or all code blocks, in list items and quotes, too."""
+    space.answer("1. ```\n   a\n   ```\n> ```\n> b\n> ```\n```\nc\n```\n")
+    assert main([option, "Hi"]) == 0
+    assert capsys.readouterr() == (code, "")
+
+
 def test_answer_without_code_is_an_error_for_extract(
     space: FakeSpace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,7 +221,7 @@ def test_answer_without_code_is_an_error_for_extract(
     assert main(["-x", "Hi"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "qwen72b: the answer holds no code block. Ask without -x.\n"
+    assert err == "qwen72b: the answer holds no code block. Ask for the whole answer.\n"
 
 
 def test_what_the_space_says_goes_to_stderr(
@@ -384,13 +396,13 @@ def test_bytes_that_are_no_text_are_status_2(
 ) -> None:
     """A binary file, named or piped in, is refused by its name."""
     binary = tmp_path / "binary"
-    binary.write_bytes(b"\xff\xfe\x00")
+    binary.write_bytes(b"\xff\x00")
     assert main(["--file", str(binary)]) == 2
-    assert "binary is no UTF-8 text" in capsys.readouterr().err
+    assert "binary is no text: it holds NUL bytes" in capsys.readouterr().err
     with binary.open(encoding="utf-8") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert main([]) == 2
-    assert "standard input is no UTF-8 text" in capsys.readouterr().err
+    assert "standard input is no text: it holds NUL bytes" in capsys.readouterr().err
 
 
 def test_bug_is_one_line(
@@ -448,3 +460,73 @@ def test_help_and_version_are_status_0(capsys: pytest.CaptureFixture[str], argv:
     out, err = capsys.readouterr()
     assert out.startswith(("usage: qwen72b", "qwen72b 0."))
     assert err == ""
+
+
+@pytest.mark.parametrize("words", [["-5+3"], ["-q", "-what?"], ["-5+3", "--no-stream"]])
+def test_prompt_that_looks_like_an_option(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """What begins with a dash is taken for an option; the way around is told."""
+    assert main(words) == 2
+    assert 'A prompt that begins with "-" goes behind --.' in capsys.readouterr().err
+    assert main(["--no-such-option"]) == 2
+
+
+def test_prompt_behind_dashes(space: FakeSpace) -> None:
+    """Behind -- anything is a prompt."""
+    assert main(["--", "-5+3"]) == 0
+    assert space.jobs[0].query == "-5+3"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "\ufeffcaf\u00e9".encode(),
+        "caf\u00e9".encode("utf-16"),
+        "caf\u00e9".encode("utf-32"),
+        b"\xfe\xff" + "caf\u00e9".encode("utf-16-be"),
+    ],
+)
+def test_byte_order_marks_are_read(
+    space: FakeSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    """A mark tells the encoding, and is no part of the prompt: in files and on standard input."""
+    (tmp_path / "a").write_bytes(data)
+    assert main(["-f", str(tmp_path / "a"), "-f", str(tmp_path / "a")]) == 0
+    assert space.jobs[0].query == "caf\u00e9\n\ncaf\u00e9"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "utf-8"))
+    assert main(["Say:"]) == 0
+    assert space.jobs[1].query == "Say:\n\ncaf\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"caf\xe9", "is no UTF-8 text: byte 0xe9 at 3"),
+        ("caf\u00e9 au lait".encode("utf-16-le") * 9, "UTF-16"),
+        (b"PK\x03\x04\x00", "it holds NUL bytes"),
+    ],
+)
+def test_what_is_no_text_is_refused(
+    space: FakeSpace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    data: bytes,
+    words: str,
+) -> None:
+    """Nothing is guessed: in files as on standard input, status 2."""
+    (tmp_path / "a").write_bytes(data)
+    assert main(["-f", str(tmp_path / "a")]) == 2
+    assert words in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "utf-8"))
+    assert main(["Say:"]) == 2
+    assert words in capsys.readouterr().err
+    assert space.jobs == []
+
+
+def test_encoding_that_was_set_is_used(space: FakeSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sets PYTHONIOENCODING or a locale says what standard input is."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), "latin-1"))
+    assert main(["Say:"]) == 0
+    assert space.jobs[0].query == "Say:\n\ncaf\u00e9"

@@ -17,7 +17,8 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def space(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpace]:
+def space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeSpace]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with FakeSpace() as space:
         space.answer(lambda job: [f"<{job.query}>"])
         monkeypatch.setenv("QWEN72B_BASE_URL", space.url)
@@ -221,3 +222,163 @@ def test_chat_needs_standard_input(
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["chat"]) == 2
     assert "no standard input" in capsys.readouterr().err
+
+
+def kept(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "state" / "qwen72b" / "chats").glob("*"))
+
+
+@pytest.mark.parametrize("word", ["/quit", "/exit"])
+def test_leaving_keeps_nothing(
+    space: FakeSpace, type_in: Callable[[str], None], tmp_path: Path, word: str
+) -> None:
+    """A chat that is left is written nowhere, unless that was asked for."""
+    type_in(f"One\n{word}\nnever asked\n")
+    assert main(["chat"]) == 0
+    assert len(space.jobs) == 1
+    assert kept(tmp_path) == []
+
+
+def test_chat_is_kept_and_gone_on_with(
+    space: FakeSpace, type_in: Callable[[str], None], tmp_path: Path, capsys: Capture
+) -> None:
+    """``--save`` keeps the chat after each turn, for its owner alone; ``-c`` goes on, and keeps on."""
+    chats = []
+    space.answer(lambda job: [chats.append(kept(tmp_path)) or f"<{job.query}>"])
+    type_in("One\nTwo\n")
+    assert main(["chat", "--save", "-s", "Brief."]) == 0
+    assert [len(files) for files in chats] == [0, 1]
+    (file,) = kept(tmp_path)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert str(file) in capsys.readouterr().err
+    type_in("Three\n")
+    assert main(["chat", "-c"]) == 0
+    assert space.jobs[2].history == [["One", "<One>"], ["Two", "<Two>"]]
+    assert space.jobs[2].system == "Brief."
+    assert kept(tmp_path) == [file]
+    assert [message["content"] for message in json.loads(file.read_text())][-2:] == [
+        "Three",
+        "<Three>",
+    ]
+
+
+def test_nothing_to_go_on_with_is_told(
+    space: FakeSpace, type_in: Callable[[str], None], capsys: Capture
+) -> None:
+    """``-c`` without a chat that was kept is an error, not a new chat."""
+    type_in("One\n")
+    assert main(["chat", "-c"]) == 2
+    assert "chat --save" in capsys.readouterr().err
+    assert space.jobs == []
+
+
+def test_chat_is_loaded_at_its_start(
+    space: FakeSpace, pipe_in: Callable[[str], None], tmp_path: Path
+) -> None:
+    """``--load`` goes on with a file; a system prompt that is given counts."""
+    file = tmp_path / "chat.json"
+    file.write_text(
+        json.dumps([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])
+    )
+    pipe_in("One\n")
+    assert main(["chat", "--load", str(file), "-s", "Brief."]) == 0
+    assert space.jobs[0].history == [["a", "b"]]
+    assert space.jobs[0].system == "Brief."
+
+
+def test_retry_asks_the_last_question_again(
+    space: FakeSpace, type_in: Callable[[str], None], capsys: Capture
+) -> None:
+    """``/retry`` replaces the last answer; where the new one fails, the old one stays."""
+    space.answer("first", times=1)
+    space.answer("second", times=1)
+    space.answer(Fail("GPU trouble"), times=1)
+    space.answer(lambda job: [f"<{job.query}>"])
+    type_in("/retry\nOne\n/retry\n/retry\nTwo\n")
+    assert main(["chat"]) == 0
+    out, err = capsys.readouterr()
+    assert "nothing was asked yet" in err
+    assert out == "first\nsecond\n<Two>\n"
+    assert [job.query for job in space.jobs] == ["One", "One", "One", "Two"]
+    assert space.jobs[1].history == space.jobs[2].history == []
+    assert space.jobs[3].history == [["One", "second"]]
+
+
+def test_retry_asks_a_question_that_failed(
+    space: FakeSpace, type_in: Callable[[str], None], capsys: Capture
+) -> None:
+    """What was asked without success is asked again, though the chat forgot it."""
+    space.answer("a", times=1)
+    space.answer(Fail("GPU trouble"), times=1)
+    type_in("One\nTwo\n/retry\n")
+    assert main(["chat"]) == 0
+    assert space.jobs[2].query == "Two"
+    assert space.jobs[2].history == [["One", "a"]]
+    assert capsys.readouterr().out == "a\n<Two>\n"
+
+
+def test_failure_of_the_program_keeps_the_chat(
+    space: FakeSpace,
+    type_in: Callable[[str], None],
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Whatever breaks, what was said is kept, and where is told."""
+
+    def broken(self: object, name: str) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("qwen72b.cli.chat._Chat._help", broken)
+    type_in("One\n/help\n")
+    assert main(["chat"]) == 1
+    (file,) = kept(tmp_path)
+    err = capsys.readouterr().err
+    assert f"the chat is in {file}; chat -c goes on with it." in err
+    assert "internal error: RuntimeError: a bug" in err
+    assert json.loads(file.read_text())[1]["content"] == "<One>"
+
+
+def test_file_is_not_replaced_by_mistake(
+    space: FakeSpace,
+    type_in: Callable[[str], None],
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """``/save`` knows ``~``, spares what it did not write, and says how to replace it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine").write_text("precious")
+    type_in("One\n/save ~/mine\n/save ~/new\nTwo\n/save ~/new\n")
+    assert main(["chat"]) == 0
+    assert (tmp_path / "mine").read_text() == "precious"
+    assert len(json.loads((tmp_path / "new").read_text())) == 4
+    assert "/save! ~/mine replaces it" in capsys.readouterr().err
+    type_in("One\n/save! ~/mine\n")
+    assert main(["chat"]) == 0
+    assert len(json.loads((tmp_path / "mine").read_text())) == 2
+
+
+def test_bad_byte_costs_a_line(
+    space: FakeSpace, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Piped in, a line that is no text is told by its number, and the status is 2."""
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO(b"One\nT\xffwo\nThree\n"), "utf-8")
+    )
+    assert main(["chat"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "<One>\n<Three>\n"
+    assert "line 2 is no UTF-8 text" in err
+
+
+def test_answers_are_drawn(
+    space: FakeSpace, pipe_in: Callable[[str], None], capsys: Capture
+) -> None:
+    """``--markdown`` draws each answer."""
+    pytest.importorskip("rich")
+    space.answer("- *one*")
+    pipe_in("One\nTwo\n")
+    assert main(["chat", "--markdown"]) == 0
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["• one", "• one"]

@@ -120,7 +120,7 @@ def test_interrupt_takes_the_status_line_away(
     def interrupted(*_: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qwen72b.cli.faces._queue_line", interrupted)
+    monkeypatch.setattr("qwen72b.cli.renderers.queue_words", interrupted)
     status, screen = run("Hi")
     assert status == 130
     assert screen.lines == ["Connecting...", ""]

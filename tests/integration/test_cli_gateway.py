@@ -14,9 +14,11 @@ import pytest
 from doors import Door
 from terminals import PATIENCE, start
 
+import qwen72b.gateway.asgi
 import qwen72b.gateway.server
 import qwen72b.local.models
 import qwen72b.local.server
+import qwen72b.local.serving
 from qwen72b.cli import main
 from qwen72b.testing import FakeSpace
 
@@ -26,57 +28,77 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Have nothing served; give what would have been."""
-    calls: list[dict[str, Any]] = []
+    made: list[Any] = []
 
-    def serve(client: Any, *, ready: Any, **options: Any) -> None:
-        calls.append({"base_url": client.base_url, **options})
-        ready(f"http://{options['host']}:{options['port']}")
+    @contextmanager
+    def serve(gateway: Any, listener: Any) -> Iterator[None]:
+        made.append(gateway)
+        yield
 
     monkeypatch.setattr(sys, "stdin", None)
-    monkeypatch.setattr(qwen72b.gateway.server, "serve", serve)
-    return calls
+    monkeypatch.setattr(qwen72b.gateway.server, "served", serve)
+    monkeypatch.setattr(qwen72b.local.serving, "wait_for_signal", lambda ready: ready())
+    return made
 
 
-def test_three_lines_are_on_stdout(served: list[Any], capsys: Capture) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Note what the app is made of."""
+    made: list[dict[str, Any]] = []
+    make = qwen72b.gateway.asgi.app
+
+    def app(client: Any, **options: Any) -> Any:
+        made.append({"base_url": client.base_url, **options})
+        return make(client, **options)
+
+    monkeypatch.setattr(qwen72b.gateway.asgi, "app", app)
+    return made
+
+
+def test_three_lines_are_on_stdout(served: list[Any], asked: list[Any], capsys: Capture) -> None:
     """The address and the two lines for tools are on standard output, and nothing else."""
-    assert main(["gateway", "--url", "http://127.0.0.1:9"]) == 0
+    assert main(["gateway", "--url", "http://127.0.0.1:9", "--port", "0"]) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines() == [
-        "http://127.0.0.1:8000",
-        "OPENAI_BASE_URL=http://127.0.0.1:8000/v1",
-        "OPENAI_API_KEY=unused",
-    ]
+    url, *variables = out.splitlines()
+    assert url.startswith("http://127.0.0.1:")
+    assert variables == [f"OPENAI_BASE_URL={url}/v1", "OPENAI_API_KEY=unused"]
     assert "Ctrl-C stops it" in err
-    assert served[0]["base_url"] == "http://127.0.0.1:9"
-    assert served[0]["key"] is None
+    assert len(served) == 1
+    assert asked[0]["base_url"] == "http://127.0.0.1:9"
+    assert asked[0]["key"] is None
 
 
 def test_key_of_the_environment(
-    served: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    served: list[Any], asked: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key comes from the environment, and is not printed."""
     monkeypatch.setenv("QWEN72B_GATEWAY_KEY", " s3cret\n")
-    assert main(["gateway", "--url", "http://127.0.0.1:9"]) == 0
+    assert main(["gateway", "--url", "http://127.0.0.1:9", "--port", "0"]) == 0
     out, err = capsys.readouterr()
     assert 'OPENAI_API_KEY="$QWEN72B_GATEWAY_KEY"' in out
     assert "s3cret" not in out + err
-    assert served[0]["key"] == "s3cret"
+    assert asked[0]["key"] == "s3cret"
 
 
 def test_key_of_a_file(
-    served: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    served: list[Any],
+    asked: list[Any],
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """The key of a file comes before that of the environment, and is not printed."""
     monkeypatch.setenv("QWEN72B_GATEWAY_KEY", "other")
     file = tmp_path / "the key"
     file.write_text("s3cret\n", encoding="utf-8")
-    assert main(["gateway", "--url", "http://127.0.0.1:9", "--key-file", str(file)]) == 0
+    argv = ["--url", "http://127.0.0.1:9", "--port", "0", "--key-file", str(file)]
+    assert main(["gateway", *argv]) == 0
     out = capsys.readouterr().out
     assert f"OPENAI_API_KEY=\"$(cat '{file}')\"" in out
     assert "s3cret" not in out
-    assert served[0]["key"] == "s3cret"
+    assert asked[0]["key"] == "s3cret"
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff"])
@@ -92,26 +114,25 @@ def test_useless_key_file(
     assert served == []
 
 
-def test_options_reach_the_gateway(served: list[Any]) -> None:
+def test_options_reach_the_gateway(served: list[Any], asked: list[Any], capsys: Capture) -> None:
     """Each option is passed on; a Space's name is an alias of the model's."""
-    argv = "--host 127.0.0.2 --port 9 --allow-host a --allow-host b --cors http://c --any-model"
+    argv = "--host 127.0.0.2 --port 0 --allow-host a --allow-host b --cors http://c --any-model"
     assert main(["gateway", "--space", "Owner/Name", *argv.split()]) == 0
-    assert served == [
+    assert asked == [
         {
             "base_url": "https://owner-name.hf.space",
-            "host": "127.0.0.2",
-            "port": 9,
-            "allow_hosts": ["a", "b"],
             "key": None,
+            "hosts": ["localhost", "127.0.0.1", "::1", "127.0.0.2", "a", "b"],
             "cors": ["http://c"],
             "any_model": True,
             "aliases": ["Owner/Name"],
         }
     ]
+    assert capsys.readouterr().out.startswith("http://127.0.0.2:")
 
 
 def test_local_space_behind_it(
-    served: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    served: list[Any], asked: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``--local`` starts the local Space behind the gateway."""
     make = qwen72b.local.models.backend
@@ -123,21 +144,37 @@ def test_local_space_behind_it(
 
     monkeypatch.setattr(qwen72b.local.models, "backend", lambda *_, **__: make("echo"))
     monkeypatch.setattr(qwen72b.local.server, "running", running)
-    assert main(["gateway", "--local"]) == 0
-    assert served[0]["base_url"].startswith("http://127.0.0.1:")
+    assert main(["gateway", "--local", "--port", "0"]) == 0
+    assert asked[0]["base_url"].startswith("http://127.0.0.1:")
     assert "standing in for" in capsys.readouterr().err
 
 
 def test_two_spaces_are_refused(served: list[Any], capsys: Capture) -> None:
     """It is one Space that is served."""
-    assert main(["gateway", "--url", "http://a", "--local"]) == 2
+    assert main(["gateway", "--url", "http://a", "--local", "--port", "0"]) == 2
     assert "two different Spaces" in capsys.readouterr().err
 
 
-def test_door_open_to_everybody(capsys: Capture) -> None:
-    """Elsewhere than on loopback it does not start without a key."""
-    assert main(["gateway", "--url", "http://127.0.0.1:9", "--host", "0.0.0.0", "--port", "0"]) == 2
-    assert "QWEN72B_GATEWAY_KEY" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("--host 0.0.0.0", "QWEN72B_GATEWAY_KEY"),
+        ("--allow-host http://a", "no name of a host"),
+        ("--cors *", "no origin"),
+        ("--host 192.0.2.1", "cannot listen"),
+    ],
+)
+def test_useless_option(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, argv: str, words: str
+) -> None:
+    """What cannot work is told before a model is made ready."""
+
+    def backend(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(qwen72b.local.models, "backend", backend)
+    assert main(["gateway", "--local", "--port", "0", *argv.split()]) == 2
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -84,11 +84,15 @@ def test_model_is_chosen_by_options(
     assert chosen == [choice, choice]
 
 
+@pytest.mark.parametrize("proxy", ["HTTP_PROXY", "http_proxy", "all_proxy"])
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
-def test_proxy_is_passed_by(chosen: list[Any], monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("hosts", ["example.org", "*", " * ", ""])
+def test_proxy_is_passed_by(
+    chosen: list[Any], monkeypatch: pytest.MonkeyPatch, proxy: str, name: str, hosts: str
+) -> None:
     """A proxy of the environment is not asked for this machine, and the environment restored."""
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv(name, "example.org")
+    monkeypatch.setenv(proxy, "http://127.0.0.1:9")
+    monkeypatch.setenv(name, hosts)
     before = dict(os.environ)
     assert main(["--local", "Hi"]) == 0
     assert dict(os.environ) == before
@@ -108,7 +112,7 @@ def test_missing_extra_is_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setitem(sys.modules, module, None)
     assert main(["--backend", "echo", "Hi"]) == 2
     err = capsys.readouterr().err
-    assert 'pip install "qwen72b[local]"' in err
+    assert "pip install gradio platformdirs xllamacpp" in err
 
 
 def test_served_address_is_on_stdout(chosen: list[Any], capsys: Capture) -> None:
@@ -118,6 +122,18 @@ def test_served_address_is_on_stdout(chosen: list[Any], capsys: Capture) -> None
     assert out == "http://127.0.0.2:8000\n"
     assert "standing in for" in err
     assert "Ctrl-C stops it" in err
+
+
+def test_served_names_are_passed_on(
+    chosen: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--allow-host`` may be repeated."""
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(
+        qwen72b.local.server, "serve", lambda backend, **options: passed.update(options)
+    )
+    assert main(["serve", "--allow-host", "a.example", "--allow-host", "b.example"]) == 0
+    assert passed["allow_hosts"] == ["a.example", "b.example"]
 
 
 def test_trouble_with_the_model_is_told(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
 import pytest
-from terminals import terminal
+from terminals import PATIENCE, start, terminal
 
 from qwen72b.cli import main
+from qwen72b.cli.live import LiveLines
 from qwen72b.testing import Fail, FakeSpace, Gate, Snapshot
 
 Capture = pytest.CaptureFixture[str]
@@ -28,7 +30,7 @@ def test_missing_rich_is_told_before_anything_is_asked(
     """Without rich the way to install it is told."""
     monkeypatch.setitem(sys.modules, "rich", None)
     assert main(["--markdown", "Hi"]) == 2
-    assert 'pip install "qwen72b[rich]"' in capsys.readouterr().err
+    assert "pip install rich" in capsys.readouterr().err
     assert space.requests == []
 
 
@@ -55,7 +57,7 @@ def test_answer_grows_on_a_terminal(space: FakeSpace) -> None:
     pytest.importorskip("rich")
     gate = Gate()
     space.answer("**Hel**\x1b[2J", gate, " lo")
-    with terminal("--markdown", "Hi", env={"COLUMNS": "40", "LINES": "10"}) as screen:
+    with terminal("--markdown", "Hi", size=(10, 40)) as screen:
         screen.read_until("Hel")
         screen.read_until("\\x1b[2J")
         gate.open()
@@ -64,17 +66,105 @@ def test_answer_grows_on_a_terminal(space: FakeSpace) -> None:
     assert "\\x1b[2J lo" in rest
 
 
-def test_long_answer_is_whole_at_its_end(space: FakeSpace) -> None:
-    """An answer longer than the terminal is drawn in part while it grows, in full at last."""
+BLOCKS = (
+    "# Title\n\nA **bold** paragraph that no line of forty columns can hold.\n\n"
+    "```\n" + "".join(f"row{number}.\n" for number in range(30)) + "```\n\n"
+    "- [a link](http://x.example/)\n- <think>tags</think>\n\n"
+    "| a | b |\n|---|---|\n| cell | 2 |\n\nlast\nwords"
+)
+WORDS = ("Title", "bold", "x.example", "<think>", "cell", "last")
+
+
+def _pieces(text: str) -> list[str]:
+    return [text[place : place + 7] for place in range(0, len(text), 7)]
+
+
+@pytest.mark.parametrize(
+    ("height", "stop", "later"),
+    [
+        (1, "can hold.", (24, 40)),
+        (1, "can hold.", None),
+        (2, "can hold.", (2, 25)),
+        (2, "can hold.", (24, 60)),
+        (8, "row12.\n", (8, 25)),
+        (8, "row12.\n", None),
+        (24, "row12.\n", (30, 60)),
+        (60, "row12.\n", (60, 25)),
+    ],
+)
+def test_each_block_is_written_once(
+    space: FakeSpace, height: int, stop: str, later: tuple[int, int] | None
+) -> None:
+    """Whatever the terminal's size, and after it changed, nothing stands twice in the scrollback."""
+    pytest.importorskip("rich")
+    pyte = pytest.importorskip("pyte")
+    screen = pyte.HistoryScreen(40, height, history=1000)
+    feed = pyte.Stream(screen).feed
+    gate = Gate()
+    first, _, second = BLOCKS.partition(stop)
+    space.answer(*_pieces(first), stop, gate, *_pieces(second))
+    with terminal("--markdown", "Hi", size=(height, 40)) as running:
+        running.read_until(stop.strip())
+        feed(running.written)
+        seen = len(running.written)
+        if later is not None:
+            running.resize(*later)
+            screen.resize(*later)
+        gate.open()
+        assert running.finish()[0] == 0
+        feed(running.written[seen:])
+    width = screen.columns
+    above = ["".join(line[place].data for place in range(width)) for line in screen.history.top]
+    shown = "\n".join([*above, *screen.display])
+    for number in range(30):
+        assert shown.count(f"row{number}.") == 1
+    for word in WORDS:
+        assert shown.count(word) == 1
+
+
+def test_lines_of_a_narrower_terminal_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a terminal wraps its lines anew, what grew is erased up to its first row."""
+    monkeypatch.setenv("VTE_VERSION", "7200")
+    lines = LiveLines()
+    assert lines.draw(["x" * 39, "\x1b[1m\u6587\x1b[0m", ""], 40, 24).count("\n") == 2
+    assert lines.erase(20) == "\r\x1b[3A\x1b[J"
+    assert lines.erase(20) == ""
+
+
+def test_text_that_was_taken_back_starts_over(space: FakeSpace) -> None:
+    """What is finished stays where it is; the Space's text is drawn below it, whole."""
     pytest.importorskip("rich")
     gate = Gate()
-    lines = [f"line {number}\n\n" for number in range(20)]
-    space.answer("".join(lines), gate, "end")
-    with terminal("--markdown", "Hi", env={"COLUMNS": "40", "LINES": "8"}) as screen:
-        growing = screen.read_until("line 19")
+    space.answer("One.\n\nTwo.\n\nThree", gate, Snapshot("Uno.\n\nTwo."))
+    with terminal("--markdown", "Hi", size=(24, 40)) as screen:
+        screen.read_until("Three")
         gate.open()
         status, rest = screen.finish()
     assert status == 0
-    assert "line 2 " not in growing
-    for number in range(20):
-        assert f"line {number}" in rest
+    assert "starts over" in rest
+    assert rest.index("starts over") < rest.index("Uno.") < rest.index("Two.")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_what_an_encoding_lacks_is_escaped(space: FakeSpace, encoding: str) -> None:
+    """Nothing of the answer is lost where it cannot be encoded."""
+    pytest.importorskip("rich")
+    space.answer("# \u00e4\n\n- \u6587\n\n---\n\n> q\n\n| a |\n|---|\n| \u2192 |\n")
+    with start(
+        "--markdown", "Hi", env={**os.environ, "PYTHONIOENCODING": encoding}, text=False
+    ) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (0, b"")
+    for character in "\u00e4\u6587\u2192":
+        assert character.encode(encoding, "backslashreplace") in out
+
+
+def test_terminal_without_control_sequences_gets_none(space: FakeSpace) -> None:
+    """A dumb terminal shows the answer at its end."""
+    pytest.importorskip("rich")
+    space.answer("*Hel*", "lo")
+    with terminal("--markdown", "Hi", env={"TERM": "dumb"}) as screen:
+        status, seen = screen.finish()
+    assert status == 0
+    assert "\x1b" not in seen
+    assert seen.strip() == "Hello"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,8 @@ ERASE = "\r\x1b[2K"
 
 
 @pytest.fixture
-def space(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpace]:
+def space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeSpace]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with FakeSpace() as space:
         monkeypatch.setenv("QWEN72B_BASE_URL", space.url)
         yield space
@@ -190,6 +192,15 @@ def test_prompt_is_not_awaited_on_a_terminal() -> None:
     assert "there is no prompt" in seen
 
 
+def test_open_pipe_is_not_awaited_silently(space: FakeSpace) -> None:
+    """Standard input that does not end is told of, so that nobody wonders."""
+    with start("Hi", stdin=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert "reading standard input" in process.stderr.readline()
+        assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert process.returncode == 0
+
+
 # Chat
 
 
@@ -240,3 +251,121 @@ def test_chat_prompts_on_the_terminal_alone(space: FakeSpace) -> None:
         assert screen.finish()[0] == 0
         assert screen.process.stdout is not None
         assert screen.process.stdout.read() == b"Hello\n"
+
+
+# Lines
+
+
+def test_words_are_wrapped_on_a_terminal_only(space: FakeSpace) -> None:
+    """A terminal gets line ends between words; a pipe gets the text as it is."""
+    space.answer("one two th", "ree four")
+    with terminal("-q", "Hi", size=(24, 10)) as screen:
+        assert screen.finish() == (
+            0,
+            "one two t\x1b[1D\x1b[K\r\nthree fou\x1b[3D\x1b[K\r\nfour\r\n",
+        )
+    with terminal("-q", "Hi", size=(24, 10), piped=True) as screen:
+        assert screen.finish() == (0, "")
+        assert screen.process.stdout is not None
+        assert screen.process.stdout.read() == b"one two three four\n"
+
+
+def test_line_ends_of_windows_are_line_ends(space: FakeSpace) -> None:
+    """CR LF is no control character, wherever it is cut; in a pipe it stays."""
+    space.answer("one\r", "\ntwo\r\n", "three\r\n")
+    with terminal("-q", "Hi") as screen:
+        assert screen.finish() == (0, "one\r\ntwo\r\nthree\r\n")
+    with start("-q", "Hi", text=False) as process:
+        assert process.communicate(timeout=PATIENCE)[0] == b"one\r\ntwo\r\nthree\r\n"
+
+
+# What happens to the terminal of a chat
+
+PASTED = "\x1b[200~One\r/reset\rthree\x1b[201~"
+
+
+def test_paste_is_one_question(space: FakeSpace) -> None:
+    """Several lines that are pasted are asked together, and none of them is a command."""
+    space.answer("Done.")
+    with terminal("chat", typed=True) as screen:
+        screen.read_until("> ")
+        screen.type(f"{PASTED}\r")
+        screen.read_until("Done.\r\n")
+        screen.read_until("> ")
+        screen.type("\x04")
+        assert screen.finish()[0] == 0
+    assert [job.query for job in space.jobs] == ["One\n/reset\nthree"]
+
+
+def test_paste_is_one_question_without_readline(space: FakeSpace) -> None:
+    """So it is where the answers go into a pipe."""
+    space.answer("Done.")
+    with terminal("chat", typed=True, piped=True) as screen:
+        screen.read_until("> ")
+        screen.type(f"{PASTED}\r")
+        screen.read_until("> ")
+        screen.type("\x04")
+        assert screen.finish()[0] == 0
+    assert [job.query for job in space.jobs] == ["One\n/reset\nthree"]
+
+
+def test_what_is_typed_during_an_answer_waits(space: FakeSpace) -> None:
+    """It does not run into the answer; it is the next question, a paste as a whole."""
+    gate = Gate()
+    space.answer("One, ", gate, "two.", times=1)
+    space.answer("Done.")
+    with terminal("chat", typed=True) as screen:
+        screen.read_until("> ")
+        screen.type("Count\r")
+        screen.read_until("One, ")
+        screen.type(PASTED)
+        gate.open()
+        screen.read_until("two.")
+        screen.read_until("three")
+        screen.type("\r")
+        screen.read_until("Done.\r\n")
+        # Before the next prompt is there, perhaps; it counts all the same.
+        screen.type("\x04")
+        assert screen.finish()[0] == 0
+    assert "One, two." in screen.written
+    assert [job.query for job in space.jobs] == ["Count", "One\n/reset\nthree"]
+
+
+def test_bad_byte_costs_a_typed_line(space: FakeSpace) -> None:
+    """A line that is no text is left out; the chat and its turns go on."""
+    space.answer(lambda job: [f"<{job.query}>"])
+    with terminal("chat", typed=True, env={"LC_ALL": "C.UTF-8"}) as screen:
+        for line, reply in (("One", "<One>"), ("T\udcffwo", "left out"), ("Three", "<Three>")):
+            screen.read_until("> ")
+            screen.type(f"{line}\r")
+            screen.read_until(reply)
+        screen.type("\x04")
+        assert screen.finish()[0] == 0
+    assert space.jobs[1].history == [["One", "<One>"]]
+
+
+@pytest.mark.parametrize("way", ["closed", "closed while answering", "told", "nohup"])
+def test_chat_outlives_its_terminal(space: FakeSpace, tmp_path: Path, way: str) -> None:
+    """When the terminal is closed, the chat is kept, for its owner alone; the path is told."""
+    space.answer("Answer", times=1)
+    space.answer("Half an answer", Gate())
+    ignored = (signal.SIGHUP,) if way == "nohup" else ()
+    with terminal("chat", typed=True, ignored=ignored) as screen:
+        screen.read_until("> ")
+        screen.type("One\r")
+        screen.read_until("Answer\r\n")
+        screen.read_until("> ")
+        if way == "closed while answering":
+            screen.type("Two\r")
+            screen.read_until("Half an answer")
+        if way == "told":
+            screen.process.terminate()
+            screen.read_until(f"the chat is in {tmp_path}")
+            screen.finish()
+        else:
+            screen.hang_up()
+        assert screen.process.wait(PATIENCE) == (143 if way == "told" else 129)
+    (file,) = (tmp_path / "qwen72b" / "chats").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    kept = [message["content"] for message in json.loads(file.read_text())]
+    assert kept == ["One", "Answer"] + ["Two", "Half an answer"] * (way == "closed while answering")

@@ -52,7 +52,7 @@ def run(folder: Path, space: FakeSpace, *command: str) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=2 * PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -183,6 +183,16 @@ def test_files_that_documents_name() -> None:
     }
     missing = {(name, path) for name, path in named if not (HOME / path).exists()}
     assert not missing
+
+
+def test_table_of_private_parts() -> None:
+    """Each private part of others in the table has its canary, and each canary its line."""
+    ((_, rows),) = read_tables("Library")
+    files = ("unit/test_private_parts.py", "live/test_gradio_private_parts.py")
+    canaries = "".join((HOME / "tests" / file).read_text("utf-8") for file in files)
+    defined = set(re.findall(r"^def (test_\w+)", canaries, re.MULTILINE))
+    named = {test for row in rows for test in row[3].split(", ")}
+    assert named == defined - {"test_every_private_part_has_a_canary"}
 
 
 def test_topics_are_files() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from doors import Door, door
+from timing import AMPLE
 
 import qwen72b.gateway.channel
 import qwen72b.gateway.chat
@@ -118,6 +119,45 @@ class TestAnswers:
         ]
         assert gateway.ask(chat, tools=[{"type": "function"}], tool_choice="auto").status == 200
         assert space.jobs[-1].history == [["Weather?\n\nRain.", "No."]]
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            # aider's, by way of litellm.
+            {"temperature": 0, "stream": True},
+            # Continue's: a chat with tools at hand, and a completion of code.
+            {
+                "stream": True,
+                "max_tokens": 2048,
+                "tools": [{"type": "function", "function": {"name": "read_file"}}],
+                "parallel_tool_calls": False,
+                "stream_options": {"include_usage": True},
+            },
+            {
+                "stream": True,
+                "max_tokens": 256,
+                "temperature": 0.01,
+                "stop": ["<fim_prefix>", "\n\n\n", "/src/"],
+                "presence_penalty": 0,
+                "frequency_penalty": 0,
+            },
+        ],
+    )
+    def test_request_of_an_editor(
+        self, space: FakeSpace, gateway: Door, fields: dict[str, Any]
+    ) -> None:
+        """What coding tools send is answered: parts, turns that were made up, and their fields."""
+        chat = [
+            {"role": "system", "content": "Act as an expert."},
+            {"role": "user", "content": "These are my files."},
+            {"role": "assistant", "content": "Ok."},
+            {"role": "user", "content": [{"type": "text", "text": "Why?"}]},
+        ]
+        answer = gateway.ask(chat, model="qwen-2-72b", **fields)
+        assert (answer.text, answer.events[-1]) == (LINES, "[DONE]")
+        job = space.jobs[-1]
+        assert (job.query, job.system) == ("Why?", "Act as an expert.")
+        assert job.history == [["These are my files.", "Ok."]]
 
     @pytest.mark.parametrize("stream", [True, False])
     def test_text_taken_back(self, space: FakeSpace, gateway: Door, stream: bool) -> None:
@@ -250,7 +290,7 @@ class TestErrors:
     def test_space_that_is_silent(self, space: FakeSpace) -> None:
         """A limit that ran out is 504."""
         space.answer(Stall())
-        client = AsyncClient(space.url, timeout=0.2)
+        client = AsyncClient(space.url, timeout=AMPLE)
         with running(client) as url:
             assert Door(url).ask().status == 504
         anyio.run(client.close)

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from doors import HI, PATIENCE, Door, door, read_until
+from timing import AMPLE, SHORT
 
 import qwen72b.gateway.channel
 import qwen72b.gateway.chat
@@ -203,10 +204,11 @@ class TestLimits:
     @pytest.mark.parametrize("begun", [b"", b"GET /health HTT"])
     def test_slow_head(self, gateway: Door, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
         """A connection without a whole head is closed, on a connection's later requests too."""
-        monkeypatch.setattr(qwen72b.gateway.heads, "HEAD_TIME", 0.05)
+        monkeypatch.setattr(qwen72b.gateway.heads, "HEAD_TIME", SHORT)
         with closing(gateway.connect()) as there:
             there.sendall(begun)
             assert there.recv(1) == b""
+        monkeypatch.setattr(qwen72b.gateway.heads, "HEAD_TIME", AMPLE)
         with closing(gateway.connect()) as there:
             there.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert read_until(there, b"}").startswith(b"HTTP/1.1 200")
@@ -217,8 +219,8 @@ class TestLimits:
         self, space: FakeSpace, gateway: Door, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The limit ends with the head."""
-        monkeypatch.setattr(qwen72b.gateway.heads, "HEAD_TIME", 0.05)
-        space.answer("It", *[" is"] * 20, delay=0.01)
+        monkeypatch.setattr(qwen72b.gateway.heads, "HEAD_TIME", AMPLE)
+        space.answer("It", *[" is"] * 20, delay=AMPLE / 15)
         assert gateway.ask(stream=True).events[-1] == "[DONE]"
 
     def test_large_head(self, gateway: Door) -> None:
@@ -441,6 +443,23 @@ class TestMounting:
             await _call(app(client, hosts=None), "/v1/chat/completions", send=send)
 
     @pytest.mark.anyio
+    async def test_hang_up_that_a_comment_finds(
+        self, space: FakeSpace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A comment that cannot be sent ends the call, and is no error of ours."""
+        monkeypatch.setattr(qwen72b.gateway.chat, "HEAD_TIME", 0.01)
+        space.answer(Stall())
+
+        async def send(message: Any) -> None:
+            raise OSError
+
+        async with AsyncClient(space.url) as client:
+            made = app(client, hosts=None)
+            await _call(made, "/v1/chat/completions", send=send, stream=True)
+            await anyio.to_thread.run_sync(space.wait_until_idle)
+        assert "internal" not in caplog.text
+
+    @pytest.mark.anyio
     async def test_other_protocols(self) -> None:
         """A lifespan is followed, and a WebSocket closed."""
         async with AsyncClient("http://127.0.0.1:9") as client:
@@ -463,9 +482,11 @@ class TestMounting:
         ]
 
 
-async def _call(made: Any, path: str, *, root_path: str = "", send: Any = None) -> list[Any]:
+async def _call(
+    made: Any, path: str, *, root_path: str = "", send: Any = None, stream: bool = False
+) -> list[Any]:
     sent: list[Any] = []
-    bodies = [json.dumps({"messages": HI}).encode()]
+    bodies = [json.dumps({"messages": HI, "stream": stream}).encode()]
 
     async def receive() -> dict[str, Any]:
         if bodies:

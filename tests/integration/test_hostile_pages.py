@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 from askers import ASKERS, ONCE, check_error
+from timing import PROMPT
 
 from qwen72b import AuthenticationError, HTTPStatusError, Qwen72BError, SpaceUnavailable
 from qwen72b.testing import FakeSpace, Respond, page
@@ -16,7 +17,7 @@ HTML = "text/html; charset=utf-8"
 def fail(way: str, response: Respond, phase: str = "join") -> Qwen72BError:
     with FakeSpace() as space:
         space.fault(phase, response, times=None)
-        error = ASKERS[way](space.url, retry=ONCE, timeout=10).error
+        error = ASKERS[way](space.url, retry=ONCE, timeout=PROMPT).error
     assert error is not None
     return error
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from askers import ASKERS
+from timing import PATIENCE, PROMPT
 
 from qwen72b import RequestTimeout
 from qwen72b.testing import Chunk, Complete, Edits, Event, FakeSpace, Message, Respond, Step
@@ -122,7 +123,7 @@ SCRIPTS: dict[str, Callable[[], Sequence[Any]]] = {
 def check(way: str, steps: Sequence[Step]) -> None:
     with FakeSpace() as space:
         space.answer("Hel", *steps, "lo", times=None)
-        answer = ASKERS[way](space.url, timeout=10)
+        answer = ASKERS[way](space.url, timeout=PROMPT)
         assert not isinstance(answer.error, RequestTimeout), answer.error
         if answer.error is not None:
             assert str(answer.error)
@@ -149,7 +150,7 @@ def test_megabyte_of_a_response(way: str, phase: str, name: str) -> None:
     """So are a configuration and the answer to the join."""
     with FakeSpace() as space:
         space.fault(phase, Respond(body=TEXTS[name], content_type="application/json"), times=None)
-        answer = ASKERS[way](space.url, timeout=10)
+        answer = ASKERS[way](space.url, timeout=PROMPT)
         assert answer.error is not None and not isinstance(answer.error, RequestTimeout)
 
 
@@ -161,5 +162,5 @@ def test_fifty_megabytes_of_text(way: str) -> None:
     event = Event(json.dumps({"msg": "process_completed", "success": True, "output": output}))
     with FakeSpace("4.12.0") as space:
         space.stream(event)
-        answer = ASKERS[way](space.url, timeout=60)
+        answer = ASKERS[way](space.url, timeout=2 * PATIENCE)
         assert answer.error is None and answer.text == text

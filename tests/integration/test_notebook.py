@@ -137,7 +137,7 @@ def test_queue_is_shown_until_text_comes(space: FakeSpace, client: Client, page:
     page.at_first = gate.open
     show(client.stream("Hi"))
     waiting, *_, last = page.outputs[0]
-    assert waiting == "*In the queue: 3 before this one, about 12 s.*"
+    assert waiting == "*3 before you in the queue, about 12 s.*"
     assert last == "Hello"
 
 
@@ -276,6 +276,12 @@ def shell(space: FakeSpace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interac
     unload_ipython_extension(shell)
 
 
+def test_printed_text_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Outside a notebook the text of a Space is escaped as the command line escapes it."""
+    show(["\x1b]52;c;aGk=\x07", "\u202e", "\x9b"])
+    assert capsys.readouterr().out == "\\x1b]52;c;aGk=\\x07\\u202e\\x9b\n"
+
+
 def test_magic_asks_the_cell(
     shell: InteractiveShell, space: FakeSpace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -393,6 +399,8 @@ def run(kernel: Any, code: str, *, interrupt: bool = False) -> tuple[str, list[s
     ] != asked:
         pass
     answer = reply["content"]
+    if "traceback" in answer:
+        kernel.traceback = answer["traceback"]
     return answer.get("ename", answer["status"]), list(outputs.values())
 
 
@@ -412,6 +420,30 @@ def test_interrupting_the_kernel_stops_the_stream(
     assert space.wait_for_disconnect().query == "Hi"
     code = "assert stream.closed and stream.text == chat.messages[1]['content'] == 'Hel'"
     assert run(kernel, code) == ("ok", [])
+    assert kernel.traceback == [f"{error}: the answer was stopped."]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "client.ask('Hi')",
+        "list(client.stream('Hi'))",
+        "client.conversation().ask('Hi')",
+        "client.stream('Hi').display()",
+        "await qwen72b.AsyncClient(client.base_url).ask('Hi')",
+        "%%qwen --url {url}\nHi",
+    ],
+)
+def test_failure_is_one_line_on_the_page(kernel: Any, code: str) -> None:
+    """A cell that fails shows what happened and what to do, and no frames of ours."""
+    url = "http://127.0.0.1:9"
+    setup = f"%load_ext qwen72b.notebook\nimport qwen72b; client = qwen72b.Client({url!r})"
+    assert run(kernel, setup)[0] == "ok"
+    assert run(kernel, code.format(url=url))[0] == "ConnectFailed"
+    (line,) = kernel.traceback
+    assert line.startswith("ConnectFailed: 127.0.0.1:9 did not accept a connection: Connection ref")
+    assert "qwen72b serve" in line
+    assert "QWEN72B_BASE_URL" in line
 
 
 def test_example_notebook_runs(

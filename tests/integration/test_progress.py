@@ -42,12 +42,13 @@ def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("events", "shown"),
     [
-        ([Queued(rank=3, size=4, eta=12.4)], ["queued, 3 before, about 12 s", "0/3"]),
-        ([Queued(rank=3), Queued(rank=1)], ["queued, 1 before", "67%", "2/3"]),
-        ([Queued(rank=0)], ["queued, 0 before"]),
-        ([Queued(rank=None, eta=5.0)], ["queued, about 5 s"]),
+        ([Queued(rank=3, size=4, eta=12.4)], ["3 before you in the queue, about 12 s", "0/3"]),
+        ([Queued(rank=3), Queued(rank=1)], ["1 before you in the queue", "67%", "2/3"]),
+        ([Queued(rank=0)], ["Next in the queue"]),
+        ([Queued(rank=None, eta=5.0)], ["Waiting in the queue, about 5 s"]),
         ([Queued(rank=1), Started(eta=2.0)], ["started, about 2 s"]),
         ([Progress(index=2, length=8, description="Loading")], ["Loading", "25%", "2/8"]),
+        ([Progress(description="\x1b[2J\nup")], ["\\x1b[2J up"]),
         ([Progress(index=2, unit="files")], ["working", "2 files"]),
         ([Progress(fraction=0.4, description="Loading")], ["Loading", "40%", "40/100"]),
         ([Delta("Hel"), Delta("lo")], ["answering", "5 characters"]),
@@ -82,7 +83,7 @@ def test_result_shows_a_bar(space: FakeSpace, capsys: pytest.CaptureFixture[str]
     """On request the result is waited for with a bar on stderr."""
     with Client(space.url) as client:
         assert client.stream("Hi").result(progress=True) == "Hello"
-        assert "queued, 2 before, about 9 s" in capsys.readouterr().err
+        assert "2 before you in the queue, about 9 s" in capsys.readouterr().err
         assert client.stream("Hi").result() == "Hello"
         assert capsys.readouterr() == ("", "")
 
@@ -95,7 +96,7 @@ def test_async_result_shows_a_bar(space: FakeSpace, capsys: pytest.CaptureFixtur
             assert await client.stream("Hi").result(progress=True) == "Hello"
 
     anyio.run(ask)
-    assert "queued, 2 before, about 9 s" in capsys.readouterr().err
+    assert "2 before you in the queue, about 9 s" in capsys.readouterr().err
 
 
 def test_bar_goes_away_when_the_answer_fails(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import pickle
 import traceback
@@ -15,7 +16,15 @@ import requests
 from askers import ASKERS, ONCE
 from timing import SHORT
 
-from qwen72b import AsyncClient, Client, InvalidOption, Qwen72BError, Retry
+import qwen72b
+from qwen72b import (
+    AsyncClient,
+    Client,
+    InvalidOption,
+    Qwen72BError,
+    Qwen_Qwen_2_72B,
+    Retry,
+)
 from qwen72b.testing import Close, FakeSpace, Reset, Respond, Stall, page, redirect
 
 TOKEN = "hf_verySecretToken123"
@@ -47,15 +56,207 @@ def test_token_is_on_every_request() -> None:
 
 
 def test_token_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HF_TOKEN is the default; False is none."""
+    """HF_TOKEN is the default for the Hub's own host; False is none."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     with FakeSpace() as space:
+        monkeypatch.setenv("HF_ENDPOINT", f"{space.url}/")
         Client(space.url).ask("Hi")
         assert TOKEN in seen(space)
         space.reset()
         Client(space.url, token=False).ask("Hi")
         Client(space.url, token="").ask("Hi")
         assert TOKEN not in seen(space)
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("hub", ["", "https://hub.invalid", "other"])
+def test_token_of_the_environment_stays_with_the_hub(
+    way: str, hub: str, other: FakeSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HF_TOKEN does not go to whoever base_url names; a token that is passed does."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setenv("HF_ENDPOINT", other.url if hub == "other" else hub)
+    with FakeSpace() as space:
+        assert ASKERS[way](space.url).text
+        assert TOKEN not in seen(space)
+        monkeypatch.setenv("QWEN72B_BASE_URL", space.url)
+        assert ASKERS[way](None).text
+        assert TOKEN not in seen(space)
+        assert ASKERS[way](space.url, token=TOKEN).text
+        assert TOKEN in seen(space)
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://qwen-qwen2-72b-instruct.hf.space", True),
+        ("https://owner-name.HF.space/", True),
+        ("https://owner-name.hf.space:443", True),
+        ("https://huggingface.co", True),
+        (None, True),
+        ("http://owner-name.hf.space", False),
+        ("https://hf.space", False),
+        ("https://evilhf.space", False),
+        ("https://owner.hf.space.evil.invalid", False),
+        ("https://evil.invalid/owner.hf.space", False),
+        ("http://huggingface.co", False),
+        ("https://huggingface.co:444", False),
+        ("http://127.0.0.1:7860", False),
+    ],
+)
+def test_where_the_token_of_the_environment_goes(
+    url: str | None, sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To Spaces of the Hub, by TLS, and to the Hub."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    tokens: list[Any] = []
+
+    def send(self: Any, request: Any, **_: Any) -> Any:
+        tokens.append(request.headers.get("X-HF-Authorization"))
+        raise requests.ConnectionError("not sent")
+
+    monkeypatch.setattr("qwen72b.transport.adapter.Adapter.send", send)
+    with Client(url, retry=ONCE) as client, pytest.raises(Qwen72BError):
+        client.ask("Hi")
+    assert tokens == [f"Bearer {TOKEN}" if sent else None]
+
+
+SECRET = "hf_veryS3cret"
+
+# What somebody may pass by mistake; the last part of each is the secret.
+MISTAKES: list[dict[str, Any]] = [
+    {"base_url": f"user:{SECRET}@host:80"},
+    {"base_url": f"http://user:pa/{SECRET}@host"},
+    {"base_url": f"http://user:pa?{SECRET}@host"},
+    {"base_url": f"http://user:{SECRET}@host"},
+    {"base_url": f"http:/user:{SECRET}@host"},
+    {"base_url": f"http:\\\\user:{SECRET}@host"},
+    {"base_url": f"//user:{SECRET}@host"},
+    {"base_url": f"user:{SECRET}"},
+    {"base_url": f"http://user:{SECRET}"},
+    {"base_url": f"http://host/?token={SECRET}"},
+    {"base_url": f"http://host/#{SECRET}"},
+    {"base_url": f"http://host:port?{SECRET}"},
+    {"base_url": f"ftp://{SECRET}@host"},
+    {"base_url": SECRET},
+    {"proxy": f"nonsense://user:{SECRET}@host:80"},
+    {"proxy": f"user:{SECRET}@"},
+    {"proxy": f"http://user:pa/{SECRET}@host"},
+    {"proxy": f"http://user:pa?{SECRET}@host:x"},
+    {"proxy": f"http://:80?token={SECRET}"},
+    {"token": f"{SECRET}\n{SECRET}"},
+    {"token": f"\u00fc{SECRET}"},
+    {"auth": f"user:{SECRET}"},
+    {"auth": ("user", SECRET, "more")},
+    {"auth": (7, SECRET)},
+    {"headers": {f"Authorization: {SECRET}": ""}},
+    {"headers": {"X": f"{SECRET}\r\n"}},
+    {"headers": [f"X: {SECRET}"]},
+    {"headers": [("X", SECRET)]},
+    {"headers": {"X": [SECRET]}},
+    {"space": f"{SECRET}@x/y", "base_url": "http://host"},
+]
+
+
+def frames(error: BaseException) -> str:
+    """A traceback with the local variables of our frames."""
+    told = []
+    link: BaseException | None = error
+    while link is not None:
+        told.append(f"{type(link).__name__}: {link} {link!r} {vars(link)}")
+        for frame, _ in traceback.walk_tb(link.__traceback__):
+            if frame.f_code.co_filename.startswith(str(Path(qwen72b.__file__).parent)):
+                told += [f"{name} = {_repr(value)}" for name, value in frame.f_locals.items()]
+        link = link.__cause__ or link.__context__
+    return "\n".join(told)
+
+
+def _repr(value: Any) -> str:
+    shown = [repr(value)]
+    if dataclasses.is_dataclass(value):
+        shown += [repr(getattr(value, field.name, None)) for field in dataclasses.fields(value)]
+    return " ".join(shown)
+
+
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+@pytest.mark.parametrize("mistake", MISTAKES, ids=str)
+def test_refused_values_are_not_shown(make: Any, mistake: dict[str, Any]) -> None:
+    """Neither the message nor a frame of a refusal shows a secret, whatever form it has."""
+    with pytest.raises(InvalidOption) as caught:
+        make(**mistake)
+    assert SECRET not in frames(caught.value)
+    assert SECRET not in "".join(
+        line for line in traceback.format_exception(caught.value) if "make(**mistake)" not in line
+    )
+
+
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+@pytest.mark.parametrize("wrong", [{"base_url": "nonsense"}, {"timeout": "x"}, {"retry": 7}])
+def test_secrets_beside_a_refused_value(
+    make: Any, wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was passed with it, and HF_TOKEN, is in no frame of ours."""
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    options = {"token": SECRET, "auth": ("user", SECRET), "headers": {"X": SECRET}}
+    options |= {"proxy": f"http://u:{SECRET}@h"}
+    with pytest.raises(InvalidOption) as caught:
+        make(**{**options, **wrong})
+    assert SECRET not in frames(caught.value)
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("own_session", [False, True])
+def test_no_frame_of_a_failure_holds_a_secret(way: str, phase: str, own_session: bool) -> None:
+    """Nor is any in the frames of a call that fails."""
+    with FakeSpace() as space, requests.Session() as session:
+        space.fault(phase, Respond(status=401), times=None)
+        error = ASKERS[way](
+            space.url,
+            token=SECRET,
+            headers={"X-Key": SECRET},
+            session=session if own_session else None,
+            retry=ONCE,
+        ).error
+    assert error is not None
+    assert SECRET not in frames(error)
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    "proxy",
+    [f"http://u:{SECRET}@127.0.0.1:1", f"http://u:{SECRET}@:80", f"u:{SECRET}@h:x", "http://["],
+)
+def test_proxy_of_the_environment_is_not_shown(
+    name: str, proxy: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A proxy's password is in no message, cause, frame or log."""
+    monkeypatch.setenv(name, proxy)
+    monkeypatch.setenv("no_proxy", "")
+    caplog.set_level(logging.DEBUG)
+    error = ASKERS["sync"]("http://space.invalid", retry=ONCE, timeout=5).error
+    assert error is not None
+    shown = frames(error) + "".join(traceback.format_exception(error)) + str(pickle.dumps(error))
+    assert SECRET not in shown
+    assert SECRET not in "".join(caplog.messages)
+
+
+@pytest.mark.parametrize("name", qwen72b.__all__)
+def test_half_built_objects_have_a_repr(name: str) -> None:
+    """An object whose construction failed can be shown in a traceback."""
+    kind = getattr(qwen72b, name)
+    # A data class has its fields before it checks them.
+    if isinstance(kind, type) and not dataclasses.is_dataclass(kind):
+        assert repr(kind.__new__(kind))
+
+
+@pytest.mark.anyio
+async def test_provider_hides_the_key() -> None:
+    """Its frames hold none either."""
+    for options in ({"base_url": "nonsense"}, {"base_url": f"http://u:{SECRET}@h"}):
+        with pytest.raises(InvalidOption) as caught:
+            Qwen_Qwen_2_72B.create_async_generator("", [], api_key=SECRET, **options)
+        assert SECRET not in frames(caught.value)
 
 
 @pytest.mark.parametrize("phase", PHASES)

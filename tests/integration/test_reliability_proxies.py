@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from timing import AMPLE, MS, PATIENCE, SHORT
 from qwen72b import (
     AsyncClient,
     AsyncStream,
+    AuthenticationError,
     Client,
     ConnectFailed,
+    HTTPStatusError,
     InvalidOption,
     RequestTimeout,
     StreamInterrupted,
@@ -183,6 +186,66 @@ def test_proxy_that_fails(steps: Any, authority: Authority) -> None:
         assert isinstance(error, (ConnectFailed, StreamInterrupted)), error
         check_error(error, type(error))
         assert error.__cause__ is not None
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("own_session", [False, True])
+@pytest.mark.parametrize("status", [403, 407, 502, 503, 504])
+def test_refusal_of_a_proxy(
+    way: str, own_session: bool, status: int, space: FakeSpace, authority: Authority
+) -> None:
+    """A proxy's refusal names the proxy, without its password, and asks for no token."""
+    with FakeProxy() as proxy, requests.Session() as session:
+        proxy.fault(Respond(status=status, headers={"Connection": "close"}))
+        url = proxy.url.replace("//", "//user:SECRET@")
+        options: dict[str, Any] = {"proxy": url, "verify": authority.ca}
+        if own_session:
+            session.proxies = {"http": url, "https": url}
+            session.verify = authority.ca
+            options = {"session": session}
+        error = ASKERS[way](space.url, retry=ONCE, **options).error
+        assert proxy.url.partition("//")[2] in error.reason
+        assert "SECRET" not in f"{error} {error!r}" and "token" not in str(error)
+        if space.url.startswith("https") or status == 407:
+            check_error(error, ConnectFailed)
+            assert error.stage == "proxy"
+        else:
+            check_error(error, HTTPStatusError)
+        if status == 407:
+            assert "user:password@" in error.hint
+
+
+def test_refusal_behind_a_tunnel(authority: Authority) -> None:
+    """What a Space says through TLS is its own word, and no proxy is blamed."""
+    with FakeSpace(tls=authority.server) as space, FakeProxy() as proxy:
+        space.fault("config", Respond(status=403))
+        error = ASKERS["sync"](space.url, proxy=proxy.url, verify=authority.ca, retry=ONCE).error
+        check_error(error, AuthenticationError)
+        assert "proxy" not in error.reason
+
+
+def test_tls_to_a_proxy_that_speaks_none(authority: Authority) -> None:
+    """A proxy whose URL says https, wrongly, is told so."""
+    with FakeSpace(tls=authority.server) as space:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            host = "127.0.0.1:{1}".format(*listener.getsockname())
+
+            def refuse() -> None:
+                sock, _ = listener.accept()
+                with sock:
+                    sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    with suppress(ConnectionError):
+                        while sock.recv(65536):
+                            pass
+
+            thread = threading.Thread(target=refuse)
+            thread.start()
+            error = ASKERS["sync"](
+                space.url, proxy=f"https://{host}", verify=authority.ca, retry=ONCE
+            ).error
+            thread.join()
+        check_error(error, ConnectFailed)
+        assert error.stage == "proxy" and host in error.reason and "http://" in error.hint
 
 
 def test_silent_space_behind_a_proxy(space: FakeSpace, proxy: Any, authority: Authority) -> None:

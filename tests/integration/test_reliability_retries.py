@@ -209,12 +209,12 @@ def test_lost_after_text(way: str, steps: Sequence[Any]) -> None:
 
 @pytest.mark.parametrize("step", [Reset(), Close(), Stall()], ids=str)
 def test_join_without_an_answer(step: Any) -> None:
-    """A join that may have been taken is not made again."""
+    """A join that may have been taken is made again once only if an old connection died under it."""
     with FakeSpace() as space:
         space.fault("join", step, times=None)
         error = ASKERS["sync"](space.url, retry=QUICK, timeout=Timeout(read=AMPLE)).error
         assert isinstance(error, (StreamInterrupted, RequestTimeout))
-        assert count(space, "join") == 1
+        assert count(space, "join") == (1 if isinstance(step, Stall) else 2)
 
 
 @pytest.mark.parametrize("phase", ["config", "stream"])

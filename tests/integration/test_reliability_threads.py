@@ -247,13 +247,14 @@ class TestWaitingForAThread:
             busy.gate.open()
 
     async def test_a_stream_that_is_open_and_silent_holds_no_thread(self, space: FakeSpace) -> None:
-        """The thread is free when the stream is open, and not when it first speaks."""
-        space.stream(lambda job: [Stall()] if job.query == "silent" else None)
-        async with AsyncClient(space.url, max_threads=1) as client:
-            async with anyio.create_task_group() as group:
-                group.start_soon(partial(client.ask, "silent"))
-                await anyio.to_thread.run_sync(partial(space.wait_for_request, "stream"))
-                group.cancel_scope.cancel()
+        """The thread is free when the stream is open, and not only when it first speaks."""
+        space.stream(Stall(), times=None)
+        client = AsyncClient(space.url, max_threads=1)
+        async with client, anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(client.ask, "Hi")
+            await anyio.to_thread.run_sync(partial(space.wait_for_request, "stream", 3))
+            group.cancel_scope.cancel()
 
     async def test_default_is_bounded(self, space: FakeSpace) -> None:
         """Of a hundred that ask at once, 64 are on their way."""

@@ -27,15 +27,18 @@ def names(*lines: str) -> frozenset[str]:
 
 # What needs no world: no I/O, no clock, no chance, no environment, no threads.
 PURE = names(
-    "array.array collections datetime.timezone email.utils enum html itertools.accumulate json re urllib.parse"
+    "array.array collections datetime.timezone email.utils enum html itertools.accumulate json re unicodedata urllib.parse"
 )
 
 # Words: what users see. Each stands on its own or on others of them.
 WORDS = {
     "errors": Layer(),
+    "escape": Layer(others=names("re")),
     "events": Layer(),
+    "fences": Layer(others=names("re")),
     "messages": Layer(names("errors")),
-    "reply": Layer(),
+    "redaction": Layer(others=names("re")),
+    "reply": Layer(names("events")),
     "retry": Layer(names("errors")),
     "timeout": Layer(names("errors"), names("math")),
     "version": Layer(),
@@ -52,8 +55,8 @@ TABLE = Table(
         ),
         # How bytes go. Nothing of Gradio is known here.
         "transport": Layer(
-            names("errors timeout version"),
-            names("collections contextlib errno functools http.client itertools json logging")
+            names("errors redaction timeout version"),
+            names("collections contextlib errno functools http itertools json logging selectors")
             | names("math os queue re requests signal socket ssl sys threading time types")
             | names("urllib.parse urllib3"),
         ),
@@ -67,7 +70,7 @@ TABLE = Table(
             | names("weakref"),
         ),
         "client": Layer(
-            names("errors events messages protocol reply retry timeout transport"),
+            names("errors events messages protocol redaction reply retry timeout transport"),
             names("collections concurrent.futures contextlib copy errno json")
             | names(
                 "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
@@ -77,7 +80,8 @@ TABLE = Table(
         ),
         # No URL, JSON or message name in it.
         "aio": Layer(
-            names("batch client errors events messages protocol reply retry timeout transport"),
+            names("batch client errors events messages protocol redaction reply retry timeout")
+            | names("transport"),
             names(
                 "anyio atexit collections concurrent.futures copy functools math os threading types"
             ),
@@ -85,29 +89,39 @@ TABLE = Table(
             types=names("requests"),
         ),
         # Faces
-        "progress": Layer(names("errors events"), names("importlib.import_module tqdm types")),
-        "provider": Layer(names("aio client messages protocol timeout")),
+        "progress": Layer(
+            names("errors escape events"), names("importlib.import_module tqdm types")
+        ),
+        "provider": Layer(names("aio client messages protocol redaction timeout")),
         "notebook": Layer(
-            names("client events reply"),
+            names("client escape events fences progress reply"),
             names("IPython argparse asyncio collections contextlib")
-            | names("importlib.import_module re shlex time uuid"),
+            | names("importlib.import_module shlex sys time uuid"),
         ),
         "cli": Layer(
-            names("aio batch client errors events gateway local protocol reply timeout version"),
+            names("aio batch client errors escape events fences gateway local progress protocol")
+            | names("redaction reply timeout version"),
             names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
             | names("distributed errno importlib io itertools json logging os pydoc re readline")
+            | names("codecs csv datetime functools markdown_it pathlib signal termios threading")
+            | names("types unicodedata")
             | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
         ),
         "local": Layer(
-            names("errors protocol"),
-            names("abc asyncio collections contextlib fastapi gradio hashlib io json os")
+            names("errors protocol redaction"),
+            names(
+                "abc asyncio collections contextlib errno fastapi fcntl gradio hashlib io ipaddress"
+            )
+            | names("json os shutil zlib")
             | names("pathlib platformdirs queue re requests secrets signal socket")
             | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
             | names("zipfile"),
         ),
         "gateway": Layer(
             names("aio errors local provider"),
-            names("anyio asyncio collections contextlib hashlib hmac ipaddress json logging")
+            names(
+                "anyio asyncio collections contextlib hashlib hmac ipaddress itertools json logging"
+            )
             | names("math re socket time urllib.parse uuid uvicorn"),
         ),
         # Each for one tool, which finds it by an entry point.

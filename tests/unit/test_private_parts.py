@@ -27,6 +27,7 @@ import pytest
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from timing import PATIENCE
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import ssl_
 
@@ -206,7 +207,7 @@ threading._register_atexit(end)
 thread.start()
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert done.stdout == "first\n"
     assert callable(threading._register_atexit)

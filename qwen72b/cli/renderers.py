@@ -7,13 +7,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from json import dumps
 from typing import TYPE_CHECKING
 
 from ..errors import GenerationFailed, Qwen72BError
 from ..events import Delta, Event, Finished, Logged, Progress, Queued, Revised, Started
+from ..fences import code_blocks
+from ..progress import queue_words
 from .exits import describe, exit_status, hint_for
-from .fences import first_code_block
 
 if TYPE_CHECKING:
     from ..client.stream import Stream
@@ -21,28 +23,28 @@ if TYPE_CHECKING:
     from .console import Console
 
 __all__ = [
-    "CodeFace",
-    "Face",
-    "JSONFace",
-    "StreamFace",
-    "WholeFace",
+    "CodeRenderer",
+    "JSONRenderer",
+    "Renderer",
+    "StreamRenderer",
+    "WholeRenderer",
     "follow",
     "timings_line",
 ]
 
 
-def follow(stream: Stream, console: Console, *, counting: bool = False) -> Iterator[Event]:
+def follow(stream: Stream, console: Console, *, counting: bool = False) -> Iterator[list[Event]]:
     """
     Read an answer and keep the status line up to date.
 
     Args:
         stream: The answer.
         console: Where the status line is.
-        counting: Whether it also tells how the answer grows, for faces that
+        counting: Whether it also tells how the answer grows, for renderers that
             do not show it yet.
 
     Yields:
-        Each event.
+        The events that came together.
     """
     console.status("Connecting...")
     while batch := stream._read_batch():
@@ -50,13 +52,13 @@ def follow(stream: Stream, console: Console, *, counting: bool = False) -> Itera
             _tell(event, console)
             if counting and isinstance(event, (Delta, Revised)):
                 console.status(f"Answering, {len(stream.text)} characters so far...")
-            yield event
+        yield batch
     console.erase()
 
 
 def _tell(event: Event, console: Console) -> None:
     if isinstance(event, Queued):
-        console.status(_queue_line(event))
+        console.status(f"{queue_words(event)}...")
     elif isinstance(event, Started):
         console.status("Waiting for the first word...")
     elif isinstance(event, Progress):
@@ -64,13 +66,6 @@ def _tell(event: Event, console: Console) -> None:
     elif isinstance(event, Logged):
         title = f"{event.title}: " if event.title else ""
         console.say(f"the Space says: {title}{event.text}")
-
-
-def _queue_line(event: Queued) -> str:
-    if event.rank is None:
-        return "Waiting in the queue..."
-    place = "Next in the queue" if event.rank == 0 else f"{event.rank} before you in the queue"
-    return place + ("..." if event.eta is None else f", about {event.eta:.0f} s...")
 
 
 def _progress_line(event: Progress) -> str:
@@ -92,7 +87,7 @@ def timings_line(timings: Timings) -> str:
     return ", ".join(f"{name} {took:.2f} s" for name, took in parts if took is not None)
 
 
-class Face(ABC):
+class Renderer(ABC):
     """
     A way to show one answer.
 
@@ -111,14 +106,15 @@ class Face(ABC):
         """Take note of what ended the command."""
 
 
-class StreamFace(Face):
+class StreamRenderer(Renderer):
     """Each piece as it comes."""
 
     def show(self, stream: Stream) -> None:
         """Show an answer to its end."""
         try:
-            for event in follow(stream, self.console):
-                self.console.write(stream._to_chunk(event))
+            for batch in follow(stream, self.console):
+                for event in batch:
+                    self.console.write(stream._to_chunk(event))
         except BrokenPipeError:
             raise
         except BaseException:
@@ -127,7 +123,7 @@ class StreamFace(Face):
         self.console.end()
 
 
-class WholeFace(Face):
+class WholeRenderer(Renderer):
     """The whole text at the end: exact, even where the Space took text back."""
 
     def show(self, stream: Stream) -> None:
@@ -140,26 +136,38 @@ class WholeFace(Face):
             self.console.end()
 
 
-class CodeFace(Face):
-    """The first code block, once the answer is complete; half a program is of no use."""
+class CodeRenderer(Renderer):
+    """
+    Code blocks, once the answer is complete; half a program is of no use.
+
+    Args:
+        console: Where to.
+        which: Which of the blocks.
+    """
+
+    def __init__(self, console: Console, which: slice) -> None:
+        super().__init__(console)
+        self._which = which
 
     def show(self, stream: Stream) -> None:
         """Show an answer's code."""
         for _ in follow(stream, self.console, counting=True):
             pass
-        code = first_code_block(stream.text)
-        if code is None:
-            raise GenerationFailed("the answer holds no code block.", hint="Ask without -x.")
-        self.console.write(code)
+        blocks = list(code_blocks(stream.text))
+        if not blocks:
+            raise GenerationFailed(
+                "the answer holds no code block.", hint="Ask for the whole answer."
+            )
+        self.console.write("\n\n".join(blocks[self._which]))
         self.console.end()
 
 
-class JSONFace(Face):
+class JSONRenderer(Renderer):
     """The events as JSON Lines; an error is the last of them."""
 
     def show(self, stream: Stream) -> None:
         """Show what happens."""
-        for event in follow(stream, self.console):
+        for event in chain.from_iterable(follow(stream, self.console)):
             fields = asdict(event)
             if isinstance(event, Finished):
                 fields["timings"] = asdict(stream.timings)

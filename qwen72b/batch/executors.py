@@ -1,0 +1,82 @@
+"""
+Executors: what it means where one loses an item, or takes no more.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import BrokenExecutor, CancelledError, Executor
+
+from ..errors import StreamInterrupted
+
+__all__ = ["is_gone", "loss", "refusal", "typed"]
+
+_HINT = "Run it again with a new executor; a journal goes on where it stopped."
+
+
+def typed(error: BaseException | None) -> BaseException | None:
+    """
+    Tell what a future's exception means.
+
+    Args:
+        error: The exception; ``None`` if there is none.
+
+    Returns:
+        An error of ours if the executor itself failed, such as a pool whose
+        worker was killed; anything else, which callers' code raised, as it is.
+    """
+    # Dask is not imported for its names.
+    of_dask = type(error).__module__.partition(".")[0] in ("distributed", "dask")
+    if error is None or not (of_dask or isinstance(error, (BrokenExecutor, CancelledError))):
+        return error
+    return loss(error)
+
+
+def loss(cause: BaseException | None = None) -> StreamInterrupted:
+    """
+    Make the error of an item that an executor lost.
+
+    Args:
+        cause: What the executor says.
+
+    Returns:
+        The error.
+    """
+    return _error("the executor lost the item", cause)
+
+
+def refusal(cause: BaseException | None = None) -> StreamInterrupted:
+    """
+    Make the error of a batch whose executor takes no more.
+
+    Args:
+        cause: What the executor says.
+
+    Returns:
+        The error.
+    """
+    return _error("the executor takes no more items", cause)
+
+
+def is_gone(executor: Executor | None) -> bool:
+    """
+    Tell whether an executor is that of a Dask client that is closed.
+
+    What is given to one that is about to close is neither done nor refused, ever.
+
+    Args:
+        executor: The executor.
+
+    Returns:
+        Whether it is; ``False`` if that cannot be told.
+    """
+    # ``ClientExecutor`` has no public name for its client.
+    status = getattr(getattr(executor, "_client", None), "status", None)
+    return status in ("closing", "closed")
+
+
+def _error(words: str, cause: BaseException | None) -> StreamInterrupted:
+    if cause is not None:
+        words += f": {type(cause).__name__}: {' '.join(str(cause)[:200].split())}".rstrip(": .")
+    error = StreamInterrupted(f"{words}.", hint=_HINT)
+    error.__cause__ = cause
+    return error

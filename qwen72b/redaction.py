@@ -1,0 +1,123 @@
+"""
+Secrets that do not show: in tracebacks with local variables, messages and logs.
+
+What may be one is wrapped where it comes in, before anything else is done with
+it, so that no frame of ours holds it bare. A value that is refused is shown
+only as far as no user, password or query can be in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Hidden", "HiddenURL", "hide", "hide_url", "redact", "shown_url"]
+
+# What can be shown of a URL that is refused: a scheme, a host, a port of
+# digits, a path.
+_HARMLESS = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^\s@?#:\\%]*(?::[0-9]{0,5})?(?:/[^\s@?#:\\%]*)?"
+)
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# Characters of a refused value that are shown.
+_SHOWN = 200
+
+
+class Hidden(str):
+    """Text that its ``repr`` does not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'...'"
+
+
+class HiddenURL(str):
+    """A URL whose ``repr`` shows it without user, password and query."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(shown_url(self))
+
+
+def hide(value: Any) -> Any:
+    """
+    Wrap what may be a secret.
+
+    Args:
+        value: A text, or several in a tuple, a list or a mapping.
+
+    Returns:
+        The same, with each text ``Hidden``; anything else as it is.
+    """
+    if isinstance(value, str):
+        return Hidden(value)
+    if isinstance(value, (tuple, list)):
+        return tuple(map(hide, value))
+    if isinstance(value, Mapping):
+        return {_hide_name(name): hide(item) for name, item in value.items()}
+    return value
+
+
+def hide_url(value: Any) -> Any:
+    """
+    Wrap a URL, which may hold a password or a token.
+
+    Args:
+        value: The URL.
+
+    Returns:
+        A ``HiddenURL``; anything but a text as it is.
+    """
+    return HiddenURL(value) if isinstance(value, str) else value
+
+
+def shown_url(url: str) -> str:
+    """
+    Show a URL, or what was meant to be one, without a secret.
+
+    Args:
+        url: The URL, as somebody typed it.
+
+    Returns:
+        It, if neither user, password, query nor token can be in it; else what
+        surely is its host, between dots.
+    """
+    text = str(url).strip()
+    if _HARMLESS.fullmatch(text[:_SHOWN]) and not text.lower().startswith("hf_"):
+        return text[:_SHOWN]
+    # Behind the last @ stands the host; before it, anything.
+    host = re.match(r"[A-Za-z0-9.-]+", text.rpartition("@")[2]) if "@" in text else None
+    if host is None and (
+        found := re.match(r"([a-z0-9+.-]+://[A-Za-z0-9.-]+)(?=[/?#])", text, re.IGNORECASE)
+    ):
+        return f"{found[1]}..."
+    return f"...@{host[0]}..." if host is not None else "..."
+
+
+def redact(text: str) -> str:
+    """
+    Take what may be users, passwords and queries out of a line about URLs.
+
+    Args:
+        text: The line.
+
+    Returns:
+        It, with dots in their place.
+    """
+    text = re.sub(r"[^\s'\"<>]*@", lambda found: _scheme(found[0]) + "...@", text)
+    return re.sub(r"(://[^\s'\"<>?]*)\?[^\s'\"<>]*", r"\1?...", text)
+
+
+def _scheme(text: str) -> str:
+    found = re.search(r"[A-Za-z][A-Za-z0-9+.-]*://", text)
+    return found[0] if found else ""
+
+
+def _hide_name(name: Any) -> Any:
+    """A header's name is none; where something else stands there, it may be."""
+    return Hidden(name) if isinstance(name, str) and not _NAME.fullmatch(name) else name

@@ -1,0 +1,79 @@
+"""
+The head of an answer, behind whatever was sent ahead of it.
+
+http.client reads a head as if it were that of an e-mail, which took an eighth of
+a question's time. A plain head, which nearly all are, is read here; any other is
+left to it, and so are all that have no body.
+"""
+
+from __future__ import annotations
+
+import re
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from typing import Any
+
+__all__ = ["Head"]
+
+# Answers that may come ahead of the one that was asked for. A server sends one
+# or two; more than this many is no server's.
+_MOST_AHEAD = 100
+
+# The one that is final: "Switching Protocols", which nobody asked for.
+_SWITCHING = 101
+
+# No more headers than http.client takes; no folded lines, and nothing that it
+# would take for a line's end.
+_PLAIN = re.compile(
+    rb"HTTP/1\.1 ([2-9]\d\d)(?: ([\x20-\x7e]*))?\r\n"
+    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n){0,100})\r\n"
+)
+
+# Without a body, whatever their heads say (RFC 9110, section 6.4.1).
+_BODILESS = (204, 304)
+
+
+class Head(HTTPResponse):
+    """http.client's response, which skips every 1xx (RFC 9110, section 15.2), not only 100."""
+
+    def begin(self) -> None:
+        """Read the head of the final answer."""
+        for _ in range(_MOST_AHEAD):
+            if self.headers is None and not self.debuglevel:
+                reader: Any = self.fp
+                plain = _PLAIN.match(reader.peek())
+                if plain is not None and int(plain[1]) not in _BODILESS:
+                    reader.read(plain.end())
+                    self._take(plain)
+                    return
+            super().begin()
+            if not 100 <= self.status < 200 or self.status == _SWITCHING:
+                return
+            # It reads no further head while it has one.
+            self.headers = self.msg = None  # type: ignore[assignment]  # as before its first one
+        raise HTTPException(f"got more than {_MOST_AHEAD} answers ahead of the final one")
+
+    def _take(self, plain: re.Match[bytes]) -> None:
+        """Set what ``HTTPResponse.begin`` sets."""
+        status, reason, lines = plain.groups()
+        self.code = self.status = int(status)
+        self.reason = (reason or b"").decode("ascii").strip()
+        self.version = 11
+        self.headers = self.msg = message = HTTPMessage()
+        for line in lines.decode("ascii").split("\r\n")[:-1]:
+            name, _, value = line.partition(":")
+            message.set_raw(name, value.lstrip(" \t"))
+        coding = message.get("transfer-encoding", "")
+        length = message.get("content-length", "")
+        self.chunked = coding.lower() == "chunked"
+        self.chunk_left = None
+        self.length = None
+        if length and not self.chunked:
+            try:
+                self.length = max(int(length), -1)
+            except ValueError:
+                pass
+            if self.length == -1:
+                self.length = None
+        self.will_close = "close" in message.get("connection", "").lower() or (
+            not self.chunked and self.length is None
+        )

@@ -1,0 +1,71 @@
+"""What a script that fails prints: one cause, no frames of ours, what to do."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from qwen72b import Client, ConnectFailed, Qwen72BError, RequestTimeout, Timeout
+from qwen72b.testing import FakeSpace, Stall
+
+URL = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "qwen72b.Client(url).ask('Hi')",
+        "list(qwen72b.Client(url).stream('Hi'))",
+        "next(qwen72b.Client(url).stream('Hi'))",
+        "qwen72b.Client(url).conversation().ask('Hi')",
+        "qwen72b.Client(url).status()",
+        "anyio.run(qwen72b.AsyncClient(url).ask, 'Hi')",
+        "anyio.run(qwen72b.AsyncClient(url).status)",
+    ],
+)
+def test_script_prints_one_cause(code: str) -> None:
+    """The system's words once, then the caller's line and the error."""
+    script = f"import anyio, qwen72b\nurl = {URL!r}\n{code}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    lines = done.stderr.splitlines()
+    assert lines[0] == "ConnectionRefusedError: [Errno 111] Connection refused"
+    assert lines[-1].startswith("qwen72b.errors.ConnectFailed: 127.0.0.1:9 did not accept")
+    assert "qwen72b serve" in lines[-1]
+    assert done.stderr.count("Traceback") == 1
+    assert done.stderr.count("qwen72b/") <= 3
+    if "anyio" not in code:
+        assert len(lines) <= 15
+
+
+def test_cause_is_the_systems_own() -> None:
+    """What requests and urllib3 wrapped is what the error was made from, with nothing around it."""
+    for url, kind in ((URL, ConnectionRefusedError), ("http://no.invalid", socket.gaierror)):
+        with Client(url, retry=None) as client, pytest.raises(ConnectFailed) as caught:
+            client.ask("Hi")
+        cause = caught.value.__cause__
+        assert type(cause) is kind
+        assert cause.__cause__ is cause.__context__ is cause.__traceback__ is None
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_notebooks_are_told_in_one_line() -> None:
+    """Every error has IPython's hook."""
+    for kind in (Qwen72BError, ConnectFailed):
+        error = kind("It broke.", hint="Mend it.")
+        assert error._render_traceback_() == [f"{kind.__name__}: It broke. Mend it."]
+
+
+def test_answer_that_is_late_has_no_frames_either() -> None:
+    """So it is in the middle of an answer."""
+    with FakeSpace() as space, Client(space.url) as client:
+        space.answer("Hel", Stall())
+        with pytest.raises(RequestTimeout) as caught:
+            client.ask("Hi", timeout=Timeout(total=0.3))
+    assert caught.value.partial == "Hel"
+    assert len(caught.traceback) <= 2
