@@ -4,8 +4,8 @@ Whether the present code came into the middle of other code of its thread.
 
 from __future__ import annotations
 
+import inspect
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -27,7 +27,7 @@ def in_signal_handler() -> bool:
     if threading.get_ident() != threading.main_thread().ident:
         return False
     handlers = set(_codes())
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         if frame.f_code in handlers:
             return True

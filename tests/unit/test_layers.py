@@ -56,8 +56,10 @@ TABLE = Table(
         # How bytes go. Nothing of Gradio is known here.
         "transport": Layer(
             names("errors redaction timeout version"),
-            names("collections contextlib errno functools http itertools json logging selectors")
-            | names("math os queue re requests signal socket ssl sys threading time types")
+            names("collections contextlib errno functools http inspect itertools json logging")
+            | names(
+                "math os queue re requests selectors signal socket ssl sys threading time types"
+            )
             | names("urllib.parse urllib3"),
         ),
         # Below the client: it comes in pickled or passed, never by import.
