@@ -6,7 +6,9 @@ Ends a question at one point after the other, from within: a program of its own.
 WAY is ``lines`` (a trace function at lines of this package's, requests',
 urllib3's and the standard library's HTTP, ROUNDS of them, evenly spread; 0 for
 every one) or ``alarms`` (SIGALRM at random moments). WHAT is closed is the
-``stream`` or the ``client``. SIDE is ``blocking``, ``asyncio`` or ``trio``.
+``stream`` or the ``client``; where one thread asks also a ``batch``, the stream of a
+``chat``, or the client on a ``session`` of the caller's. SIDE is ``blocking``,
+``asyncio`` or ``trio``.
 
 Prints how many questions were ended in the middle. A deadlock ends the program with
 the stacks of all threads.
@@ -115,16 +117,30 @@ def ask_blocking(url: str, what: str) -> str:
     """Ask in this thread."""
     global close, closed
     closed = False
-    client = Client(url)
-    stream = client.stream("Hi")
-    close = client.close if what == "client" else stream.close
+    session = requests.Session() if what == "session" else None
+    client = Client(url, session=session)
     try:
+        if what == "batch":
+            batch = client.map(["a", "b"], max_in_flight=2)
+            close = batch.close
+            return {str(result.reply) for result in batch}.pop()
+        if what == "chat":
+            chat = client.conversation()
+            stream = chat.stream("Hi")
+            close = lambda: (stream.close(), chat.messages)
+            text = "".join(stream)
+            assert chat.messages[-1]["content"] == text
+            return text
+        stream = client.stream("Hi")
+        close = stream.close if what == "stream" else client.close
         return "".join(stream)
     finally:
         close = None
         # Whoever closes the client has nothing to add.
-        if what == "stream" or not closed:
+        if what != "client" or not closed:
             client.close()
+        if session is not None:
+            session.close()
 
 
 async def ask_async(url: str, what: str) -> str:
@@ -168,7 +184,7 @@ def by_lines(space: FakeSpace, what: str, side: str, rounds: int) -> int:
     assert ask(space.url, what, side)
     dry.stop()
     step = max(dry.count / rounds, 1.0) if rounds else 1.0
-    ended, at = 0, random.uniform(1, step)
+    ended, at = 0, 1 + random.uniform(0, step - 1)
     while at <= dry.count:
         tracer = Tracer(int(at))
         tracer.start()
@@ -209,6 +225,9 @@ def check(space: FakeSpace, place: str) -> None:
     while space.open_connections:
         assert monotonic() < until, f"a connection stayed, ended at {place}"
         sleep(0.001)
+        # A session of the caller's keeps its idle connections for as long as
+        # a response of theirs is referenced, be it in a cycle.
+        gc.collect()
     assert all(job.state != "running" for job in space.jobs), f"a job stayed, ended at {place}"
 
 

@@ -36,9 +36,18 @@ def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGUSR1)
 
 
-@pytest.mark.parametrize("side", ["blocking", "asyncio", "trio"])
-@pytest.mark.parametrize("what", ["stream", "client"])
 @pytest.mark.parametrize("way", ["lines", "alarms"])
+@pytest.mark.parametrize(
+    ("what", "side"),
+    [
+        *[
+            (what, side)
+            for side in ("blocking", "asyncio", "trio")
+            for what in ("stream", "client")
+        ],
+        *[(what, "blocking") for what in ("batch", "chat", "session")],
+    ],
+)
 def test_closed_at_any_point(way: str, what: str, side: str, exhaustive: bool) -> None:
     """
     Closing at any line of a question, or at any moment, neither hangs nor leaves anything.
