@@ -139,6 +139,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> AsyncStream:
@@ -150,6 +152,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
             endpoint: As in ``Client.stream``.
             inputs: As in ``Client.stream``.
 
@@ -161,7 +165,14 @@ class AsyncClient:
         """
         check_model(model)
         inputs, prompt = hide_values(inputs), to_prompt(messages, system=system)
-        answer = self._core.open(prompt, timeout=timeout, endpoint=endpoint, inputs=inputs)
+        answer = self._core.open(
+            prompt,
+            timeout=timeout,
+            retry=retry,
+            headers=headers,
+            endpoint=endpoint,
+            inputs=inputs,
+        )
         return AsyncStream(answer, self._threads)
 
     async def ask(
@@ -171,6 +182,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> Reply:
@@ -182,6 +195,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
             endpoint: As in ``stream``.
             inputs: As in ``stream``.
 
@@ -197,6 +212,8 @@ class AsyncClient:
                 system=system,
                 model=model,
                 timeout=timeout,
+                retry=retry,
+                headers=headers,
                 endpoint=endpoint,
                 inputs=inputs,
             ) as stream:

@@ -58,7 +58,7 @@ class Answer:
         options: CallOptions,
         leave: Callable[[Answer], None],
     ) -> None:
-        self._scope = CallScope(Deadlines(options.timeout))
+        self._scope = CallScope(Deadlines(options.timeout), options.headers)
         self._exchange = Exchange(space, prompt, options, self._scope)
         self._steps = self._exchange.steps()
         self._prompt = prompt
@@ -91,6 +91,11 @@ class Answer:
     def begun(self) -> bool:
         """Whether anything was sent."""
         return self._begun is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its end."""
+        return "total" in self._marks
 
     @property
     def closed(self) -> bool:
@@ -233,7 +238,7 @@ class Answer:
         Raises:
             StreamInterrupted: If it did not come to its end.
         """
-        if "total" not in self._marks:
+        if not self.complete:
             raise self._closed_error()
         text, job = self.text, self._exchange.job
         return Reply(
