@@ -269,7 +269,7 @@ class TestErrors:
         stream: bool,
     ) -> None:
         """An error before the first text is a status, streamed or not, with OpenAI's body."""
-        if isinstance(step, Fail):
+        if isinstance(step, (Fail, Close)):
             space.answer(step)
         else:
             space.fault("join", step)
