@@ -23,6 +23,7 @@ if _typing.TYPE_CHECKING:
     from .batch.result import Result
     from .client.client import Client
     from .client.conversation import Conversation
+    from .client.description import Description
     from .client.status import SpaceStatus
     from .client.stream import Stream
     from .errors import (
@@ -50,6 +51,7 @@ if _typing.TYPE_CHECKING:
         UnsupportedProtocol,
     )
     from .events import (
+        Attachment,
         Delta,
         Event,
         Finished,
@@ -58,6 +60,7 @@ if _typing.TYPE_CHECKING:
         Queued,
         Revised,
         Started,
+        Thought,
     )
     from .messages import Messages
     from .provider import Qwen_Qwen_2_72B
@@ -78,10 +81,11 @@ _HOMES = {
     "batch.result": "Result",
     "client.client": "Client",
     "client.conversation": "Conversation",
+    "client.description": "Description",
     "client.status": "SpaceStatus",
     "client.stream": "Stream",
     "errors": "AuthenticationError ConnectFailed EndpointNotFound GenerationFailed HTTPStatusError InvalidDiff InvalidMessages InvalidOption InvalidRequest InvalidServerMessage ModelNotFound ProtocolError QueueFull QuotaExceeded Qwen72BError RateLimited RequestTimeout SpaceError SpaceUnavailable StreamInterrupted TransportError UnsupportedProtocol",
-    "events": "Delta Event Finished Logged Progress Queued Revised Started",
+    "events": "Attachment Delta Event Finished Logged Progress Queued Revised Started Thought",
     "messages": "Messages",
     "provider": "Qwen_Qwen_2_72B",
     "reply": "Reply Timings",
@@ -95,12 +99,14 @@ __all__ = [
     "AsyncClient",
     "AsyncConversation",
     "AsyncStream",
+    "Attachment",
     "AuthenticationError",
     "Batch",
     "Client",
     "ConnectFailed",
     "Conversation",
     "Delta",
+    "Description",
     "EndpointNotFound",
     "Event",
     "Finished",
@@ -136,6 +142,7 @@ __all__ = [
     "Stream",
     "StreamInterrupted",
     "Tally",
+    "Thought",
     "Timeout",
     "TimeoutLike",
     "Timings",

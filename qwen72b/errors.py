@@ -32,7 +32,7 @@ to do about it), ``retry_after`` (seconds to wait, where that is known) and, as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 __all__ = [
@@ -226,7 +226,23 @@ class ProtocolError(Qwen72BError):
 
 
 class EndpointNotFound(ProtocolError):
-    """The Space has no function that takes a prompt and a chat history."""
+    """
+    The Space has nothing that takes a question, or no rule tells which of several.
+
+    Args:
+        candidates: What could be asked, by the name to give as ``endpoint``.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        candidates: Sequence[str] = (),
+        hint: str = "",
+        partial: str = "",
+    ) -> None:
+        super().__init__(reason, hint=hint, partial=partial)
+        self.candidates = tuple(candidates)
 
 
 class UnsupportedProtocol(ProtocolError):

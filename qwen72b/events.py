@@ -2,8 +2,8 @@
 The events of a job, as a caller sees them.
 
 A job is ``Queued`` (perhaps often), ``Started``, brings ``Delta`` and sometimes
-``Revised``, and ends with one ``Finished``. ``Progress`` and ``Logged`` may come
-in between. A job that fails raises; there is no event for it.
+``Revised``, and ends with one ``Finished``. ``Progress``, ``Logged``, ``Thought``
+and ``Attachment`` may come in between. A job that fails raises; there is no event for it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "Attachment",
     "Delta",
     "Event",
     "Finished",
@@ -19,6 +20,7 @@ __all__ = [
     "Queued",
     "Revised",
     "Started",
+    "Thought",
 ]
 
 
@@ -113,6 +115,36 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """
+    The Space shows a thought or the use of a tool, complete; it is no part of the answer.
+
+    Args:
+        title: What the Space calls it.
+        text: What it says.
+    """
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """
+    The answer has a file; nobody fetches it unasked.
+
+    Args:
+        url: Where the Space has it.
+        name: The file's name; the Space's word, so no path to write to.
+        mime_type: Its media type; empty if unknown.
+    """
+
+    url: str
+    name: str
+    mime_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """
     The job ended well.
@@ -124,4 +156,4 @@ class Finished:
     text: str
 
 
-Event = Queued | Started | Delta | Revised | Progress | Logged | Finished
+Event = Queued | Started | Delta | Revised | Progress | Logged | Thought | Attachment | Finished

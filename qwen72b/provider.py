@@ -19,9 +19,9 @@ from .client.core import ClientCore
 from .client.exchange import new_session_hash
 from .client.stream import Stream
 from .messages import Messages, Prompt, format_prompt, read_messages, system_text
-from .protocol.config import DOCUMENTED
 from .protocol.hub import PUBLIC_SPACE, space_url
 from .protocol.model import MODEL, MODEL_ALIASES, check_model
+from .protocol.plan import DOCUMENTED
 from .redaction import hide, hide_url
 from .timeout import TimeoutLike
 

@@ -4,8 +4,11 @@ The whole answer to one question: text that knows how it came about.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from .events import Attachment, Thought
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,24 +40,44 @@ class Reply(str):
         text: The answer.
         timings: How long it took; ``None`` if unknown.
         messages: The chat up to and with this answer, as role dicts.
+        folded: What the Space has no place for and stood in the question:
+            ``"system"``, ``"history"``.
+        thoughts: What the Space showed of its thoughts and tools.
+        attachments: Files of the answer; nobody has fetched them.
     """
 
     timings: Timings | None
     messages: list[dict[str, str]]
+    folded: tuple[str, ...]
+    thoughts: tuple[Thought, ...]
+    attachments: tuple[Attachment, ...]
 
     def __new__(
         cls,
         text: str = "",
         timings: Timings | None = None,
         messages: list[dict[str, str]] | None = None,
+        folded: Iterable[str] = (),
+        thoughts: Iterable[Thought] = (),
+        attachments: Iterable[Attachment] = (),
     ) -> Self:
         reply = super().__new__(cls, text)
         reply.timings = timings
         reply.messages = list(messages or ())
+        reply.folded = tuple(folded)
+        reply.thoughts = tuple(thoughts)
+        reply.attachments = tuple(attachments)
         return reply
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        return str(self), self.timings, self.messages
+        return (
+            str(self),
+            self.timings,
+            self.messages,
+            self.folded,
+            self.thoughts,
+            self.attachments,
+        )
 
     def _repr_markdown_(self) -> str:
         return str(self)

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..client.core import ClientCore
+from ..client.description import Description
 from ..client.status import SpaceStatus
 from ..errors import InvalidOption, Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
@@ -57,6 +58,9 @@ class AsyncClient:
         verify: See there.
         cert: See there.
         wait_for_space: See there.
+        endpoint: See there.
+        inputs: See there.
+        fold: See there.
         max_threads: How many requests may wait for the network at once; ``None``
             for any number. A waiting thread costs about 26 kB of memory. Streams
             that wait for text need none, except on a ``session`` of yours.
@@ -80,10 +84,13 @@ class AsyncClient:
         verify: bool | str | None = None,
         cert: str | tuple[str, str] | None = None,
         wait_for_space: float | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        fold: bool = True,
         max_threads: int | None = None,
     ) -> None:
         # Before anything else: no frame of ours is to hold a secret bare.
-        token, auth, headers = hide(token), hide(auth), hide(headers)
+        token, auth, headers, inputs = hide(token), hide(auth), hide(headers), hide(inputs)
         base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
             raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
@@ -100,6 +107,9 @@ class AsyncClient:
             verify=verify,
             cert=cert,
             wait_for_space=wait_for_space,
+            endpoint=endpoint,
+            inputs=inputs,
+            fold=fold,
         )
         self._threads = Threads(max_threads)
 
@@ -125,6 +135,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> AsyncStream:
         """
         Ask the Space.
@@ -134,6 +146,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            endpoint: As in ``Client.stream``.
+            inputs: As in ``Client.stream``.
 
         Returns:
             The answer as it comes; nothing is sent before it is first read.
@@ -142,7 +156,8 @@ class AsyncClient:
             InvalidRequest: If an argument is refused or the client was closed.
         """
         check_model(model)
-        answer = self._core.open(to_prompt(messages, system=system), timeout=timeout)
+        prompt = to_prompt(messages, system=system)
+        answer = self._core.open(prompt, timeout=timeout, endpoint=endpoint, inputs=inputs)
         return AsyncStream(answer, self._threads)
 
     async def ask(
@@ -152,6 +167,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Reply:
         """
         Ask the Space and wait for the whole answer.
@@ -161,6 +178,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            endpoint: As in ``stream``.
+            inputs: As in ``stream``.
 
         Returns:
             The answer: a ``str`` with ``timings`` and ``messages``.
@@ -169,7 +188,14 @@ class AsyncClient:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
         try:
-            async with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
+            async with self.stream(
+                messages,
+                system=system,
+                model=model,
+                timeout=timeout,
+                endpoint=endpoint,
+                inputs=inputs,
+            ) as stream:
                 return await stream.result()
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
@@ -267,6 +293,36 @@ class AsyncClient:
         scope = core.new_scope(timeout)
         try:
             return await self._threads.run(lambda: core.status(scope), scope.cancel)
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
+
+    async def describe(
+        self,
+        *,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        timeout: TimeoutLike = None,
+    ) -> Description:
+        """
+        Tell what a question will do: the functions, the boxes, what is folded.
+
+        Args:
+            endpoint: As in ``Client.describe``.
+            inputs: As in ``Client.describe``.
+            timeout: As in ``Client.describe``.
+
+        Returns:
+            The description; ``print`` it.
+
+        Raises:
+            Qwen72BError: As in ``Client.describe``.
+        """
+        core = self._core
+        scope = core.new_scope(timeout)
+        try:
+            return await self._threads.run(
+                lambda: core.describe(scope, endpoint, inputs), scope.cancel
+            )
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
 

@@ -32,7 +32,18 @@ __all__ = [
 
 # Modules of this package with ``add_parser`` and ``run``, by the name of their
 # command, in the order of the help.
-COMMANDS = ("ask", "chat", "batch", "status", "doctor", "serve", "gateway", "completion", "help")
+COMMANDS = (
+    "ask",
+    "chat",
+    "batch",
+    "status",
+    "inspect",
+    "doctor",
+    "serve",
+    "gateway",
+    "completion",
+    "help",
+)
 
 
 class Parser(argparse.ArgumentParser):

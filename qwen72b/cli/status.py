@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.line(dumps(asdict(status)))
     else:
-        for line in _lines(status):
+        for line in _lines(status, verbose=args.verbose):
             console.line(line)
     return 0 if status.ready else EXIT_UNAVAILABLE
 
@@ -94,12 +94,13 @@ def _look(client: Client, patience: float, console: Console) -> SpaceStatus:
         sleep(min(left, _LOOK_AGAIN))
 
 
-def _lines(status: SpaceStatus) -> list[str]:
+def _lines(status: SpaceStatus, *, verbose: bool) -> list[str]:
     if not status.ready:
         return [f"{status.url} is not ready: {status.reason}"]
     version = status.version or "of unknown version"
     return [
         f"{status.url} is ready",
         f"Gradio {version}, protocol {status.protocol}, endpoint {status.endpoint}",
+        *([f"a question takes {status.plan}"] if verbose else []),
         f"answered in {status.latency:.2f} s",
     ]

@@ -173,8 +173,15 @@ class Answer:
         """
         if "total" not in self._marks:
             raise self._closed_error()
-        text = self.text
-        return Reply(text, self.timings, self._prompt.to_messages(text))
+        text, job = self.text, self._exchange.job
+        return Reply(
+            text,
+            self.timings,
+            self._prompt.to_messages(text),
+            folded=self._exchange.folded,
+            thoughts=() if job is None else job.thoughts,
+            attachments=() if job is None else job.attachments,
+        )
 
     def close(self, by: str = "close()") -> None:
         """

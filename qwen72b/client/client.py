@@ -21,6 +21,7 @@ from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
 from .conversation import Conversation
 from .core import ClientCore
+from .description import Description
 from .status import SpaceStatus
 from .stream import Stream
 
@@ -65,6 +66,14 @@ class Client:
         cert: Client certificate as in requests.
         wait_for_space: Seconds to wait for a Space that is asleep, being
             built or starting; ``None`` raises at once.
+        endpoint: What of the Space to ask: the public name (``"/chat"``) or the
+            number of a function. By default what its page shows to people:
+            ``describe`` tells.
+        inputs: Values of the Space's other inputs by their labels, such as
+            ``{"Temperature": 0.2}``; case and punctuation do not count. The
+            others keep the values that the page shows.
+        fold: Whether a history or a system text that the Space has no place
+            for is folded into the question; else it is an error.
 
     Raises:
         InvalidOption: If an argument has no usable value.
@@ -85,9 +94,12 @@ class Client:
         verify: bool | str | None = None,
         cert: str | tuple[str, str] | None = None,
         wait_for_space: float | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        fold: bool = True,
     ) -> None:
         # Before anything else: no frame of ours is to hold a secret bare.
-        token, auth, headers = hide(token), hide(auth), hide(headers)
+        token, auth, headers, inputs = hide(token), hide(auth), hide(headers), hide(inputs)
         base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         self._core = ClientCore(
             base_url,
@@ -102,6 +114,9 @@ class Client:
             verify=verify,
             cert=cert,
             wait_for_space=wait_for_space,
+            endpoint=endpoint,
+            inputs=inputs,
+            fold=fold,
         )
 
     @property
@@ -126,6 +141,8 @@ class Client:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Stream:
         """
         Ask the Space.
@@ -137,6 +154,8 @@ class Client:
                 Space's own.
             model: A name of the Space's one model, or ``None``.
             timeout: Limits in seconds for this call.
+            endpoint: As in the client, for this call.
+            inputs: As in the client, for this call; added to the client's.
 
         Returns:
             The answer as it comes; nothing is sent before it is first read.
@@ -148,7 +167,8 @@ class Client:
             InvalidRequest: If the client was closed.
         """
         check_model(model)
-        return Stream(self._core.open(to_prompt(messages, system=system), timeout=timeout))
+        prompt = to_prompt(messages, system=system)
+        return Stream(self._core.open(prompt, timeout=timeout, endpoint=endpoint, inputs=inputs))
 
     def ask(
         self,
@@ -157,6 +177,8 @@ class Client:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Reply:
         """
         Ask the Space and wait for the whole answer.
@@ -166,6 +188,8 @@ class Client:
             system: As in ``stream``.
             model: As in ``stream``.
             timeout: As in ``stream``.
+            endpoint: As in ``stream``.
+            inputs: As in ``stream``.
 
         Returns:
             The answer: a ``str`` with ``timings`` and ``messages``.
@@ -174,7 +198,14 @@ class Client:
             Qwen72BError: If there is none; ``partial`` has what came.
         """
         try:
-            with self.stream(messages, system=system, model=model, timeout=timeout) as stream:
+            with self.stream(
+                messages,
+                system=system,
+                model=model,
+                timeout=timeout,
+                endpoint=endpoint,
+                inputs=inputs,
+            ) as stream:
                 return stream.result()
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
@@ -276,6 +307,33 @@ class Client:
         """
         try:
             return self._core.status(self._core.new_scope(timeout))
+        except Qwen72BError as error:
+            raise without_frames(error) from error.__cause__
+
+    def describe(
+        self,
+        *,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        timeout: TimeoutLike = None,
+    ) -> Description:
+        """
+        Tell what a question will do: the functions, the boxes, what is folded.
+
+        Args:
+            endpoint: As in the client, for this call.
+            inputs: As in the client, for this call; added to the client's.
+            timeout: Limits in seconds for this call.
+
+        Returns:
+            The description; ``print`` it.
+
+        Raises:
+            EndpointNotFound: If there is nothing to ask, or no rule tells what.
+            Qwen72BError: If the Space cannot be read.
+        """
+        try:
+            return self._core.describe(self._core.new_scope(timeout), endpoint, inputs)
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
 

@@ -19,14 +19,17 @@ import requests
 
 from ..errors import InvalidOption, InvalidRequest, Qwen72BError, SpaceUnavailable
 from ..messages import Prompt
-from ..protocol.config import Endpoint
+from ..protocol.choose import choose
+from ..protocol.plan import Plan
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike, to_timeout
 from ..transport.deadlines import Deadlines
 from ..transport.scope import CallScope
 from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .answer import Answer
-from .options import CallOptions
+from .description import Description, describe
+from .net import reading
+from .options import Asked, CallOptions
 from .settings import read_settings
 from .space import Space
 from .status import SpaceStatus
@@ -51,6 +54,9 @@ class ClientCore:
         verify: See there.
         cert: See there.
         wait_for_space: See there.
+        endpoint: See there.
+        inputs: See there.
+        fold: See there.
 
     Raises:
         InvalidOption: If an argument has no usable value.
@@ -71,6 +77,9 @@ class ClientCore:
         verify: bool | str | None,
         cert: str | tuple[str, str] | None,
         wait_for_space: float | None,
+        endpoint: str | int | None,
+        inputs: Mapping[str, Any] | None,
+        fold: bool,
     ) -> None:
         self.timeout = to_timeout(timeout, Timeout())
         self.retry = Retry() if retry is None else retry
@@ -80,6 +89,7 @@ class ClientCore:
             raise InvalidOption(
                 f"session must be a requests.Session, not {type(session).__name__}."
             )
+        self.asked = Asked(endpoint, {} if inputs is None else inputs, fold)
         self._settings = read_settings(
             base_url,
             space=space,
@@ -126,8 +136,10 @@ class ClientCore:
         *,
         timeout: TimeoutLike = None,
         retry: Retry | None = None,
-        fallback: Endpoint | None = None,
+        fallback: Plan | None = None,
         on_end: Callable[[str, BaseException | None], None] | None = None,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Answer:
         """
         Ask the Space; nothing is sent before the answer's first step.
@@ -138,6 +150,8 @@ class ClientCore:
             retry: How stubborn to be in this call.
             fallback: What to assume if the configuration cannot be read.
             on_end: As in ``Answer``.
+            endpoint: As in ``Client``, for this call.
+            inputs: As in ``Client``, for this call.
 
         Returns:
             The answer, not yet begun.
@@ -147,9 +161,9 @@ class ClientCore:
             InvalidRequest: If the client was closed.
         """
         limits = self.timeout if timeout is None else to_timeout(timeout, self.timeout)
-        answer = Answer(
-            self._space, prompt, CallOptions(limits, retry or self.retry, fallback), on_end
-        )
+        asked = self.asked.given(endpoint, inputs)
+        options = CallOptions(limits, retry or self.retry, fallback, asked)
+        answer = Answer(self._space, prompt, options, on_end)
         with self._lock:
             self.check_open()
             self._answers.add(answer)
@@ -191,7 +205,7 @@ class ClientCore:
         """
         begun = monotonic()
         try:
-            found = self._space.read_endpoint(scope)
+            found = self.describe(scope)
         except SpaceUnavailable as error:
             return SpaceStatus(
                 self.base_url,
@@ -200,20 +214,48 @@ class ClientCore:
                 latency=monotonic() - begun,
                 reason=error.reason,
             )
-        except Qwen72BError:
-            raise
-        except IO_ERRORS as exc:
-            found_out = translate(exc, scope, "asking for the status", self.base_url)
-            raise found_out from plain_cause(exc)
         return SpaceStatus(
             self.base_url,
             ready=True,
             stage="RUNNING",
             version=found.version,
-            protocol=found.protocol.value,
-            endpoint=f"/{found.api_name}" if found.api_name else str(found.fn_index),
+            protocol=found.protocol,
+            endpoint=found.endpoint,
             latency=monotonic() - begun,
+            plan=found.line,
         )
+
+    def describe(
+        self,
+        scope: CallScope,
+        endpoint: str | int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> Description:
+        """
+        Tell what a question will do; the configuration is read for it.
+
+        Args:
+            scope: The call.
+            endpoint: As in ``Client.describe``.
+            inputs: As in ``Client.describe``.
+
+        Returns:
+            The description.
+
+        Raises:
+            Qwen72BError: If the Space cannot be read, or not be asked.
+        """
+        asked = self.asked.given(endpoint, inputs)
+        try:
+            page = self._space.read_page(scope)
+        except Qwen72BError:
+            raise
+        except IO_ERRORS as exc:
+            found_out = translate(exc, scope, "reading the Space's page", self.base_url)
+            raise found_out from plain_cause(exc)
+        with reading():
+            plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
+        return describe(self.base_url, page, plan, asked.inputs)
 
     def close(self, by: str = "Client.close()") -> None:
         """
@@ -247,7 +289,7 @@ class ClientCore:
         return f"{self.base_url}{' closed' if self._closed else ''}"
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("timeout", "retry", "_settings")
+        kept = ("timeout", "retry", "asked", "_settings")
         return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

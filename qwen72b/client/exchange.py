@@ -10,8 +10,8 @@ what has come, and ends before anything that may wait; ``source`` tells when tha
 is enough to go on.
 
 What is asked is a plan: functions of the Space that are called one after the
-other, in one session and one scope, and that end together. Today every plan has
-one step.
+other, in one session and one scope, and that end together. Each is a join and a
+stream of its own, and gets what those before it gave.
 """
 
 from __future__ import annotations
@@ -21,11 +21,20 @@ from collections.abc import Generator
 from time import monotonic
 from uuid import uuid4
 
-from ..errors import AuthenticationError, QueueFull, Qwen72BError, StreamInterrupted
+from ..errors import (
+    AuthenticationError,
+    GenerationFailed,
+    InvalidServerMessage,
+    QueueFull,
+    Qwen72BError,
+    StreamInterrupted,
+)
 from ..events import Event
 from ..messages import Prompt
-from ..protocol.config import Endpoint
+from ..protocol.fill import Filled, fill
 from ..protocol.job import Job
+from ..protocol.plan import Plan, Step, StepKind
+from ..protocol.reading import ChatReader, TextReader
 from ..protocol.sse import EventSplitter
 from ..transport.body import Body
 from ..transport.debuglog import log_environment, tracer
@@ -47,6 +56,18 @@ _DRAIN = 0.25
 # Bytes of an unfinished event from which on its end is awaited in a thread: on
 # an event loop, taking it apart would be felt (1 MB takes some 10 ms).
 _LARGE_EVENT = 65536
+
+# Streams that are opened for a job before its session is taken for lost: with
+# two replicas and no sticky sessions one of two is the other's.
+_MOST_STREAMS = 5
+
+
+class _Moved(Exception):
+    """The Space is asked in another way since its configuration was read."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
 
 
 def new_session_hash() -> str:
@@ -78,12 +99,23 @@ class Exchange:
         self._scope = scope
         self._job: Job | None = None
         self._session_hash = new_session_hash()
+        self._filled: Filled | None = None
 
     @property
     def text(self) -> str:
         """The answer so far."""
         job = self._job
         return "" if job is None else job.text
+
+    @property
+    def job(self) -> Job | None:
+        """The job of the step that runs, or ran last."""
+        return self._job
+
+    @property
+    def folded(self) -> tuple[str, ...]:
+        """What was folded into the question: ``"system"``, ``"history"``."""
+        return () if self._filled is None else self._filled.folded
 
     def steps(self) -> Generator[list[Event], None, None]:
         """
@@ -99,11 +131,12 @@ class Exchange:
         scope, base_url = self._scope, self._space.base_url
         log_environment(scope, base_url)
         attempts = Attempts(self._options.retry, scope)
-        lost = False
+        lost = moved = False
+        plan: Plan | None = None
         while True:
             error: Qwen72BError
             try:
-                yield from self._ask(attempts)
+                yield from self._ask(attempts, plan)
                 return
             except Qwen72BError as exc:
                 error = exc
@@ -122,21 +155,71 @@ class Exchange:
             elif isinstance(error, StreamInterrupted) and job.joined and not lost:
                 lost = True
                 log.info("Lost the stream before any text; joining anew: %s", error.reason)
-            else:
+            elif moved or (plan := self._look_again(job, error)) is None:
                 raise error
+            else:
+                moved = True
+                log.info("The Space has changed; asking once more: %s", error.reason)
             scope.deadlines.stop("first_token")
 
-    def _ask(self, attempts: Attempts) -> Generator[list[Event], None, None]:
-        """Go through the steps of the plan once."""
-        plan, fresh = self._space.endpoint(self._scope, self._options.fallback)
-        for step in (plan,):
-            yield from self._converse(step, fresh, attempts)
+    def _look_again(self, job: Job, error: Qwen72BError) -> Plan | None:
+        """Find out whether a failure is due to a Space that was changed; return the new plan."""
+        if not (job.unclear or isinstance(error, InvalidServerMessage)):
+            return None
+        if self._filled is None or not self._space.may_look_again():
+            return None
+        old = self._filled.plan
+        try:
+            plan, _ = self._space.plan(self._scope, self._options, instead_of=old)
+        except Qwen72BError as exc:
+            log.info("The Space's configuration was not to be read again: %s", exc.reason)
+            return None
+        return None if plan == old else plan
+
+    def _ask(self, attempts: Attempts, plan: Plan | None) -> Generator[list[Event], None, None]:
+        """Go through the steps of the plan once; where it turns out to be stale, of the new one."""
+        fresh = plan is not None
+        if plan is None:
+            plan, fresh = self._space.plan(self._scope, self._options)
+        while True:
+            try:
+                yield from self._follow(plan, fresh, attempts)
+                return
+            except _Moved as exc:
+                plan, fresh = exc.plan, True
+
+    def _follow(
+        self, plan: Plan, fresh: bool, attempts: Attempts
+    ) -> Generator[list[Event], None, None]:
+        """Call the functions of a plan, one after the other."""
+        asked = self._options.asked
+        filled = fill(plan, self._prompt, inputs=asked.inputs, fold=asked.fold)
+        if len(filled.steps) > 1 and self._filled is not None:
+            # What an earlier attempt left in the session's states is not for this one.
+            self._session_hash = new_session_hash()
+        self._filled = filled
+        for i, step in enumerate(filled.steps):
+            if i:
+                # The next join may wait.
+                yield from self._leave_loop()
+            try:
+                yield from self._converse(filled, step, fresh or i > 0, attempts)
+            except GenerationFailed as error:
+                if step.kind is not StepKind.LOAD:
+                    raise
+                log.info("What the page does when it opens failed: %s", error.reason)
+                continue
+            job = self._job
+            assert job is not None
+            filled.write_back(step, job.outputs)
 
     def _converse(
-        self, step: Endpoint, fresh: bool, attempts: Attempts
+        self, filled: Filled, step: Step, fresh: bool, attempts: Attempts
     ) -> Generator[list[Event], None, None]:
         """Join the queue for one step, then yield the events of each read until the body ends."""
-        job, body = self._open(step, fresh, attempts)
+        plan = filled.plan
+        job, body = self._open(filled, step, fresh, attempts)
+        streams = 1
         scope = self._scope
         trace = tracer(scope)
         deadlines = scope.deadlines
@@ -178,15 +261,21 @@ class Exchange:
                     # What came before the failure is handed out before it.
                     if events:
                         yield events
-                    if isinstance(exc, EXPECTED):
+                    if not isinstance(exc, EXPECTED):
+                        raise unreadable(exc) from exc
+                    if not job.astray or streams == _MOST_STREAMS or plan.protocol.stream_first:
                         raise
-                    raise unreadable(exc) from exc
+                    streams += 1
+                    yield from self._leave_loop()
+                    body.close()
+                    body, splitter = self._space.open_stream(scope, plan, job), EventSplitter()
+                    continue
                 if job.skipped and not warned:
                     warned = True
                     log.warning("Skipped what is no JSON object among the Space's messages.")
                 if job.upload is not None:
                     yield from self._leave_loop()
-                    self._space.upload(scope, step, job)
+                    self._space.upload(scope, plan, job)
                 if events:
                     yield events
                 # Only now: neither a slow consumer nor the upload, which stops
@@ -198,34 +287,48 @@ class Exchange:
             self.source = None
             body.close()
 
-    def _open(self, step: Endpoint, fresh: bool, attempts: Attempts) -> tuple[Job, Body]:
+    def _open(
+        self, filled: Filled, step: Step, fresh: bool, attempts: Attempts
+    ) -> tuple[Job, Body]:
         """Join the queue and open the stream; in ``sse`` the stream comes first."""
-        space, scope, fallback = self._space, self._scope, self._options.fallback
+        space, scope, plan = self._space, self._scope, filled.plan
+        data = filled.data(step)
+        reader = self._reader(filled) if step is filled.steps[-1] else None
+        told = "" if self._job is None else self._job.told
         while True:
-            data = step.data(self._prompt)
-            job = self._job = Job(step, data, session_hash=self._session_hash, check=scope.limit)
+            job = self._job = Job(
+                plan, step, data, session_hash=self._session_hash, reader=reader, check=scope.limit
+            )
+            job.told = told
             try:
                 scope.deadlines.start("queue")
-                if step.protocol.stream_first:
-                    return job, space.open_stream(scope, step, job)
-                space.join(scope, step, job)
+                if plan.protocol.stream_first:
+                    return job, space.open_stream(scope, plan, job)
+                space.join(scope, plan, job)
                 break
             except Qwen72BError as error:
                 if fresh or not space.may_be_stale(error):
                     self._pause(attempts, error)
                     continue
                 # The Space may have changed since its configuration was read.
-                found, fresh = space.endpoint(scope, fallback, instead_of=step)
-                if found == step and not isinstance(error, AuthenticationError):
+                found, _ = space.plan(scope, self._options, instead_of=plan)
+                if found == plan and not isinstance(error, AuthenticationError):
                     raise
-                step = found
+                raise _Moved(found) from error
         attempts = Attempts(self._options.retry, scope)
         while True:
             try:
-                return job, space.open_stream(scope, step, job)
+                return job, space.open_stream(scope, plan, job)
             except Qwen72BError as error:
                 # Refused before any byte: the job still waits to be heard.
                 self._pause(attempts, error, repeatable=True)
+
+    def _reader(self, filled: Filled) -> ChatReader | TextReader:
+        """Make the reader of the answer."""
+        if not filled.plan.chat:
+            return TextReader()
+        files = f"{self._space.base_url}{filled.plan.prefix}/file="
+        return ChatReader(filled.sent, filled.query, files=files)
 
     def _pause(self, attempts: Attempts, error: Qwen72BError, *, repeatable: bool = False) -> None:
         """Wait before another attempt, or raise; a deadline or a hang-up meanwhile is named."""
@@ -246,8 +349,10 @@ class Exchange:
                 if data is None:
                     yield []
         except IO_ERRORS:
-            # The answer is complete; only the connection is lost.
+            # What was asked for is complete; only the connection is lost.
             pass
+        finally:
+            self._scope.deadlines.stop("drain")
 
     def _leave_loop(self) -> Generator[list[Event], None, None]:
         """Go on in a step that may wait."""

@@ -4,13 +4,81 @@ What one call may be told, from ``stream()`` down.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from ..protocol.config import Endpoint
+from ..errors import InvalidOption
+from ..protocol.plan import Plan
 from ..retry import Retry
 from ..timeout import Timeout
 
-__all__ = ["CallOptions"]
+__all__ = ["Asked", "CallOptions"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """
+    What of a Space is asked, and with which inputs beside the question.
+
+    Args:
+        endpoint: The public name or number of a function; ``None`` for what the
+            page's rules choose.
+        inputs: Values of other inputs by their labels.
+        fold: Whether to fold into the question what the Space has no place for.
+
+    Raises:
+        InvalidOption: If one has no usable value.
+    """
+
+    endpoint: str | int | None = None
+    # Not shown: a value may be a secret.
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    fold: bool = True
+
+    def __post_init__(self) -> None:
+        endpoint, inputs = self.endpoint, self.inputs
+        if endpoint is not None and (
+            isinstance(endpoint, bool)
+            or not isinstance(endpoint, (str, int))
+            or not str(endpoint).strip().lstrip("/")
+        ):
+            raise InvalidOption(
+                f"endpoint={endpoint!r} names no function.", hint='Pass "/chat" or a number.'
+            )
+        if not isinstance(inputs, Mapping) or not all(isinstance(key, str) for key in inputs):
+            raise InvalidOption(
+                "inputs must map labels to values.", hint='Pass {"Temperature": 0.2}.'
+            )
+        for label, value in inputs.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError, RecursionError) as exc:
+                # Without the value: it may be a secret.
+                raise InvalidOption(f"the value of the input {label!r} is no JSON.") from exc
+        if not isinstance(self.fold, bool):
+            raise InvalidOption(f"fold must be True or False, not {self.fold!r}.")
+
+    def given(
+        self, endpoint: str | int | None = None, inputs: Mapping[str, Any] | None = None
+    ) -> Asked:
+        """
+        Join with what one call is told.
+
+        Args:
+            endpoint: Replaces this one, if given.
+            inputs: Added to these; replaces those of the same label.
+
+        Raises:
+            InvalidOption: If one has no usable value.
+        """
+        if endpoint is None and inputs is None:
+            return self
+        added = Asked(
+            self.endpoint if endpoint is None else endpoint, {} if inputs is None else inputs
+        )
+        return Asked(added.endpoint, {**self.inputs, **added.inputs}, self.fold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +90,10 @@ class CallOptions:
         timeout: How long it may take.
         retry: How stubborn to be.
         fallback: What to assume if the configuration cannot be read.
+        asked: What of the Space is asked.
     """
 
     timeout: Timeout
     retry: Retry
-    fallback: Endpoint | None = None
+    fallback: Plan | None = None
+    asked: Asked = Asked()

@@ -117,6 +117,11 @@ def _checked_url(url: str | None, space: str | None) -> str:
 def _problem_of_url(url: str) -> tuple[str, str] | None:
     """Tell what is wrong with a base_url, and what to do about it."""
     parts = _split(url.strip().rstrip("/"))
+    if page := _HUB_PAGE.fullmatch(url.strip().rstrip("/")):
+        return (
+            f"base_url {shown_url(url)!r} is a Space's page on the Hub, or its name.",
+            f'Pass space="{page[1]}" instead.',
+        )
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return (
             f"base_url {shown_url(url)!r} is not a URL.",
@@ -130,6 +135,13 @@ def _problem_of_url(url: str) -> tuple[str, str] | None:
             "Pass the Space's address alone.",
         )
     return None
+
+
+# The page of a Space on the Hub, or its name alone.
+_HUB_PAGE = re.compile(
+    r"(?:(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/spaces/(?=[^/]+/[^/]+))?"
+    r"((?<=/)[\w.-]+/[\w.-]+(?=/|$)|^[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][\w.-]*$)(?:/.*)?"
+)
 
 
 def _split(url: str) -> Any:

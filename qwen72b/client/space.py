@@ -15,16 +15,20 @@ import requests
 
 from ..errors import (
     AuthenticationError,
+    EndpointNotFound,
     HTTPStatusError,
+    InvalidOption,
     InvalidServerMessage,
     Qwen72BError,
     RateLimited,
     SpaceUnavailable,
 )
-from ..protocol.config import Endpoint, read_config
+from ..protocol.choose import choose
 from ..protocol.failure import Refusal, page_error, status_error
 from ..protocol.hub import explain, is_passing_stage, read_stage, stage_url
 from ..protocol.job import Job
+from ..protocol.page import Page, fold_label, read_page
+from ..protocol.plan import Plan
 from ..retry import Retry
 from ..transport.body import Body
 from ..transport.scope import CallScope
@@ -32,6 +36,7 @@ from ..transport.translate import blame_proxy
 from ..transport.transport import Request, Transport
 from .attempts import Attempts
 from .net import reading
+from .options import Asked, CallOptions
 from .settings import Settings
 
 __all__ = ["Space"]
@@ -42,6 +47,13 @@ log = logging.getLogger("qwen72b")
 # and within which bounds it may.
 _WAKE_LOOK = 5.0
 _WAKE_LEAST, _WAKE_MOST = 1.0, 60.0
+
+# Seconds after which a configuration is doubted, if an answer gives reason to:
+# a Space that is built anew takes longer.
+LOOK_AGAIN = 60.0
+
+# Plans that are kept: one for each endpoint and set of inputs that callers name.
+_MOST_PLANS = 100
 
 # Seconds to wait for the Hub, which only adds to what the Space's page said.
 _HUB_PATIENCE = 10.0
@@ -66,7 +78,10 @@ class Space:
         self._transport = Transport(settings.base_url, session=session, **settings.sending)
         # A signal handler may come in the very thread that holds it.
         self._lock = threading.RLock()
-        self._endpoint: Endpoint | None = None
+        self._page: Page | None = None
+        # When it was read, and the plans that were made of it.
+        self._read_at = 0.0
+        self._plans: dict[object, Plan] = {}
         # Set while some thread reads the configuration.
         self._reading: threading.Event | None = None
 
@@ -74,28 +89,63 @@ class Space:
         """Close the connections, if they are our own."""
         self._transport.close()
 
-    def endpoint(
-        self, scope: CallScope, fallback: Endpoint | None, *, instead_of: Endpoint | None = None
-    ) -> tuple[Endpoint, bool]:
+    def plan(
+        self, scope: CallScope, options: CallOptions, *, instead_of: Plan | None = None
+    ) -> tuple[Plan, bool]:
         """
-        Find the Space's chat function; its configuration is read once.
+        Find how the Space is asked; its configuration is read once.
 
         Args:
             scope: The call that needs it.
-            fallback: What to assume if the configuration cannot be read.
+            options: What the call was told.
             instead_of: What turned out to be stale.
 
         Returns:
-            The endpoint, and whether it was read just now.
+            The plan, and whether the configuration was read just now.
 
         Raises:
             Qwen72BError: If there is none.
         """
+        asked = options.asked
+        key = asked.endpoint, frozenset(map(fold_label, asked.inputs))
+        known, page = self._plans.get(key), self._page
+        if known is None and page is not None:
+            try:
+                known = self._choose(page, asked, key)
+            except EndpointNotFound:
+                if not self.may_look_again():
+                    raise
+        if known is not None and known != instead_of:
+            return known, instead_of is not None
+        try:
+            page, fresh = self._find_page(scope, page)
+        except (HTTPStatusError, SpaceUnavailable, InvalidServerMessage) as error:
+            if options.fallback is None or isinstance(error, (AuthenticationError, RateLimited)):
+                raise
+            log.info("The Space's /config cannot be read: %s", error.reason)
+            return options.fallback, True
+        return self._choose(page, asked, key), fresh
+
+    def may_look_again(self) -> bool:
+        """Tell whether the configuration is old enough to be doubted: a minute."""
+        return self._page is not None and monotonic() - self._read_at >= LOOK_AGAIN
+
+    def _choose(self, page: Page, asked: Asked, key: object) -> Plan:
+        with reading():
+            plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
+        log.debug("Chose %s of %s.", plan.name, self.base_url)
+        with self._lock:
+            if page is self._page and len(self._plans) < _MOST_PLANS:
+                self._plans[key] = plan
+        return plan
+
+    def _find_page(self, scope: CallScope, instead_of: Page | None) -> tuple[Page, bool]:
+        """Read the configuration, unless another thread does or did it meanwhile."""
         mine = threading.Event()
         with self._lock:
-            known, reading = self._endpoint, self._reading
-            if known is not None and known != instead_of:
-                return known, False
+            known, reading = self._page, self._reading
+            if known is not None and known is not instead_of:
+                return known, True
             if reading is None:
                 self._reading = mine
         try:
@@ -103,22 +153,17 @@ class Space:
                 # Another thread reads it. If it fails, this one tries itself.
                 scope.wait(reading)
                 with self._lock:
-                    known = self._endpoint
-                if known is not None and known != instead_of:
+                    known = self._page
+                if known is not None and known is not instead_of:
                     return known, True
-            found = self.read_endpoint(scope, waiting=self._settings.wait_for_space)
-        except (HTTPStatusError, SpaceUnavailable, InvalidServerMessage) as error:
-            if fallback is None or isinstance(error, (AuthenticationError, RateLimited)):
-                raise
-            log.info("The Space's /config cannot be read: %s", error.reason)
-            return fallback, True
+            found = self.read_page(scope, waiting=self._settings.wait_for_space)
         finally:
             with self._lock:
                 if self._reading is mine:
                     self._reading = None
             mine.set()
         with self._lock:
-            self._endpoint = found
+            self._page, self._read_at, self._plans = found, monotonic(), {}
         return found, True
 
     def may_be_stale(self, error: Qwen72BError) -> bool:
@@ -140,31 +185,31 @@ class Space:
             500,
         )
 
-    def join(self, scope: CallScope, endpoint: Endpoint, job: Job) -> None:
+    def join(self, scope: CallScope, plan: Plan, job: Job) -> None:
         """
         Queue a job.
 
         Args:
             scope: The call that it belongs to.
-            endpoint: The Space's chat function.
+            plan: How the Space is asked.
             job: The job, which learns its event id.
 
         Raises:
             Qwen72BError: If the Space does not take it.
         """
         doing = "joining the queue"
-        request = Request("POST", endpoint.join_path, doing, payload=job.join_payload())
+        request = Request("POST", plan.join_path, doing, payload=job.join_payload())
         text = self._fetch(scope, request)
         with reading():
             job.receive_join(text)
 
-    def upload(self, scope: CallScope, endpoint: Endpoint, job: Job) -> None:
+    def upload(self, scope: CallScope, plan: Plan, job: Job) -> None:
         """
         Send the data that an ``sse`` queue asked for.
 
         Args:
             scope: The call that it belongs to.
-            endpoint: The Space's chat function.
+            plan: How the Space is asked.
             job: The job; its ``upload`` is taken.
 
         Raises:
@@ -172,17 +217,15 @@ class Space:
         """
         payload, job.upload = job.upload, None
         with scope.keeping_hang_up():
-            self._fetch(
-                scope, Request("POST", endpoint.data_path, "sending the data", payload=payload)
-            )
+            self._fetch(scope, Request("POST", plan.data_path, "sending the data", payload=payload))
 
-    def open_stream(self, scope: CallScope, endpoint: Endpoint, job: Job) -> Body:
+    def open_stream(self, scope: CallScope, plan: Plan, job: Job) -> Body:
         """
         Open the stream of a job.
 
         Args:
             scope: The call that it belongs to.
-            endpoint: The Space's chat function.
+            plan: How the Space is asked.
             job: The job.
 
         Returns:
@@ -191,10 +234,10 @@ class Space:
         Raises:
             Qwen72BError: If the Space does not open it.
         """
-        first = endpoint.protocol.stream_first
+        first = plan.protocol.stream_first
         request = Request(
             "GET",
-            endpoint.join_path if first else endpoint.data_path,
+            plan.join_path if first else plan.data_path,
             "opening the stream",
             query=job.stream_query(),
             accept="text/event-stream",
@@ -209,7 +252,7 @@ class Space:
             f"the Space's stream has the content type {kind or 'none'!r}, not text/event-stream."
         )
 
-    def read_endpoint(self, scope: CallScope, *, waiting: float | None = None) -> Endpoint:
+    def read_page(self, scope: CallScope, *, waiting: float | None = None) -> Page:
         """
         Log in if need be, read the configuration, and wait for a Space that is coming up.
 
@@ -218,7 +261,7 @@ class Space:
             waiting: Seconds to wait at most; ``None`` waits for nothing.
 
         Returns:
-            The endpoint.
+            The page that it describes.
 
         Raises:
             Qwen72BError: If there is none.
@@ -232,15 +275,14 @@ class Space:
                     scope, Request("GET", "/config", "reading the Space's configuration")
                 )
                 with reading():
-                    found = read_config(text)
+                    found = read_page(text)
                 log.debug(
-                    "%s: Gradio %s, %s, function %d (%s), chat in %s",
+                    "%s: Gradio %s, %s, %d components, %d functions",
                     scope,
                     found.version,
                     found.protocol.value,
-                    found.fn_index,
-                    found.api_name,
-                    found.chat_format.value,
+                    len(found.components),
+                    len(found.functions),
                 )
                 return found
             except SpaceUnavailable as error:
@@ -263,6 +305,11 @@ class Space:
                     status_code=400,
                     headers=error.headers,
                     body=error.body,
+                ) from error
+            if 300 <= error.status_code < 400:
+                # Measured on 4.44 to 6.31: to the page itself.
+                raise InvalidOption(
+                    "this Space has no login of its own.", hint="Leave auth= out."
                 ) from error
             raise
 

@@ -24,6 +24,7 @@ class SpaceStatus:
         endpoint: The chat function's public name or number; empty if unknown.
         latency: Seconds that the Space took to answer.
         reason: What is wrong, if it is not ready.
+        plan: What a question does, in one line; empty if unknown.
     """
 
     url: str
@@ -34,3 +35,4 @@ class SpaceStatus:
     endpoint: str = ""
     latency: float = 0.0
     reason: str = ""
+    plan: str = ""

@@ -1,5 +1,5 @@
 """
-Failures: what the statuses, the pages and the words of a Space mean.
+Refusals: what the statuses and the pages mean that come instead of an answer.
 
 Of what a stranger sends only a beginning is looked at: a body may have 16 MiB.
 """
@@ -17,20 +17,14 @@ from urllib.parse import urlsplit
 
 from ..errors import (
     AuthenticationError,
-    GenerationFailed,
     HTTPStatusError,
     QueueFull,
-    QuotaExceeded,
     Qwen72BError,
     RateLimited,
     SpaceUnavailable,
 )
-from .surrogates import replace_surrogates
 
-__all__ = ["MAX_WORDS", "Refusal", "job_error", "page_error", "status_error"]
-
-# Characters of the words of a failure that are kept.
-MAX_WORDS = 10_000
+__all__ = ["Refusal", "page_error", "status_error"]
 
 # Characters of a body that an error keeps.
 _BODY_SHOWN = 2000
@@ -45,6 +39,14 @@ _TITLE = re.compile(r"<title\b[^<>]*>([^<]{0,1000})", re.IGNORECASE)
 
 # Headers of what guards other servers (Akamai, Imperva, AWS, Sucuri).
 _FIREWALLS = frozenset({"akamai-grn", "x-iinfo", "x-amzn-waf-action", "x-sucuri-block"})
+
+# Servers that sign their own error pages.
+_SERVERS = {"nginx": "nginx", "apache": "Apache", "openresty": "openresty", "caddy": "Caddy"}
+
+# How OpenAI's servers, and those that do as they do, say no.
+_OPENAI = re.compile(
+    r'"(?:invalid_request_error|not_found_error)"|"object" ?: ?"error"|\bunknown_url\b'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,19 @@ class Refusal:
         """Its title, if it is a page that has one."""
         match = _TITLE.search(self.body[:_HEAD])
         return " ".join(html.unescape(match[1]).split())[:200] if match else ""
+
+    @property
+    def other_server(self) -> str:
+        """The server of other things that knows no such path; empty if that is not told."""
+        if self.status_code not in (404, 405) or not self.is_page:
+            return ""
+        if "jupyter" in self.body[:_HEAD].lower():
+            return "Jupyter"
+        server = self.headers.get("server", "").partition("/")[0].strip().lower()
+        if server in _SERVERS and _SERVERS[server].lower() in self.body[:_HEAD].lower():
+            # Its own page: one of a Space behind it would not name it.
+            return _SERVERS[server]
+        return ""
 
     @property
     def guard(self) -> str:
@@ -170,19 +185,29 @@ def status_error(refusal: Refusal, doing: str) -> Qwen72BError:
             "the Space's queue is full.", retry_after=refusal.retry_after, hint="Ask again later."
         )
     if 300 <= status < 400:
-        there = _host(refusal.headers.get("location", ""))
+        there = refusal.headers.get("location", "")
+        hint = "If that is right, give its URL as base_url."
+        if there.lower().startswith("https://"):
+            hint = f"Give https:// and the host as base_url, if {_host(there)} is the Space's."
         return HTTPStatusError(
-            f"{reason}: the Space redirects to {there or 'another path'}, which is not followed.",
-            hint="If that is right, give its URL as base_url.",
+            f"{reason}: the Space redirects to {_host(there) or 'another path'}, "
+            "which is not followed.",
+            hint=hint,
             **common,
         )
-    if refusal.is_page:
+    other = refusal.other_server
+    if refusal.is_page and not other:
         return page_error(refusal)
-    return HTTPStatusError(
-        f"{reason}: {' '.join(refusal.body[:_BODY_SHOWN].split())[:200] or 'empty body'}.",
-        hint="Is the URL that of a Gradio app?" if status in (204, 404, 405) else "",
-        **common,
-    )
+    words = refusal.title or " ".join(refusal.body[:_BODY_SHOWN].split())[:200] or "empty body"
+    hint = "Is the URL that of a Gradio app?" if status in (204, 404, 405) else ""
+    if other:
+        hint = f"{other} answers there and has no Gradio app at this path: check the URL."
+    elif _OPENAI.search(refusal.body[:_BODY_SHOWN]):
+        hint = (
+            "If an OpenAI-compatible server is there, ask it through the local Space: "
+            "qwen72b --upstream URL."
+        )
+    return HTTPStatusError(f"{reason}: {words}.", hint=hint, **common)
 
 
 def _host(url: str) -> str:
@@ -206,75 +231,3 @@ def _retry_after(value: str, now: float) -> float | None:
     except (ValueError, TypeError, OverflowError, IndexError):
         # The last two: a year of eleven digits, and what email.utils trips over.
         return None
-
-
-def job_error(message: dict[str, Any]) -> Qwen72BError:
-    """
-    Tell why a job failed.
-
-    Gradio's default hides the reason of a plain exception (``error: null``);
-    ``gr.Error`` shows it, up to 5.24 as a Python literal with its quotes.
-
-    Args:
-        message: A server message with ``success: false``.
-
-    Returns:
-        The error to raise.
-    """
-    output = message.get("output")
-    fields = output if isinstance(output, dict) else {}
-    title = fields.get("title", message.get("title"))
-    title = title[:MAX_WORDS] if isinstance(title, str) else None
-    words = fields.get("error")
-    words = replace_surrogates(_unquoted(words[:MAX_WORDS])) if isinstance(words, str) else ""
-    # "None" is what 4.0 to 4.19 make of a hidden reason.
-    if words.strip() in ("", "None"):
-        return GenerationFailed(
-            "the Space's app failed and hid the reason.",
-            title=title,
-            hint="Ask again, or shorten the chat; the Space's owner sees the reason in its log.",
-        )
-    if re.search(r"\bquota\b", words, re.IGNORECASE):
-        return QuotaExceeded(
-            words,
-            retry_after=_wait(words),
-            hint="Wait, or pass the token of an account with quota left.",
-        )
-    return GenerationFailed(words, title=title)
-
-
-# A text as ``repr`` writes it, and the escapes that it knows.
-_QUOTED = re.compile(r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\"""", re.DOTALL)
-_ESCAPE = re.compile(r"""\\(?:([\\'"nrt])|x([0-9a-f]{2})|u([0-9a-f]{4})|U(000[0-9a-f]{5}))""")
-_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
-
-
-def _unquoted(words: str) -> str:
-    """Undo the ``repr`` that Gradio up to 5.24 sends a ``gr.Error`` as."""
-    if len(words) < 2 or words[0] != words[-1] or words[0] not in "'\"":
-        return words
-    if _QUOTED.fullmatch(words) is None:
-        return words[1:-1]
-    return _ESCAPE.sub(_unescaped, words[1:-1])
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    if letter := match[1]:
-        return _ESCAPED.get(letter, letter)
-    return chr(int(match[2] or match[3] or match[4], 16))
-
-
-# "Try again in 0:05:23", "... in 1 day, 2:03:04": a Python timedelta (spaces'
-# zero client); or a number with its unit.
-_TIMEDELTA = re.compile(r"\b(?:in|after)\s+(?:(\d{1,4}) days?, )?(\d{1,4}):(\d\d):(\d\d)")
-_COUNT = re.compile(r"\b(?:in|after)\s+(\d{1,6}(?:\.\d+)?)\s*(s|m|h)(?:ec|in|our|r|\b)")
-
-
-def _wait(words: str) -> float | None:
-    """Read the seconds to wait from a quota message."""
-    if match := _TIMEDELTA.search(words):
-        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-    if match := _COUNT.search(words):
-        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
-    return None

@@ -27,6 +27,7 @@ megabytes is not gone through for each edit of a few bytes (``Allowance``).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from ..errors import (
@@ -34,14 +35,26 @@ from ..errors import (
     InvalidDiff,
     InvalidServerMessage,
     QueueFull,
+    Qwen72BError,
     StreamInterrupted,
 )
-from ..events import Delta, Event, Finished, Logged, Progress, Queued, Revised, Started
-from .chat import Answer, find_answer
-from .config import Endpoint
+from ..events import (
+    Attachment,
+    Delta,
+    Event,
+    Finished,
+    Logged,
+    Progress,
+    Queued,
+    Revised,
+    Started,
+    Thought,
+)
 from .diff import Allowance, apply_edits
-from .failure import MAX_WORDS, job_error
+from .joberror import MAX_WORDS, job_error
 from .jsontext import NotJSON, TooManyValues, read_json
+from .plan import Plan, Step
+from .reading import NOTHING, ChatReader, TextReader
 from .surrogates import replace_surrogates
 from .textbuffer import TextBuffer
 
@@ -60,18 +73,23 @@ class Job:
     One function of a Space on its way through the queue.
 
     Args:
+        plan: The plan that it is part of.
         step: The function.
         data: Its arguments.
         session_hash: The random token that ties the join to the stream.
+        reader: Who finds the answer in what the plan's last step gives; ``None``
+            for a step before, whose ``outputs`` are for the steps after it.
         check: Called now and then where a message takes long; may raise to stop.
     """
 
     def __init__(
         self,
-        step: Endpoint,
+        plan: Plan,
+        step: Step,
         data: list[Any],
         *,
         session_hash: str,
+        reader: ChatReader | TextReader | None = None,
         check: Callable[[], object] | None = None,
     ) -> None:
         self.session_hash = session_hash
@@ -82,17 +100,32 @@ class Job:
         self.skipped = 0
         # Under ``sse``: the data that the server has asked for.
         self.upload: dict[str, Any] | None = None
+        # What a step before the last gave in the end, one for each output.
+        self.outputs: list[Any] = []
+        # What the Space last told its user (gr.Warning, gr.Info).
+        self.told = ""
+        # Whether it failed in a way that a changed Space would: without a word.
+        self.unclear = False
+        # Whether its stream knew no such session from the start, as another
+        # replica's does not (gradio 9070, 10487).
+        self.astray = False
+        self._heard = False
+        self._plan = plan
         self._step = step
-        self._position = step.output
+        self._position = 0 if reader is None else plan.output
         self._data = data
-        self._sent = data[step.history]
+        self._reader = reader
         self._event_id: str | None = None
         self._text = TextBuffer()
         # The chatbot's last value. Text appended since then to the answer is
         # in ``_text`` only, until another edit needs it here (``_behind``).
         self._value: Any = None
         self._behind = False
-        self._answer = Answer("")
+        self._answer = NOTHING
+        # What the last thought has grown by since the value was last read.
+        self._aside = TextBuffer()
+        self._shown: set[Attachment] = set()
+        self._thoughts = 0
         self._folding = False
         self._allowance = Allowance()
         # Characters that came since the allowance was last told.
@@ -103,6 +136,16 @@ class Job:
     def text(self) -> str:
         """The answer so far."""
         return replace_surrogates(str(self._text))
+
+    @property
+    def thoughts(self) -> tuple[Thought, ...]:
+        """The thoughts of the answer so far, as last read."""
+        return self._answer.thoughts
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """The files of the answer so far."""
+        return self._answer.attachments
 
     @property
     def has_text(self) -> bool:
@@ -132,7 +175,7 @@ class Job:
         Returns:
             Its parameters.
         """
-        if self._step.protocol.stream_first:
+        if self._plan.protocol.stream_first:
             return {"fn_index": str(self._step.fn_index), "session_hash": self.session_hash}
         return {"session_hash": self.session_hash}
 
@@ -215,7 +258,7 @@ class Job:
 
     def _send_data(self, message: dict[str, Any]) -> list[Event]:
         event_id = message.get("event_id")
-        if not self._step.protocol.stream_first or self.joined:
+        if not self._plan.protocol.stream_first or self.joined:
             return []
         if not isinstance(event_id, str) or not event_id:
             raise InvalidServerMessage("the Space's send_data names no event_id.")
@@ -225,6 +268,7 @@ class Job:
         return []
 
     def _estimation(self, message: dict[str, Any]) -> list[Event]:
+        self._heard = True
         rank, size = message.get("rank"), message.get("queue_size")
         return [
             Queued(
@@ -235,10 +279,12 @@ class Job:
         ]
 
     def _starts(self, message: dict[str, Any]) -> list[Event]:
+        self._heard = True
         return self._start(_seconds(message.get("eta")))
 
     def _start(self, eta: float | None = None) -> list[Event]:
-        if self.started:
+        # The work on the answer begins with the step that gives it.
+        if self.started or self._reader is None:
             return []
         self.started = True
         return [Started(eta)]
@@ -248,13 +294,16 @@ class Job:
         if type(output) is not dict:
             output = {}
         if message.get("success") is False or ("error" in output and "data" not in output):
-            raise job_error(message)
+            raise self._failure(message)
         data = output.get("data")
+        if self._reader is None:
+            # A step before the answer: what it gives in the end is what counts.
+            return []
         if type(data) is not list or len(data) <= self._position:
             raise InvalidServerMessage("a process_generating of the Space has no such output.")
         if not self._folding:
             # From now on edits, if the protocol has them.
-            self._folding = self._step.protocol.edits
+            self._folding = self._plan.protocol.edits
             events = self._take(data[self._position])
         else:
             events = []
@@ -265,7 +314,7 @@ class Job:
                     raise
                 # An unreadable message may have carried the edits that these
                 # build on. The completion has the whole text.
-                self._value, self._behind, self._answer = None, False, Answer("")
+                self._value, self._behind, self._answer = None, False, NOTHING
         return events if self.started else self._start() + events
 
     def _fold(self, edits: Any, events: list[Event]) -> None:
@@ -292,9 +341,12 @@ class Job:
         if not concerned:
             if others:
                 self._edit(others)
-            if added:
+            if text:
                 self._behind = True
-                events += self._extend(text)
+                if self._answer.thinking:
+                    self._aside.add(text)
+                else:
+                    events += self._extend(text)
             return
         self._earn()
         if self._behind:
@@ -322,43 +374,67 @@ class Job:
 
     def _concerns_answer(self, edit: Any) -> bool:
         """Tell whether an edit can change what the answer is or where it stands."""
-        root = self._answer.root
+        start = self._answer.start
         path = edit[1] if type(edit) is list and len(edit) > 1 else None
-        if root is None or type(path) is not list or len(path) < len(root):
+        if start is None or type(path) is not list or len(path) < len(start):
             return True
-        if path[: len(root)] == root:
-            return True
-        if path[: len(root) - 1] != root[:-1]:
+        if path[: len(start) - 1] != start[:-1]:
             return False
-        # Beside it: of a turn the role decides whose words it has, and of a
-        # pair an element more or less moves the answer.
-        return bool(path[len(root) - 1] == "role" or edit[0] in ("add", "delete"))
+        index = path[len(start) - 1]
+        if type(index) is not int or index >= start[-1]:
+            return True
+        # Of the turns before, one more or one less moves the answer.
+        return len(path) == len(start) and edit[0] in ("add", "delete")
 
-    def _take(self, value: Any) -> list[Event]:
-        """Take the chatbot's whole value and tell how the answer changed."""
-        if value is not None and type(value) not in (list, dict):
+    def _take(self, value: Any, *, last: bool = False) -> list[Event]:
+        """Take the whole value that holds the answer and tell how the answer changed."""
+        assert self._reader is not None
+        if self._plan.chat and value is not None and type(value) not in (list, dict):
             raise InvalidServerMessage("what the Space sent as its chat is no list of turns.")
         self._earn()
         self._value, self._behind = value, False
-        self._answer = find_answer(value, self._sent, self._allowance.spend)
-        new = self._answer.text
-        self._allowance.spend(len(new))
+        found = self._reader.read(value, self._allowance.spend)
         old = str(self._text)
+        if found is None:
+            # An update that leaves the answer as it was, and has no place for more.
+            self._answer = replace(self._answer, text=old, path=None, start=None)
+            return []
+        self._answer, self._aside = found, TextBuffer()
+        events = self._tell_beside(last=last)
+        new = found.text
+        self._allowance.spend(len(new))
         if new == old:
             # In one piece, and the same as in the value.
             self._text = TextBuffer(new)
-            return []
+            return events
         if new.startswith(old):
-            return self._extend(new[len(old) :])
+            return events + self._extend(new[len(old) :])
         offset = _shared_length(old, new)
         self._text = TextBuffer(new)
-        return [Revised(replace_surrogates(new[offset:]), offset)]
+        return [*events, Revised(replace_surrogates(new[offset:]), offset)]
+
+    def _tell_beside(self, *, last: bool) -> list[Event]:
+        """Tell of thoughts that are complete, and of files, each once."""
+        answer = self._answer
+        if not answer.thoughts and not answer.attachments:
+            return []
+        size = len(answer.thoughts) - (answer.thinking and not last)
+        events: list[Event] = [
+            Thought(replace_surrogates(thought.title), replace_surrogates(thought.text))
+            for thought in answer.thoughts[self._thoughts : size]
+        ]
+        self._thoughts = max(self._thoughts, size)
+        events += [file for file in answer.attachments if file not in self._shown]
+        self._shown.update(answer.attachments)
+        return events
 
     def _last(self) -> str:
         """Return the present text at the answer's path."""
         target = self._value
         for key in self._answer.path or ():
             target = target[key]
+        if self._answer.thinking:
+            return f"{target}{self._aside}"
         return str(target) + str(self._text)[len(self._answer.text) :]
 
     def _extend(self, text: str) -> list[Event]:
@@ -367,10 +443,16 @@ class Job:
         self._text.add(text)
         return [Delta(text if text.isascii() else replace_surrogates(text))]
 
+    def _failure(self, message: dict[str, Any]) -> Qwen72BError:
+        output = message.get("output")
+        # "None" is what 4.0 to 4.22 make of a hidden reason.
+        self.unclear = not isinstance(output, dict) or output.get("error") in (None, "", "None")
+        return job_error(message)
+
     def _completed(self, message: dict[str, Any]) -> list[Event]:
         output = message.get("output")
         if message.get("success") is not True:
-            raise job_error(message)
+            raise self._failure(message)
         if type(output) is not dict:
             raise InvalidServerMessage("the Space's process_completed has no output.")
         if "data" not in output:
@@ -380,20 +462,34 @@ class Job:
                 "the Space cancelled the job before its answer was complete.", hint="Ask again."
             )
         data = output["data"]
+        if self._reader is None:
+            self.outputs = data if type(data) is list else []
+            self.done = True
+            return []
         if type(data) is not list or len(data) <= self._position:
             raise InvalidServerMessage("the Space's process_completed has no such output.")
         events = self._start()
         # null: the app's generator yielded nothing more than it had before.
         if data[self._position] is not None:
-            events += self._take(data[self._position])
+            events += self._take(data[self._position], last=True)
+        if not self._answer.given:
+            self.unclear = True
+            raise GenerationFailed(
+                f"the Space gave no answer: {self.told}"
+                if self.told
+                else "the Space ended without an answer.",
+                hint="Ask again.",
+            )
         self.done = True
         return [*events, Finished(self.text)]
 
     def _log(self, message: dict[str, Any]) -> list[Event]:
         text, level, title = message.get("log"), message.get("level"), message.get("title")
+        words = replace_surrogates(text) if isinstance(text, str) else ""
+        self.told = words[:MAX_WORDS] or self.told
         return [
             Logged(
-                replace_surrogates(text) if isinstance(text, str) else "",
+                words,
                 level if isinstance(level, str) else "info",
                 replace_surrogates(title) if isinstance(title, str) else "",
             )
@@ -421,6 +517,7 @@ class Job:
         words = text[:MAX_WORDS] if isinstance(text, str) and text else "no reason given"
         lost = message.get("session_not_found") is True or "session not found" in words.lower()
         if lost or words == "Server stopped unexpectedly.":
+            self.astray = lost and not self._heard
             raise StreamInterrupted(f"the Space lost the job: {words}", hint="Ask again.")
         raise GenerationFailed(f"the Space's queue failed: {words}")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .app import App
 from .dialect import ChatFormat, Dialect, Protocol, find_dialect
+from .functions import Functions, ScriptedFunctions
 from .http11 import Request
 from .job import Job
 from .layout import Layout
@@ -120,6 +121,26 @@ class FakeSpace(Settings):
         space.config = recorded.config
         space.fault("join", recorded.join, times=None)
         space.fault("stream", recorded.stream, times=None)
+        return space
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], functions: Functions | None = None) -> Self:
+        """
+        Be the Space of a recorded ``/config``, whose functions give scripted outputs.
+
+        States and chains are the client's and the app's business: each function
+        gives what is scripted, whatever it gets (``jobs`` tells what that was).
+
+        Args:
+            config: What ``GET /config`` of a Space gave.
+            functions: By number or ``api_name``: what a function gives, as a list
+                of its outputs for each time that it yields; steps may stand
+                between. Or a callable that takes the `Job` and gives that. A
+                function that is not here gives null for each output.
+        """
+        space = cls(config["version"])
+        space.config = config
+        space.answer(ScriptedFunctions(config, functions or {}))
         return space
 
     # What the test says

@@ -99,6 +99,9 @@ class TestParity:
             "verify": False,
             "cert": None,
             "wait_for_space": 1.0,
+            "endpoint": "/chat",
+            "inputs": {"Temperature": 1},
+            "fold": False,
         }
         assert set(given) == set(inspect.signature(Client).parameters) - {"base_url"}
         client = AsyncClient("http://127.0.0.1:9", **given)

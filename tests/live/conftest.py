@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from lab_server import Lab, history_types, running_lab
+from spaces_server import Apps, running_apps
 
 
 @pytest.fixture(scope="session", params=history_types())
@@ -27,3 +28,10 @@ def narrow_lab() -> Iterator[Lab]:
     """A server with one job at once, three that may wait, and errors shown in full."""
     with running_lab("--concurrency", "1", "--max-size", "3", "--show-error") as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def apps() -> Iterator[Apps]:
+    """Apps of the shapes that chat Spaces have."""
+    with running_apps() as apps:
+        yield apps

@@ -26,7 +26,7 @@ import requests
 from lab_scripts import script_for
 from timing import FACTOR
 
-__all__ = ["Lab", "history_types", "running_lab"]
+__all__ = ["PATIENCE", "Lab", "gradio_version", "history_types", "running_lab"]
 
 APP = Path(__file__).with_name("lab_app.py")
 # Seconds that a test waits for what should take milliseconds.
@@ -84,7 +84,8 @@ class Lab:
             return answer
 
 
-def _gradio() -> tuple[int, ...]:
+def gradio_version() -> tuple[int, ...]:
+    """Return the installed Gradio's version; empty if there is none."""
     try:
         return tuple(int(part) for part in version("gradio").split(".")[:2])
     except PackageNotFoundError:
@@ -93,15 +94,15 @@ def _gradio() -> tuple[int, ...]:
 
 def history_types() -> list[str]:
     """Return the forms of history that the installed Gradio's chatbot has."""
-    if _gradio() >= (6, 0):
+    if gradio_version() >= (6, 0):
         return ["messages"]
-    return ["tuples", "messages"] if _gradio() >= (4, 44) else ["tuples"]
+    return ["tuples", "messages"] if gradio_version() >= (4, 44) else ["tuples"]
 
 
 @contextmanager
 def running_lab(*options: str) -> Iterator[Lab]:
     """Run the lab app and stop it."""
-    if not _gradio():
+    if not gradio_version():
         pytest.skip("Gradio is not installed")
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(

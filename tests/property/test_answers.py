@@ -6,17 +6,23 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen72b import Delta, Finished, Qwen72BError, Revised
+from qwen72b import Delta, Finished, GenerationFailed, Qwen72BError, Revised
 from qwen72b.client.appendonly import AppendOnlyText
 from qwen72b.events import Event
 from qwen72b.messages import Prompt
 from qwen72b.protocol.chat import ChatFormat
-from qwen72b.protocol.config import DOCUMENTED, Endpoint, QueueProtocol, read_config
+from qwen72b.protocol.choose import choose
+from qwen72b.protocol.config import QueueProtocol
 from qwen72b.protocol.diff import apply_edits
+from qwen72b.protocol.fill import fill
 from qwen72b.protocol.job import Job
+from qwen72b.protocol.page import read_page
+from qwen72b.protocol.plan import DOCUMENTED, Plan
+from qwen72b.protocol.reading import ChatReader
 from qwen72b.testing import make_diff
 
 LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab \n", max_size=4)
@@ -72,8 +78,8 @@ def test_events_add_up_to_each_snapshot(
     form: ChatFormat, protocol: QueueProtocol, shows: list[list[str]]
 ) -> None:
     """Deltas and revisions, replayed, equal the answer of the last snapshot; so does the end."""
-    endpoint = replace(DOCUMENTED, protocol=protocol, chat_format=form)
-    job = Job(endpoint, endpoint.data(Prompt("q", tuple(SENT))), session_hash="x")
+    plan = replace(DOCUMENTED, protocol=protocol, chat_format=form)
+    job = asked(plan, Prompt("q", tuple(SENT)))
     job.receive_join('{"event_id": "e"}')
     chunks, handed, text = AppendOnlyText(), "", ""
     last: Any = None
@@ -96,6 +102,11 @@ def test_events_add_up_to_each_snapshot(
         take(say(job, "process_generating", data))
         last = value
         assert text == job.text == answer(texts)
+    if not shows[-1]:
+        # No turn of the assistant's is no answer.
+        with pytest.raises(GenerationFailed):
+            say(job, "process_completed", ["", last, ""])
+        return
     events = say(job, "process_completed", ["", last, ""])
     take(events)
     assert events[-1] == Finished(answer(shows[-1])) == Finished(text)
@@ -103,6 +114,13 @@ def test_events_add_up_to_each_snapshot(
         assert handed == text
     elif not chunks.restarted:
         assert handed.split() == text.split() or "".join(handed.split()) == "".join(text.split())
+
+
+def asked(plan: Plan, prompt: Prompt) -> Job:
+    filled = fill(plan, prompt)
+    (step,) = plan.steps
+    reader = ChatReader(filled.sent, filled.query)
+    return Job(plan, step, filled.data(step), session_hash="x", reader=reader)
 
 
 def say(job: Job, msg: str, data: Any) -> list[Event]:
@@ -150,8 +168,7 @@ def test_any_json_gives_events_or_an_error_of_ours(
     protocol: QueueProtocol, messages: list[Any]
 ) -> None:
     """No message whatever raises anything else."""
-    endpoint = replace(DOCUMENTED, protocol=protocol)
-    job = Job(endpoint, endpoint.data(Prompt("q")), session_hash="x")
+    job = asked(replace(DOCUMENTED, protocol=protocol), Prompt("q"))
     try:
         job.receive_join(json.dumps(messages))
     except Qwen72BError:
@@ -175,9 +192,9 @@ def test_any_json_gives_events_or_an_error_of_ours(
         }
     )
 )
-def test_any_configuration_gives_an_endpoint_or_an_error_of_ours(config: Any) -> None:
+def test_any_configuration_gives_a_plan_or_an_error_of_ours(config: Any) -> None:
     """Nothing that /config may say raises anything else."""
     try:
-        assert isinstance(read_config(json.dumps(config)), Endpoint)
+        assert isinstance(choose(read_page(json.dumps(config))), Plan)
     except Qwen72BError as error:
         str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ from qwen72b import (
     UnsupportedProtocol,
 )
 from qwen72b.protocol.chat import ChatFormat
-from qwen72b.protocol.config import Endpoint, QueueProtocol, read_config
+from qwen72b.protocol.choose import choose
+from qwen72b.protocol.config import QueueProtocol
 from qwen72b.protocol.model import check_model
+from qwen72b.protocol.page import read_page
+from qwen72b.protocol.plan import DOCUMENTED, Plan
 
 
 def textbox(number: int, value: Any = "", **props: Any) -> dict[str, Any]:
@@ -51,23 +55,18 @@ def function(**changes: Any) -> dict[str, Any]:
         "inputs": [11, 10, 8],
         "outputs": [11, 10, 4],
         "api_name": "model_chat",
+        "types": {"generator": True},
         **changes,
     }
 
 
-def read(config: Any) -> Endpoint:
-    return read_config(json.dumps(config))
+def read(config: Any) -> Plan:
+    return choose(read_page(json.dumps(config)))
 
 
 def test_public_space_is_read() -> None:
     """Function, positions, default system text and form come from the configuration."""
-    assert read(space()) == Endpoint(
-        fn_index=0,
-        trigger_id=11,
-        inputs=("", None, "You are a helpful assistant."),
-        version="4.36.1",
-        api_name="model_chat",
-    )
+    assert read(space()) == replace(DOCUMENTED, version="4.36.1")
 
 
 @pytest.mark.parametrize(
@@ -106,53 +105,16 @@ def test_gradio_3_is_refused(name: Any) -> None:
 )
 def test_prefix_comes_before_the_routes(prefix: Any, join: str) -> None:
     """The announced prefix is part of each route."""
-    endpoint = read(space(api_prefix=prefix))
-    assert endpoint.join_path == join
-    assert endpoint.data_path == join.replace("join", "data")
-
-
-@pytest.mark.parametrize(
-    ("version", "props", "info", "form"),
-    [
-        ("4.0.2", {}, "ChatbotData", ChatFormat.PAIRS),
-        ("4.44.1", {"type": "messages"}, None, ChatFormat.ROLES),
-        ("4.44.1", {"type": "tuples"}, "ChatbotDataMessages", ChatFormat.PAIRS),
-        ("5.50.0", {}, "ChatbotDataMessages", ChatFormat.ROLES),
-        ("6.0.2", {}, "ChatbotDataMessages", ChatFormat.PARTS),
-        ("10.1", {"type": "messages"}, None, ChatFormat.PARTS),
-        (None, {}, None, ChatFormat.PAIRS),
-    ],
-)
-def test_form_of_the_history_is_found(
-    version: Any, props: dict[str, Any], info: str | None, form: ChatFormat
-) -> None:
-    """Gradio 4.44 and 5 name the form, 6 has one, and older ones have pairs."""
-    config = space(version=version)
-    config["components"][2] = chatbot(10, **props)
-    if info:
-        config["components"][2]["api_info"] = {"title": info}
-    assert read(config).chat_format is form
+    plan = read(space(api_prefix=prefix))
+    assert plan.join_path == join
+    assert plan.data_path == join.replace("join", "data")
 
 
 def test_function_is_found_by_its_name() -> None:
     """A function called model_chat is preferred to one of the same shape before it."""
     other = function(api_name="regenerate", targets=[])
     config = space(dependencies=[other, function(id=7, api_name="/model_chat")])
-    assert read(config).fn_index == 7
-
-
-@pytest.mark.parametrize(
-    ("functions", "index"),
-    [
-        ([function(inputs=[11, 10], api_name=None), function(api_name=False)], 1),
-        ([function(inputs=[]), function(inputs=[10, 11], api_name=None)], 1),
-        ([function(backend_fn=False), function(id=3, api_name=None)], 3),
-        ([None, function(outputs=[11]), function(inputs=[11, 10, 8])], 2),
-    ],
-)
-def test_function_is_found_by_its_shape(functions: list[Any], index: int) -> None:
-    """Without the name, the first that takes a text and a chat and returns a chat serves."""
-    assert read(space(dependencies=functions)).fn_index == index
+    assert read(config).steps[0].fn_index == 7
 
 
 @pytest.mark.parametrize(
@@ -165,7 +127,6 @@ def test_function_is_found_by_its_shape(functions: list[Any], index: int) -> Non
         [function(outputs=[4])],
         [function(inputs=[10])],
         [function(inputs=[11, 10, 10])],
-        [function(inputs=[11, 99])],
     ],
 )
 def test_space_without_a_chat_is_refused(functions: list[Any]) -> None:
@@ -174,54 +135,11 @@ def test_space_without_a_chat_is_refused(functions: list[Any]) -> None:
         read(space(dependencies=functions))
 
 
-@pytest.mark.parametrize(
-    ("changes", "query", "history", "system"),
-    [
-        ({"inputs": [10, 11, 8]}, 1, 0, 2),
-        ({"inputs": [8, 10, 11]}, 2, 1, 0),
-        ({"inputs": [4, 10, 11], "targets": [[14, "click"]]}, 2, 1, 0),
-        ({"inputs": [11, 10]}, 0, 1, None),
-        ({"inputs": [20, 10, 21], "targets": []}, 0, 1, 2),
-        ({"inputs": [20, 10, 21], "targets": [[21, "submit"]]}, 2, 1, 0),
-    ],
-)
-def test_inputs_are_told_apart(
-    changes: dict[str, Any], query: int, history: int, system: int | None
-) -> None:
-    """Query and system text are found wherever they stand."""
-    config = space(dependencies=[function(**changes)])
-    config["components"] += [textbox(20), textbox(21)]
-    endpoint = read(config)
-    assert (endpoint.query, endpoint.history, endpoint.system) == (query, history, system)
-
-
-def test_other_inputs_keep_their_defaults() -> None:
-    """An input that is neither is sent as the page shows it."""
-    endpoint = read(space(dependencies=[function(inputs=[11, 10, 8, 15, 14])]))
-    assert endpoint.inputs == ("", None, "You are a helpful assistant.", 512, None)
-
-
-@pytest.mark.parametrize(
-    ("targets", "trigger"),
-    [
-        ([[12, "click"]], 12),
-        ([[None, "load"]], None),
-        ([], None),
-        (None, None),
-        ([12, "click"], 12),
-        (["x"], None),
-    ],
-)
-def test_trigger_is_the_first_targets_component(targets: Any, trigger: int | None) -> None:
-    """It may be missing, for events that no component triggers."""
-    assert read(space(dependencies=[function(targets=targets)])).trigger_id == trigger
-
-
 @pytest.mark.parametrize("text", ["", "<html>", "[]", "null", '{"dependencies": {}}', "{}"])
 def test_what_is_no_configuration_is_refused(text: str) -> None:
     """Anything that Gradio does not send raises InvalidServerMessage."""
     with pytest.raises(InvalidServerMessage):
-        read_config(text)
+        read_page(text)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +174,7 @@ def test_other_models_are_refused() -> None:
 def test_version_and_numbers_of_hundreds_of_digits() -> None:
     """They are no numbers to count with."""
     found = read(space(version="9" * 5000, dependencies=[function(id=10**300)]))
-    assert (found.fn_index, found.chat_format) == (0, ChatFormat.PARTS)
+    assert (found.steps[0].fn_index, found.chat_format) == (0, ChatFormat.PARTS)
 
 
 def test_one_component_many_times() -> None:
@@ -269,7 +187,7 @@ def test_one_component_many_times() -> None:
     with pytest.raises(EndpointNotFound):
         read(space(components=odd, dependencies=[function(inputs=[11, 10, *[1] * 50_000])]))
     odd = [textbox(8, label=[["system"]] * 10_000), *long[1:]]
-    assert read(space(components=odd)).system == 2
+    assert read(space(components=odd)).system is None
 
 
 def test_configuration_of_very_many_values() -> None:

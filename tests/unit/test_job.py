@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from qwen72b import (
+    Attachment,
     Delta,
     Finished,
     GenerationFailed,
     InvalidDiff,
-    InvalidOption,
     InvalidServerMessage,
     Logged,
     Progress,
@@ -24,18 +24,29 @@ from qwen72b import (
     Revised,
     Started,
     StreamInterrupted,
+    Thought,
 )
 from qwen72b.events import Event
 from qwen72b.messages import Prompt
 from qwen72b.protocol.chat import ChatFormat
-from qwen72b.protocol.config import DOCUMENTED, Endpoint, QueueProtocol
+from qwen72b.protocol.config import QueueProtocol
+from qwen72b.protocol.fill import fill
 from qwen72b.protocol.job import Job
+from qwen72b.protocol.plan import DOCUMENTED, Plan
+from qwen72b.protocol.reading import ChatReader
 
 EVENT = "e1"
 
 
-def joined(endpoint: Endpoint = DOCUMENTED, prompt: Prompt | None = None) -> Job:
-    job = Job(endpoint, endpoint.data(prompt or Prompt("q")), session_hash="abcdef012345")
+def asked(plan: Plan = DOCUMENTED, prompt: Prompt | None = None) -> Job:
+    filled = fill(plan, prompt or Prompt("q"))
+    (step,) = plan.steps
+    reader = ChatReader(filled.sent, filled.query)
+    return Job(plan, step, filled.data(step), session_hash="abcdef012345", reader=reader)
+
+
+def joined(plan: Plan = DOCUMENTED, prompt: Prompt | None = None) -> Job:
+    job = asked(plan, prompt)
     job.receive_join(json.dumps({"event_id": EVENT}))
     return job
 
@@ -59,7 +70,7 @@ def snapshots() -> Job:
 
 def test_join_payload_is_what_browsers_send() -> None:
     """The documented Space is asked in its documented words."""
-    job = Job(DOCUMENTED, DOCUMENTED.data(Prompt("q", system="s")), session_hash="abcdef012345")
+    job = asked(prompt=Prompt("q", system="s"))
     assert json.dumps(job.join_payload()) == (
         '{"data": ["q", [], "s"], "event_data": null, "fn_index": 0, "trigger_id": 11, '
         '"session_hash": "abcdef012345"}'
@@ -72,32 +83,22 @@ def test_default_system_text_is_the_spaces_own() -> None:
     assert joined(prompt=Prompt("q", system="")).join_payload()["data"][2] == ""
 
 
-def test_history_goes_out_in_the_spaces_form() -> None:
-    """The turns before the query are real history."""
-    endpoint = replace(DOCUMENTED, chat_format=ChatFormat.ROLES, history=0, query=1)
-    job = Job(
-        endpoint, endpoint.data(Prompt("q", (("user", "a"), ("assistant", "b")))), session_hash="x"
-    )
-    assert job.join_payload()["data"][:2] == [
-        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+def test_history_goes_in_the_space_s_form() -> None:
+    """The form is told by the plan."""
+    plan = replace(DOCUMENTED, chat_format=ChatFormat.ROLES)
+    job = asked(plan, Prompt("q", (("user", "a"), ("assistant", "b"))))
+
+    assert job.join_payload()["data"] == [
         "q",
+        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+        "You are a helpful assistant.",
     ]
-
-
-def test_space_without_system_text_refuses_one() -> None:
-    """A system text that the Space has no place for is an error, not dropped."""
-    endpoint = replace(DOCUMENTED, system=None, inputs=("", None))
-    assert (
-        len(Job(endpoint, endpoint.data(Prompt("q")), session_hash="x").join_payload()["data"]) == 2
-    )
-    with pytest.raises(InvalidOption):
-        Job(endpoint, endpoint.data(Prompt("q", system="s")), session_hash="x")
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"event_id": 5}', '{"event_id": ""}'])
 def test_join_without_event_id_is_refused(text: str) -> None:
     """The answer to a join must name the event."""
-    job = Job(DOCUMENTED, DOCUMENTED.data(Prompt("q")), session_hash="x")
+    job = asked()
     with pytest.raises(InvalidServerMessage):
         job.receive_join(text)
 
@@ -173,7 +174,7 @@ def test_parts_are_followed() -> None:
     part = {"type": "text", "text": "a"}
     generating(job, [{"role": "assistant", "content": [part], "metadata": {"title": None}}])
     assert generating(job, [["append", [0, "content", 0, "text"], "b"]]) == [Delta("b")]
-    assert generating(job, [["replace", [0, "metadata", "title"], "t"]]) == []
+    assert generating(job, [["add", [0, "metadata", "duration"], 3]]) == []
     assert generating(job, [["add", [0, "content", 1], {"type": "text", "text": "c"}]]) == [
         Delta("c")
     ]
@@ -202,7 +203,97 @@ def test_completion_is_the_authority() -> None:
 
 def test_completion_with_nulls_keeps_the_text() -> None:
     """An app that yields nothing more ends with what it had."""
-    assert completed(joined(), None) == [Started(), Finished("")]
+    job = joined()
+    generating(job, [["q", "a"]])
+    assert completed(job, None) == [Finished("a")]
+
+
+def test_end_without_an_answer_is_a_failure() -> None:
+    """No turn of the assistant's is no success with an empty text; the Space's last word is told."""
+    for chat in (None, [], [["q", None]]):
+        job = joined()
+        with pytest.raises(GenerationFailed, match="without an answer"):
+            completed(job, chat)
+        assert job.unclear
+    job = joined()
+    say(job, "log", log="Wait.", level="info")
+    say(job, "log", log="Overloaded.", level="warning")
+    with pytest.raises(GenerationFailed, match=r"no answer: Overloaded\."):
+        completed(job, None)
+    assert completed(joined(), [["q", ""]]) == [Started(), Finished("")]
+
+
+def test_update_without_a_value_keeps_the_answer() -> None:
+    """It changes nothing, but what follows builds on it."""
+    job = joined()
+    generating(job, {"__type__": "update", "value": [["q", "a"]]})
+    update = [["delete", ["value"], None], ["add", ["label"], "x"]]
+    assert generating(job, update) == []
+    assert generating(job, [["add", ["value"], [["q", "ab"]]]]) == [Delta("b")]
+    assert completed(job, {"__type__": "update", "label": "y"}) == [Finished("ab")]
+
+
+def test_messages_of_one_turn_are_joined() -> None:
+    """Each of the assistant's messages is part of the answer, a blank line between."""
+    job = joined(replace(DOCUMENTED, chat_format=ChatFormat.ROLES))
+    turn = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    assert generating(job, turn) == [Started(), Delta("a")]
+    assert generating(job, [["add", [2], {"role": "assistant", "content": ""}]]) == []
+    assert generating(job, [["append", [2, "content"], "b"]]) == [Delta("\n\nb")]
+    assert generating(job, [["append", [2, "content"], "c"]]) == [Delta("c")]
+    assert generating(job, [["append", [1, "content"], "A"]]) == [Revised("A\n\nbc", 1)]
+
+
+def test_thoughts_come_whole_and_are_no_text() -> None:
+    """A message with a title is told once it is complete; files are told as they come."""
+    job = joined(replace(DOCUMENTED, chat_format=ChatFormat.ROLES))
+    thought = {"role": "assistant", "content": "h", "metadata": {"title": "Thinking"}}
+    generating(job, [{"role": "user", "content": "q"}, thought])
+    for _ in range(3):
+        assert generating(job, [["append", [1, "content"], "m"]]) == []
+    events = generating(job, [["add", [2], {"role": "assistant", "content": "a"}]])
+    assert events == [Thought("Thinking", "hmmm"), Delta("a")]
+    file = {"role": "assistant", "content": {"path": "/x.txt", "url": "http://h/x.txt"}}
+    assert generating(job, [["add", [3], file]]) == [Attachment("http://h/x.txt", "x.txt")]
+    last = {**thought, "content": "done"}
+    shown = [{"role": "user", "content": "q"}, {**thought, "content": "hmmm"}]
+    shown += [{"role": "assistant", "content": "a"}, file, last]
+    assert completed(job, shown) == [Thought("Thinking", "done"), Finished("a")]
+    assert job.thoughts == (Thought("Thinking", "hmmm"), Thought("Thinking", "done"))
+    assert job.attachments == (Attachment("http://h/x.txt", "x.txt"),)
+
+
+def test_edits_of_old_turns_do_not_touch_the_answer() -> None:
+    """They are applied, and the answer's text goes on where it was."""
+    job = joined(prompt=Prompt("q", (("user", "u"), ("assistant", "a"))))
+    generating(job, [["u", "a"], ["q", "x"]])
+    assert generating(job, [["replace", [0, 1], "A"]]) == []
+    assert generating(job, [["append", [1, 1], "y"]]) == [Delta("y")]
+    assert completed(job, None) == [Finished("xy")]
+
+
+def test_step_before_the_answer_gives_its_outputs() -> None:
+    """It has no events of its own but the queue's, and its last outputs are for the next step."""
+    (step,) = DOCUMENTED.steps
+    job = Job(DOCUMENTED, step, ["q", [], "s"], session_hash="x")
+    job.receive_join(json.dumps({"event_id": EVENT}))
+    assert say(job, "estimation", rank=0) == [Queued(0)]
+    assert say(job, "process_starts") == []
+    assert generating(job, [["q", "WRONG"]]) == []
+    assert completed(job, [["q", None]]) == []
+    assert job.done
+    assert (job.outputs, job.text) == (["", [["q", None]], "s"], "")
+
+
+def test_stream_that_knows_no_session_from_the_start_is_astray() -> None:
+    """Another replica says so first; one that has the job has said something before."""
+    for heard in (False, True):
+        job = joined()
+        if heard:
+            say(job, "estimation", rank=0)
+        with pytest.raises(StreamInterrupted):
+            say(job, "unexpected_error", message="404: Session not found.")
+        assert job.astray is not heard
 
 
 def test_completion_without_data_is_a_cancelled_job() -> None:
@@ -359,9 +450,8 @@ def test_logs_and_progress_are_events() -> None:
 
 def test_old_queues_ask_for_the_data() -> None:
     """Under sse the stream comes first and names the event."""
-    endpoint = replace(DOCUMENTED, protocol=QueueProtocol.SSE)
-    job = Job(endpoint, endpoint.data(Prompt("q")), session_hash="x")
-    assert job.stream_query() == {"fn_index": "0", "session_hash": "x"}
+    job = asked(replace(DOCUMENTED, protocol=QueueProtocol.SSE))
+    assert job.stream_query() == {"fn_index": "0", "session_hash": "abcdef012345"}
     assert job.receive_data('{"msg": "estimation", "rank": 0}') == [Queued(0)]
     assert job.receive_data('{"msg": "send_data", "event_id": "e1"}') == []
     assert job.upload == {**job.join_payload(), "event_id": "e1"}
@@ -371,8 +461,7 @@ def test_old_queues_ask_for_the_data() -> None:
 
 def test_send_data_without_event_id_is_refused() -> None:
     """The data can only be sent for a named event."""
-    endpoint = replace(DOCUMENTED, protocol=QueueProtocol.SSE)
-    job = Job(endpoint, endpoint.data(Prompt("q")), session_hash="x")
+    job = asked(replace(DOCUMENTED, protocol=QueueProtocol.SSE))
     with pytest.raises(InvalidServerMessage):
         job.receive_data('{"msg": "send_data", "event_id": 7}')
 

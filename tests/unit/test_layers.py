@@ -27,7 +27,7 @@ def names(*lines: str) -> frozenset[str]:
 
 # What needs no world: no I/O, no clock, no chance, no environment, no threads.
 PURE = names(
-    "array.array collections datetime.timezone email.utils enum html itertools.accumulate json re urllib.parse"
+    "array.array collections datetime.timezone email.utils enum html itertools.accumulate json re unicodedata urllib.parse"
 )
 
 # Words: what users see. Each stands on its own or on others of them.
@@ -38,7 +38,7 @@ WORDS = {
     "fences": Layer(others=names("re")),
     "messages": Layer(names("errors")),
     "redaction": Layer(others=names("re")),
-    "reply": Layer(),
+    "reply": Layer(names("events")),
     "retry": Layer(names("errors")),
     "timeout": Layer(names("errors"), names("math")),
     "version": Layer(),
