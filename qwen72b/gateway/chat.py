@@ -11,6 +11,7 @@ stopped reading for good.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -52,16 +53,20 @@ class Answer:
     The answer to one request.
 
     Args:
-        stream: The client's stream, not yet begun.
+        open_stream: Gives the client's stream, not yet begun.
         asked: What was asked for.
         channel: Where the answer goes.
         model: The model's name.
     """
 
     def __init__(
-        self, stream: AsyncStream, asked: ChatRequest, channel: Channel, model: str
+        self,
+        open_stream: Callable[[], Awaitable[AsyncStream]],
+        asked: ChatRequest,
+        channel: Channel,
+        model: str,
     ) -> None:
-        self._stream = stream
+        self._open_stream = open_stream
         self._asked = asked
         self._channel = channel
         self._completion = Completion(model)
@@ -84,8 +89,9 @@ class Answer:
             if self._asked.stream:
                 group.start_soon(self._keep_time, group.cancel_scope)
             try:
-                async with self._stream:
-                    await (self._write_pieces() if self._asked.stream else self._write_whole())
+                async with await self._open_stream() as stream:
+                    write = self._write_pieces if self._asked.stream else self._write_whole
+                    await write(stream)
             except Exception as exc:  # noqa: BLE001 - raised below, where no group wraps it
                 failure = exc
             self._over = True
@@ -115,12 +121,12 @@ class Answer:
                     scope.cancel()
             await sleep(KEEP_ALIVE)
 
-    async def _write_pieces(self) -> None:
+    async def _write_pieces(self, stream: AsyncStream) -> None:
         piece = self._completion.piece
         cutter = StopCutter(self._asked.stops) if self._asked.stops else None
         opening = self._completion.opening()
         said: list[str] = []
-        async for chunk in self._stream:
+        async for chunk in stream:
             text = chunk if cutter is None else cutter.feed(chunk)
             if text:
                 said.append(text)
@@ -130,32 +136,32 @@ class Answer:
                 break
         rest = cutter.flush() if cutter is not None else ""
         # Nobody waits for the Space any more.
-        await self._stream.close()
+        await stream.close()
         usage = self._usage("".join(said) + rest) if self._asked.include_usage else None
         end = opening + (piece(rest) if rest else b"") + self._completion.closing(usage)
         await self._write(end, more=False)
 
-    async def _write_whole(self) -> None:
-        text = await self._read_whole()
-        await self._stream.close()
+    async def _write_whole(self, stream: AsyncStream) -> None:
+        text = await self._read_whole(stream)
+        await stream.close()
         body = self._completion.whole(text, self._usage(text))
         await self._channel.respond(200, body)
 
-    async def _read_whole(self) -> str:
+    async def _read_whole(self, stream: AsyncStream) -> str:
         """Read the exact text, up to the first stop sequence."""
         stops = self._asked.stops
         if not stops:
-            return str(await self._stream.result())
+            return str(await stream.result())
         cutter = StopCutter(stops)
-        async for chunk in self._stream:
+        async for chunk in stream:
             cutter.feed(chunk)
             if cutter.found:
                 # What was handed out may have been taken back since.
-                before = cut_at_stop(self._stream.text, stops)
+                before = cut_at_stop(stream.text, stops)
                 if before is not None:
                     return before
                 cutter = StopCutter(stops)
-        text = self._stream.text
+        text = stream.text
         before = cut_at_stop(text, stops)
         return text if before is None else before
 
