@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Hidden", "HiddenURL", "hide", "hide_url", "redact", "shown_url"]
+__all__ = ["Hidden", "HiddenURL", "hide", "hide_url", "hide_values", "redact", "shown_url"]
 
 # What can be shown of a URL that is refused: a scheme, a host, a port of
 # digits, a path.
@@ -74,6 +74,18 @@ def hide_url(value: Any) -> Any:
         A ``HiddenURL``; anything but a text as it is.
     """
     return HiddenURL(value) if isinstance(value, str) else value
+
+
+def hide_values(inputs: Any) -> Any:
+    """
+    Wrap what may be a secret among the values of a mapping; its keys are none.
+
+    Args:
+        inputs: The mapping; anything else is returned as it is.
+    """
+    if not isinstance(inputs, Mapping):
+        return inputs
+    return {label: hide(value) for label, value in inputs.items()}
 
 
 def shown_url(url: str) -> str:

@@ -19,7 +19,7 @@ from ..client.status import SpaceStatus
 from ..errors import InvalidOption, Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
-from ..redaction import hide, hide_url
+from ..redaction import hide, hide_url, hide_values
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
@@ -90,7 +90,8 @@ class AsyncClient:
         max_threads: int | None = None,
     ) -> None:
         # Before anything else: no frame of ours is to hold a secret bare.
-        token, auth, headers, inputs = hide(token), hide(auth), hide(headers), hide(inputs)
+        token, auth, headers = hide(token), hide(auth), hide(headers)
+        inputs = hide_values(inputs)
         base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
             raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
@@ -156,7 +157,7 @@ class AsyncClient:
             InvalidRequest: If an argument is refused or the client was closed.
         """
         check_model(model)
-        prompt = to_prompt(messages, system=system)
+        inputs, prompt = hide_values(inputs), to_prompt(messages, system=system)
         answer = self._core.open(prompt, timeout=timeout, endpoint=endpoint, inputs=inputs)
         return AsyncStream(answer, self._threads)
 

@@ -15,7 +15,7 @@ import requests
 from ..errors import Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
-from ..redaction import hide, hide_url
+from ..redaction import hide, hide_url, hide_values
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
@@ -99,7 +99,8 @@ class Client:
         fold: bool = True,
     ) -> None:
         # Before anything else: no frame of ours is to hold a secret bare.
-        token, auth, headers, inputs = hide(token), hide(auth), hide(headers), hide(inputs)
+        token, auth, headers = hide(token), hide(auth), hide(headers)
+        inputs = hide_values(inputs)
         base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         self._core = ClientCore(
             base_url,
@@ -167,7 +168,7 @@ class Client:
             InvalidRequest: If the client was closed.
         """
         check_model(model)
-        prompt = to_prompt(messages, system=system)
+        inputs, prompt = hide_values(inputs), to_prompt(messages, system=system)
         return Stream(self._core.open(prompt, timeout=timeout, endpoint=endpoint, inputs=inputs))
 
     def ask(

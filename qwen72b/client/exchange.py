@@ -41,7 +41,7 @@ from ..transport.debuglog import log_environment, tracer
 from ..transport.scope import CallScope, Hangup
 from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .attempts import Attempts
-from .net import EXPECTED, unreadable
+from .net import EXPECTED, reading, unreadable
 from .options import CallOptions
 from .space import Space
 
@@ -193,7 +193,8 @@ class Exchange:
     ) -> Generator[list[Event], None, None]:
         """Call the functions of a plan, one after the other."""
         asked = self._options.asked
-        filled = fill(plan, self._prompt, inputs=asked.inputs, fold=asked.fold)
+        with reading():
+            filled = fill(plan, self._prompt, inputs=asked.inputs, fold=asked.fold)
         if len(filled.steps) > 1 and self._filled is not None:
             # What an earlier attempt left in the session's states is not for this one.
             self._session_hash = new_session_hash()

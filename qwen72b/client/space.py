@@ -111,7 +111,7 @@ class Space:
         known, page = self._plans.get(key), self._page
         if known is None and page is not None:
             try:
-                known = self._choose(page, asked, key)
+                known = self._choose(scope, page, asked, key)
             except EndpointNotFound:
                 if not self.may_look_again():
                     raise
@@ -124,16 +124,26 @@ class Space:
                 raise
             log.info("The Space's /config cannot be read: %s", error.reason)
             return options.fallback, True
-        return self._choose(page, asked, key), fresh
+        return self._choose(scope, page, asked, key), fresh
 
     def may_look_again(self) -> bool:
         """Tell whether the configuration is old enough to be doubted: a minute."""
         return self._page is not None and monotonic() - self._read_at >= LOOK_AGAIN
 
-    def _choose(self, page: Page, asked: Asked, key: object) -> Plan:
+    def _choose(self, scope: CallScope, page: Page, asked: Asked, key: object) -> Plan:
         with reading():
             plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
-        log.debug("Chose %s of %s.", plan.name, self.base_url)
+        last = plan.steps[-1]
+        log.debug(
+            "%s: Gradio %s, %s, function %d (%s), in %d steps, chat in %s",
+            scope,
+            plan.version,
+            plan.protocol.value,
+            last.fn_index,
+            last.api_name,
+            len(plan.steps),
+            plan.chat_format.value,
+        )
         with self._lock:
             if page is self._page and len(self._plans) < _MOST_PLANS:
                 self._plans[key] = plan
@@ -276,14 +286,6 @@ class Space:
                 )
                 with reading():
                     found = read_page(text)
-                log.debug(
-                    "%s: Gradio %s, %s, %d components, %d functions",
-                    scope,
-                    found.version,
-                    found.protocol.value,
-                    len(found.components),
-                    len(found.functions),
-                )
                 return found
             except SpaceUnavailable as error:
                 left = give_up - monotonic()

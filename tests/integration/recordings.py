@@ -237,6 +237,9 @@ def _read_outcome(recording: Recording) -> Outcome:
         data = message["output"]["data"][1]
         chat = _edited(chat, data) if diffs and not last and snapshots else data
         snapshots.append(_answer(chat, len(recording.history)))
+        if last and not chat:
+            # A success without a turn of the assistant's is no answer.
+            return Outcome(tuple(snapshots), None, "without an answer", "failed")
         if last:
             return Outcome(tuple(snapshots), snapshots[-1], None, "finished")
     return Outcome(tuple(snapshots), None, None, "cut")

@@ -10,7 +10,6 @@ from askers import ASKERS, ONCE, check_error
 
 from qwen72b import Client, InvalidServerMessage
 from qwen72b.protocol import diff
-from qwen72b.protocol.config import Endpoint
 from qwen72b.protocol.job import Job
 from qwen72b.protocol.sse import EventSplitter
 from qwen72b.testing import Edits, FakeSpace
@@ -43,12 +42,14 @@ def broken(fault: type[BaseException], times: int = 0) -> Any:
 @pytest.mark.parametrize(
     ("place", "name"),
     [
-        ("qwen72b.client.space", "read_config"),
+        ("qwen72b.client.space", "read_page"),
+        ("qwen72b.client.space", "choose"),
+        ("qwen72b.client.exchange", "fill"),
         (Job, "receive_join"),
         (Job, "_generating"),
         (EventSplitter, "split"),
     ],
-    ids=["config", "join", "event", "bytes"],
+    ids=["config", "choose", "fill", "join", "event", "bytes"],
 )
 def test_fault_of_ours_is_an_error_of_ours(
     way: str, fault: type[Exception], place: Any, name: str, monkeypatch: pytest.MonkeyPatch
@@ -82,13 +83,13 @@ def test_fault_in_the_middle_keeps_what_had_come(way: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("way", ASKERS)
-@pytest.mark.parametrize("name", ["_generating", "endpoint"])
+@pytest.mark.parametrize("name", ["_generating", "fill"])
 def test_memory_that_is_gone_is_told_as_it_is(
     way: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can answer for that."""
-    if name == "endpoint":
-        monkeypatch.setattr(Endpoint, "data", broken(MemoryError))
+    if name == "fill":
+        monkeypatch.setattr("qwen72b.client.exchange.fill", broken(MemoryError))
     else:
         monkeypatch.setitem(Job._HANDLERS, "process_generating", broken(MemoryError))
     with FakeSpace() as space, pytest.raises(MemoryError):

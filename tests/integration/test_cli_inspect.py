@@ -1,0 +1,80 @@
+"""The command inspect, and what status says of a plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwen72b.cli import main
+from qwen72b.testing import FakeSpace
+
+PAGES = json.loads((Path(__file__).parent.parent / "data" / "pages" / "6.31.0.json").read_text())
+Capture = pytest.CaptureFixture[str]
+
+
+def page(name: str) -> Any:
+    return PAGES[name]
+
+
+def test_inspect_tells_the_plan(capsys: Capture) -> None:
+    """Line by line: what is called, and what goes where."""
+    with FakeSpace.from_config(page("interface_settings_outside")) as space:
+        assert main(["inspect", space.url]) == 0
+        assert space.jobs == []
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+
+    assert lines[space.url].startswith("Gradio 6.31.0")
+    assert lines["history"] == "state, as parts"
+    assert lines["system"] == "'Persona'"
+    assert lines["requests"] == "8 at most"
+    assert lines["input"] == "'Model' = 'x'"
+
+
+def test_inspect_as_json(capsys: Capture) -> None:
+    """One object with the same."""
+    with FakeSpace.from_config(page("kept_in_state")) as space:
+        assert main(["inspect", "--json", "--url", space.url]) == 0
+    found = json.loads(capsys.readouterr().out)
+
+    assert found["folded"] == ["system", "history"]
+    assert (found["question"], found["steps"], found["requests"]) == ("Message", ["/chat"], 2)
+
+
+def test_inspect_of_a_doubt(capsys: Capture) -> None:
+    """The error names the candidates, in JSON as well; --endpoint ends it."""
+    with FakeSpace.from_config(page("two_tabs")) as space:
+        assert main(["inspect", "--json", space.url]) == 1
+        told = capsys.readouterr()
+        assert json.loads(told.out)["candidates"] == ["/red", "/blue"]
+        assert "'/red'" in told.err
+        assert main(["inspect", space.url, "--endpoint", "blue"]) == 0
+
+
+def test_space_is_named_once(capsys: Capture) -> None:
+    """As an argument, or by an option."""
+    assert main(["inspect", "http://127.0.0.1:9", "--url", "http://127.0.0.1:9"]) == 2
+    assert "twice" in capsys.readouterr().err
+
+
+def test_status_has_the_plan_in_a_line(capsys: Capture) -> None:
+    """Only if more is wanted."""
+    with FakeSpace.from_config(page("kept_in_state")) as space:
+        assert main(["status", "--url", space.url]) == 0
+        assert "takes" not in capsys.readouterr().out
+        assert main(["status", "-v", "--url", space.url]) == 0
+    line = "a question takes 1 step to /chat, at most 2 requests; folds the system and the history"
+    assert line in capsys.readouterr().out
+
+
+def test_words_of_a_space_do_nothing_to_the_terminal(capsys: Capture) -> None:
+    """Labels are escaped."""
+    config = json.loads(json.dumps(page("counting")))
+    for component in config["components"]:
+        component["props"]["label"] = "\x1b[2J\u202e"
+    with FakeSpace.from_config(config) as space:
+        assert main(["inspect", space.url]) == 0
+    out = capsys.readouterr().out
+    assert all(line.isprintable() for line in out.splitlines())
