@@ -136,6 +136,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> AsyncStream:
@@ -147,6 +149,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
             endpoint: As in ``Client.stream``.
             inputs: As in ``Client.stream``.
 
@@ -158,7 +162,14 @@ class AsyncClient:
         """
         check_model(model)
         inputs, prompt = hide_values(inputs), to_prompt(messages, system=system)
-        answer = self._core.open(prompt, timeout=timeout, endpoint=endpoint, inputs=inputs)
+        answer = self._core.open(
+            prompt,
+            timeout=timeout,
+            retry=retry,
+            headers=headers,
+            endpoint=endpoint,
+            inputs=inputs,
+        )
         return AsyncStream(answer, self._threads)
 
     async def ask(
@@ -168,6 +179,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> Reply:
@@ -179,6 +192,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
             endpoint: As in ``stream``.
             inputs: As in ``stream``.
 
@@ -194,6 +209,8 @@ class AsyncClient:
                 system=system,
                 model=model,
                 timeout=timeout,
+                retry=retry,
+                headers=headers,
                 endpoint=endpoint,
                 inputs=inputs,
             ) as stream:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from ..errors import InvalidOption
-from ..messages import to_prompt
+from ..messages import system_text
 from ..timeout import to_timeout
 from .asker import Asker
 from .items import Item, read_items
 from .options import BatchOptions
 from .pace import Pace
 from .progress import Tally
-from .result import Result
+from .result import AnyResult
 from .scheduler import Scheduler
 from .worker import Coordinator
 
@@ -46,7 +46,7 @@ def _close_all() -> None:
 getattr(threading, "_register_atexit", atexit.register)(_close_all)
 
 
-class Batch(Iterator[Result]):
+class Batch(Iterator[AnyResult]):
     """
     Many questions and their answers, as they come.
 
@@ -64,11 +64,12 @@ class Batch(Iterator[Result]):
         items: Iterable[Item],
         options: BatchOptions,
     ) -> None:
-        pace = Pace(options.max_in_flight, options.rate)
+        retry = asker.retry
+        pace = Pace(options.max_in_flight, options.rate, base=retry.base, cap=retry.cap)
         limits = to_timeout(options.timeout, asker.timeout)
         if options.system is not None:
             # Said now, and not by every item.
-            to_prompt("", system=options.system)
+            system_text((), options.system)
         if isinstance(items, str) or not isinstance(items, Iterable):
             raise InvalidOption(
                 f"items must be an iterable of items, not {type(items).__name__}.",
@@ -95,7 +96,7 @@ class Batch(Iterator[Result]):
         """How far it is."""
         return self._scheduler.tally
 
-    def __iter__(self) -> Generator[Result, None, None]:
+    def __iter__(self) -> Generator[AnyResult, None, None]:
         try:
             while True:
                 try:
@@ -107,13 +108,13 @@ class Batch(Iterator[Result]):
             # Also when the loop around it was left early.
             self.close()
 
-    def __next__(self) -> Result:
+    def __next__(self) -> AnyResult:
         results = self._next(1)
         if not results:
             raise StopIteration
         return results[0]
 
-    def _read_batch(self) -> list[Result]:
+    def _read_batch(self) -> list[AnyResult]:
         """
         Wait for results.
 
@@ -129,8 +130,8 @@ class Batch(Iterator[Result]):
         """
         return self._next(None)
 
-    def _next(self, most: int | None) -> list[Result]:
-        results: list[Result] = []
+    def _next(self, most: int | None) -> list[AnyResult]:
+        results: list[AnyResult] = []
         try:
             with self._turn:
                 if self._scheduler.run():

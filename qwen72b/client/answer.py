@@ -51,7 +51,7 @@ class Answer:
         options: CallOptions,
         on_end: Callable[[str, BaseException | None], None] | None = None,
     ) -> None:
-        self._scope = CallScope(Deadlines(options.timeout))
+        self._scope = CallScope(Deadlines(options.timeout), options.headers)
         self._exchange = Exchange(space, prompt, options, self._scope)
         self._steps = self._exchange.steps()
         self._prompt = prompt
@@ -81,6 +81,11 @@ class Answer:
     def begun(self) -> bool:
         """Whether anything was sent."""
         return self._begun is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its end."""
+        return "total" in self._marks
 
     @property
     def closed(self) -> bool:
@@ -171,7 +176,7 @@ class Answer:
         Raises:
             StreamInterrupted: If it did not come to its end.
         """
-        if "total" not in self._marks:
+        if not self.complete:
             raise self._closed_error()
         text, job = self.text, self._exchange.job
         return Reply(
@@ -275,7 +280,7 @@ class Answer:
             if error is not None:
                 how = f"failed with {type(error).__name__}"
             else:
-                how = "complete" if "total" in self._marks else "stopped"
+                how = "complete" if self.complete else "stopped"
             log.debug("%s: %s, %d characters, %s", self._scope, how, len(self.text), self.timings)
         if self._on_end is not None:
             self._on_end(self.text, error)

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
+from copy import copy
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from ..errors import InvalidMessages, InvalidRequest, Qwen72BError, without_frames
 from ..messages import Messages, Turn, read_messages, system_text, to_dicts, to_prompt
 from ..reply import Reply
+from ..retry import Retry
 from ..timeout import TimeoutLike
 from .answer import Answer
 from .core import ClientCore
@@ -171,7 +174,27 @@ class Memory(Generic[C]):
             return f"<{type(self).__name__} half-built>"
         return f"<{type(self).__name__} {len(self._turns)} messages>"
 
-    def _ask(self, text: str, timeout: TimeoutLike) -> Answer:
+    def __getstate__(self) -> dict[str, Any]:
+        # An answer that is still coming stays with the original.
+        return {"_client": self._client, "_turns": self._turns, "_system": self._system}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
+        self._asked = None
+
+    def __deepcopy__(self, _: object) -> Self:
+        # Gradio and Streamlit copy a session's state; each copy with connections
+        # of its own would never be closed.
+        return copy(self)
+
+    def _ask(
+        self,
+        text: str,
+        timeout: TimeoutLike,
+        retry: Retry | None,
+        headers: Mapping[str, str] | None,
+    ) -> Answer:
         """Ask the next question; the answer will tell how it ended."""
         asked = read_messages([{"role": "user", "content": text}])[0]
         with self._lock:
@@ -181,6 +204,8 @@ class Memory(Generic[C]):
             return self._client._core.open(
                 to_prompt([*self.messages, *to_dicts([asked])]),
                 timeout=timeout,
+                retry=retry,
+                headers=headers,
                 on_end=partial(self._end, asked),
             )
         except BaseException as exc:
@@ -212,13 +237,22 @@ class Conversation(Memory[HasCore]):
     brought no text. One answer at a time; otherwise safe from any thread.
     """
 
-    def stream(self, text: str, *, timeout: TimeoutLike = None) -> Stream:
+    def stream(
+        self,
+        text: str,
+        *,
+        timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Stream:
         """
         Ask the next question.
 
         Args:
             text: The user's text.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
 
         Returns:
             The answer as it comes; nothing is sent before it is first read.
@@ -227,15 +261,24 @@ class Conversation(Memory[HasCore]):
             InvalidRequest: If an argument is refused, the client was closed, or
                 an answer is still coming.
         """
-        return Stream(self._ask(text, timeout))
+        return Stream(self._ask(text, timeout, retry, headers))
 
-    def ask(self, text: str, *, timeout: TimeoutLike = None) -> Reply:
+    def ask(
+        self,
+        text: str,
+        *,
+        timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         """
         Ask the next question and wait for the whole answer.
 
         Args:
             text: The user's text.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
 
         Returns:
             The answer: a ``str`` with ``timings`` and ``messages``.
@@ -244,7 +287,7 @@ class Conversation(Memory[HasCore]):
             Qwen72BError: If there is none; ``partial`` has what came.
         """
         try:
-            with self.stream(text, timeout=timeout) as stream:
+            with self.stream(text, timeout=timeout, retry=retry, headers=headers) as stream:
                 return stream.result()
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__

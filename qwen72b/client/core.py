@@ -30,7 +30,7 @@ from .answer import Answer
 from .description import Description, describe
 from .net import reading
 from .options import Asked, CallOptions
-from .settings import read_settings
+from .settings import checked_headers, read_settings
 from .space import Space
 from .status import SpaceStatus
 
@@ -82,9 +82,7 @@ class ClientCore:
         fold: bool,
     ) -> None:
         self.timeout = to_timeout(timeout, Timeout())
-        self.retry = Retry() if retry is None else retry
-        if not isinstance(self.retry, Retry):
-            raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
+        self.retry = _checked_retry(retry, Retry())
         if session is not None and not isinstance(session, requests.Session):
             raise InvalidOption(
                 f"session must be a requests.Session, not {type(session).__name__}."
@@ -136,6 +134,7 @@ class ClientCore:
         *,
         timeout: TimeoutLike = None,
         retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         fallback: Plan | None = None,
         on_end: Callable[[str, BaseException | None], None] | None = None,
         endpoint: str | int | None = None,
@@ -148,6 +147,7 @@ class ClientCore:
             prompt: The question.
             timeout: Limits in seconds for this call.
             retry: How stubborn to be in this call.
+            headers: Sent with this call's requests.
             fallback: What to assume if the configuration cannot be read.
             on_end: As in ``Answer``.
             endpoint: As in ``Client``, for this call.
@@ -157,12 +157,15 @@ class ClientCore:
             The answer, not yet begun.
 
         Raises:
-            InvalidOption: If ``timeout`` has no usable value.
+            InvalidOption: If ``timeout``, ``retry`` or ``headers`` has no usable
+                value.
             InvalidRequest: If the client was closed.
         """
         limits = self.timeout if timeout is None else to_timeout(timeout, self.timeout)
         asked = self.asked.given(endpoint, inputs)
-        options = CallOptions(limits, retry or self.retry, fallback, asked)
+        options = CallOptions(
+            limits, _checked_retry(retry, self.retry), checked_headers(headers), fallback, asked
+        )
         answer = Answer(self._space, prompt, options, on_end)
         with self._lock:
             self.check_open()
@@ -295,6 +298,14 @@ class ClientCore:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._begin(None)
+
+
+def _checked_retry(retry: Retry | None, usual: Retry) -> Retry:
+    if retry is None:
+        return usual
+    if not isinstance(retry, Retry):
+        raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
+    return retry
 
 
 _cores: WeakSet[ClientCore] = WeakSet()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from time import monotonic
@@ -53,10 +53,12 @@ class CallScope:
 
     Args:
         deadlines: Until when each of its phases may last.
+        headers: Sent with its requests to the Space, beside the client's.
     """
 
-    def __init__(self, deadlines: Deadlines) -> None:
+    def __init__(self, deadlines: Deadlines, headers: Mapping[str, str] | None = None) -> None:
         self.deadlines = deadlines
+        self.headers = headers or {}
         self.cancelled = False
         self._number = next(_numbers)
         # A signal handler or a destructor may end the call in the very thread

@@ -131,6 +131,7 @@ class Transport:
         if ours:
             # The caller's headers may be as secret as the token.
             headers.update(self._headers)
+            headers.update(scope.headers)
         body: bytes | Mapping[str, str] | None = request.form
         if request.payload is not None:
             headers["Content-Type"] = "application/json"

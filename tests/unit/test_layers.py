@@ -64,7 +64,7 @@ TABLE = Table(
             names("errors messages protocol reply retry timeout"),
             names("array atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
-                "hashlib json logging os pickle queue re select shutil stat sys threading time types uuid"
+                "hashlib json logging os pickle queue random re select shutil stat sys threading time types uuid"
             )
             | names("weakref"),
         ),
