@@ -129,7 +129,7 @@ TABLE = Table(
         # Each for one tool, which finds it by an entry point.
         "integrations": Layer(
             names("aio client gateway provider"),
-            names("collections functools langchain_core llm pydantic"),
+            names("collections functools json langchain_core llm pydantic"),
         ),
         # The fake: it knows nobody, so that it can test any client.
         "testing": Layer(
