@@ -159,6 +159,7 @@ class Exchange:
                 raise error
             else:
                 moved = True
+                self._session_hash = new_session_hash()
                 log.info("The Space has changed; asking once more: %s", error.reason)
             scope.deadlines.stop("first_token")
 
