@@ -20,6 +20,7 @@ from ..errors import (
 from ..protocol.choose import choose
 from ..protocol.page import Page, fold_label
 from ..protocol.plan import Plan
+from ..transport.latch import Latch
 from ..transport.scope import CallScope
 from .net import reading
 from .options import Asked, CallOptions
@@ -53,7 +54,7 @@ class Plans:
         self._read_at = 0.0
         self._plans: dict[object, Plan] = {}
         # Set while some thread reads the configuration.
-        self._reading: threading.Event | None = None
+        self._reading: Latch | None = None
 
     def find(
         self, scope: CallScope, options: CallOptions, *, instead_of: Plan | None = None
@@ -117,7 +118,7 @@ class Plans:
 
     def _find_page(self, scope: CallScope, instead_of: Page | None) -> tuple[Page, bool]:
         """Read the configuration, unless another thread does or did it meanwhile."""
-        mine = threading.Event()
+        mine = Latch()
         with self._lock:
             known, reading = self._page, self._reading
             if known is not None and known is not instead_of:

@@ -62,6 +62,8 @@ class Space:
         self, settings: Settings, retry: Retry, session: requests.Session | None = None
     ) -> None:
         self.base_url = settings.base_url
+        #: Whether the connections are a pool's that others use too.
+        self.shares_pool = session is not None
         self._settings = settings
         self._retry = retry
         self._transport = Transport(settings.base_url, session=session, **settings.sending)
