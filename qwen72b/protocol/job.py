@@ -68,6 +68,10 @@ _MOST = 2**53
 _MOST_SECONDS = 1e9
 
 
+# Characters of an answer that cost less to move than its message cost to read.
+_LITTLE = 4096
+
+
 class Job:
     """
     One function of a Space on its way through the queue.
@@ -123,7 +127,7 @@ class Job:
         self._behind = False
         self._answer = NOTHING
         # What the last thought has grown by since the value was last read.
-        self._aside = TextBuffer()
+        self._aside: list[str] = []
         self._shown: set[Attachment] = set()
         self._thoughts = 0
         self._folding = False
@@ -344,7 +348,7 @@ class Job:
             if text:
                 self._behind = True
                 if self._answer.thinking:
-                    self._aside.add(text)
+                    self._aside.append(text)
                 else:
                     events += self._extend(text)
             return
@@ -399,10 +403,11 @@ class Job:
             # An update that leaves the answer as it was, and has no place for more.
             self._answer = replace(self._answer, text=old, path=None, start=None)
             return []
-        self._answer, self._aside = found, TextBuffer()
+        self._answer, self._aside = found, []
         events = self._tell_beside(last=last)
         new = found.text
-        self._allowance.spend(len(new))
+        if len(new) > _LITTLE:
+            self._allowance.spend(len(new))
         if new == old:
             # In one piece, and the same as in the value.
             self._text = TextBuffer(new)
@@ -434,7 +439,7 @@ class Job:
         for key in self._answer.path or ():
             target = target[key]
         if self._answer.thinking:
-            return f"{target}{self._aside}"
+            return "".join([str(target), *self._aside])
         return str(target) + str(self._text)[len(self._answer.text) :]
 
     def _extend(self, text: str) -> list[Event]:
