@@ -23,9 +23,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, TypeVar
 
+from ..errors import InvalidOption
 from .scope import CallScope
 
-__all__ = ["BoundedSocket", "TLSSocket"]
+__all__ = ["BoundedSocket", "TLSSocket", "check_sockets"]
 
 T = TypeVar("T")
 
@@ -35,6 +36,22 @@ _GLANCE = 0.1
 
 # Seconds by which a socket's timeout may differ from the call's limit.
 _SLACK = 0.1
+
+
+def check_sockets() -> None:
+    """
+    Refuse sockets that cannot do what is promised here.
+
+    gevent's patched sockets can; eventlet's cannot be shut down under their reader.
+
+    Raises:
+        InvalidOption: If they are eventlet's.
+    """
+    if socket.socket.__module__.partition(".")[0] == "eventlet":
+        raise InvalidOption(
+            "eventlet has patched the sockets, and its own cannot be closed while they are read.",
+            hint="Call eventlet.monkey_patch(socket=False), or use gevent or threads.",
+        )
 
 
 class BoundedSocket(socket.socket):

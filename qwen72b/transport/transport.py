@@ -26,6 +26,7 @@ from .body import Body
 from .debuglog import shown
 from .scope import CallScope
 from .sessions import ForeignSession, OwnSession, Session
+from .sockets import check_sockets
 from .translate import IO_ERRORS, plain_cause, translate
 
 __all__ = ["Request", "Transport"]
@@ -93,6 +94,7 @@ class Transport:
         cert: str | tuple[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        check_sockets()
         self.base_url = base_url
         proxies = {} if proxy is None else {"http": proxy, "https": proxy}
         options: dict[str, Any] = {"verify": verify, "cert": cert, "proxies": proxies}
@@ -132,6 +134,7 @@ class Transport:
         if ours:
             # The caller's headers may be as secret as the token.
             headers.update(self._headers)
+            headers.update(scope.headers)
         body: bytes | Mapping[str, str] | None = request.form
         if request.payload is not None:
             headers["Content-Type"] = "application/json"
