@@ -57,7 +57,7 @@ class AsyncBatch(AsyncIterator[AnyResult]):
             # Closing wakes the thread that a cancelled task leaves behind, which
             # then tidies up, so it does not block the event loop.
             batch = self._batch
-            self._results.extend(await self._threads.run(batch._read_batch, batch.close))
+            self._results.extend(await self._threads.run_beside(batch._read_batch, batch.close))
         if not self._results:
             raise StopAsyncIteration
         return self._results.popleft()
@@ -66,7 +66,7 @@ class AsyncBatch(AsyncIterator[AnyResult]):
         """Stop; a waiting reader gets an error; idempotent."""
         self._results.clear()
         with CancelScope(shield=True):
-            await self._threads.run(self._batch.close, self._batch.close)
+            await self._threads.run_beside(self._batch.close, self._batch.close)
 
     async def close(self) -> None:
         """Stop: the same as ``aclose``."""

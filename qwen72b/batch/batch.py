@@ -3,7 +3,8 @@ Many questions and their answers, as they come: ``Batch``.
 
 Strategy: the rounds (``scheduler``) are run by one thread at a time, the one that
 wants a result. Closing from outside only sets a flag, hangs up and wakes that
-thread, which then tidies up; if none is at work, the closing one does.
+thread, which then tidies up; if none is at work, the closing one does, except in
+a signal handler: there whoever uses the batch next does.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from weakref import WeakSet
 from ..errors import InvalidOption
 from ..messages import system_text
 from ..timeout import to_timeout
+from ..transport.interrupts import in_signal_handler
 from .asker import Asker
 from .items import Item, read_items
 from .options import BatchOptions
@@ -149,10 +151,17 @@ class Batch(Iterator[AnyResult]):
         return results
 
     def close(self) -> None:
-        """Stop, from any thread; whoever waits for a result gets an error. Idempotent."""
+        """
+        Stop, from any thread and in a signal handler; whoever waits for a result gets an error.
+
+        Idempotent.
+        """
         self._scheduler.closing = True
         self._scheduler.coordinator.close()
-        self._release()
+        # The threads that are waited for may need a lock that the interrupted
+        # code holds, of a log for example.
+        if not in_signal_handler():
+            self._release()
 
     def __enter__(self) -> Self:
         return self

@@ -35,6 +35,7 @@ from ..errors import (
 from ..reply import Reply, Timings
 from ..retry import is_passing
 from ..timeout import Timeout
+from ..transport.threads import no_thread
 from .executors import is_gone, loss, refusal, typed
 from .items import Task
 from .journal import Journal, JournalFile
@@ -282,8 +283,8 @@ class Scheduler:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever executor it is
             # A pool whose worker was killed, or that was shut down; a cluster
-            # that has gone; no thread to be had.
-            error = refusal(exc)
+            # that has gone; no thread to be had for a pool of our own.
+            error = refusal(exc) if self._own is None else no_thread(exc)
             self._fatal = self._fatal or error
             self._finish(sent.task, Failed(sent.task.id, sent.task.item, error=error, tries=0))
             return

@@ -328,7 +328,8 @@ class Client:
             ProtocolError: If it is no Space to chat with.
         """
         try:
-            return self._core.status(self._core.new_scope(timeout))
+            with self._core.calling(timeout) as scope:
+                return self._core.status(scope)
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
 
@@ -355,7 +356,8 @@ class Client:
             Qwen72BError: If the Space cannot be read.
         """
         try:
-            return self._core.describe(self._core.new_scope(timeout), endpoint, inputs)
+            with self._core.calling(timeout) as scope:
+                return self._core.describe(scope, endpoint, inputs)
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
 
@@ -363,7 +365,8 @@ class Client:
         """
         End what the client is at, whose callers get an error, and close its connections.
 
-        A session that the caller brought stays open.
+        A session that the caller brought stays open. From any thread, and in a
+        signal handler; idempotent.
         """
         self._core.close()
 
@@ -378,6 +381,7 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self._core.close()
+        self._core.catch_up()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, '_core', 'half-built')!s}>"

@@ -564,7 +564,7 @@ def test_killed_scheduler_is_a_failure(space: FakeSpace, tmp_path: Path) -> None
         )
         gate.wait_reached(30)
     gate.open()
-    out, err = driver.communicate(timeout=60)
+    out, err = driver.communicate(timeout=2 * PATIENCE)
     assert out.splitlines()[-1] == "StreamInterrupted the executor takes no more items", err[-3000:]
     assert {line.split()[0] for line in out.splitlines()} == {"StreamInterrupted"}
 

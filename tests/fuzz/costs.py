@@ -1,0 +1,241 @@
+"""What inputs of twice the size cost: twice as much, or the promise is broken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from time import process_time
+from typing import Any
+
+from qwen72b.client.appendonly import AppendOnlyText
+from qwen72b.errors import Qwen72BError
+from qwen72b.protocol import config as configuration
+from qwen72b.protocol import jsontext
+from qwen72b.protocol.config import DOCUMENTED
+from qwen72b.protocol.failure import Refusal, job_error, status_error
+from qwen72b.protocol.job import Job
+from qwen72b.protocol.sse import EventSplitter
+from qwen72b.transport import chunked
+from qwen72b.transport.debuglog import shown
+
+# The cost at 2n may be so many times that at n: twice, and what a machine that
+# does other things adds. What is quadratic has four.
+MOST = 3.2
+
+# Seconds below which nothing can be told.
+LEAST = 0.004
+SMALLEST, LARGEST = 4096, 4 * 1024 * 1024
+
+Cost = Callable[[int], Callable[[], object]]
+
+
+def filled(unit: str, start: str = "", end: str = "") -> Callable[[int], str]:
+    return lambda size: start + unit * (size // len(unit)) + end
+
+
+TEXTS: dict[str, Callable[[int], str]] = {
+    "never closed": filled('\\"', '"' + "[]" * 201),
+    "backslashes": filled("\\", '"' + "{" * 300),
+    "quotes": filled('"', "[" * 201),
+    "strings": filled('"[",', "["),
+    "lists": filled("[],", "[", "1]"),
+    "towers": filled("[" * 50 + "]" * 50 + ",", "[", "1]"),
+    "openings": filled("["),
+    "digits": filled("9"),
+    "numbers": filled("9" * 4000 + ",", "[", "1]"),
+    "exponent": filled("9", "1e"),
+    "escapes": filled("\\ud83d", '"', '"'),
+    "blanks": filled(" "),
+}
+PAGES = ["<title>", "<title", "<title x", "</title", "<", " ", "a\n", "&#9;", "&amp"]
+WORDS = ["in ", "after 1:", "in 1.", "'", "\\", "quota ", "('"]
+STREAMS = [
+    b":\n",
+    b":\n\n",
+    b"\n",
+    b"data\n\n",
+    b"data: 1\n\n",
+    b"event: x\n",
+    b"data\ndata\n\n",
+    b"x",
+]
+
+
+def texts(read: Callable[[str], object], write: Callable[[int], str]) -> Cost:
+    def prepare(size: int) -> Callable[[], object]:
+        text = write(size)
+        return lambda: quietly(read, text)
+
+    return prepare
+
+
+def quietly(read: Callable[[Any], object], data: Any) -> None:
+    try:
+        read(data)
+    except (Qwen72BError, jsontext.NotJSON):
+        pass
+
+
+def page(text: str) -> object:
+    refusal = Refusal(
+        503, "", {"content-type": "text/html", "retry-after": text}, "<html>" + text, 0.0
+    )
+    return status_error(refusal, "reading")
+
+
+def words(text: str) -> object:
+    return job_error({"output": {"error": f"'{text}'", "title": text}})
+
+
+def event(data: Any, msg: str = "process_generating") -> str:
+    return json.dumps({"msg": msg, "success": True, "output": {"data": ["", data, ""]}})
+
+
+def told(*events: Any) -> Callable[[], object]:
+    """A job that is told events."""
+    texts = [event(data) for data in events]
+
+    def run() -> None:
+        job = Job(DOCUMENTED, ["q", [], "s"], session_hash="x")
+        job.receive_join('{"event_id": "e"}')
+        for text in texts:
+            quietly(job.receive_data, text)
+
+    return run
+
+
+def job(edit: Callable[[int, int], Any], each: int = 1, unit: int = 40) -> Cost:
+    """Edits of a list and an answer that are as long as the edits together."""
+
+    def prepare(size: int) -> Callable[[], object]:
+        count = size // unit
+        first = [["q", "x" * size], [None] * count, ["q", "a"]]
+        edits = [edit(number, count) for number in range(count)]
+        groups = [edits[at : at + each] for at in range(0, count, each)]
+        return told(first, *groups)
+
+    return prepare
+
+
+EDITS: dict[str, Callable[[int, int], Any]] = {
+    "replace": lambda n, count: ["replace", [1, n], n],
+    "add": lambda n, count: ["add", [1, count + n], n],
+    "add in front": lambda n, count: ["add", [1, 0], n],
+    "delete in front": lambda n, count: ["delete", [1, n % 2], None],
+    "delete": lambda n, count: ["delete", [1, 0], None],
+    "append": lambda n, count: ["append", [2, 1], "x"],
+    "append elsewhere": lambda n, count: ["append", [n % 2 * 2, 1], "x"],
+    "answers that come and go": lambda n, count: [["delete", [2], None], ["add", [2], ["q", "a"]]][
+        n % 2
+    ],
+}
+
+
+def stream(unit: bytes) -> Cost:
+    def prepare(size: int) -> Callable[[], object]:
+        data = unit * (size // len(unit)) + b"\n\n"
+        parts = [data[at : at + 4096] for at in range(0, len(data), 4096)]
+
+        def run() -> None:
+            splitter = EventSplitter()
+            for part in parts:
+                splitter.split(part)
+
+        return lambda: quietly(lambda _: run(), None)
+
+    return prepare
+
+
+def chunks(start: bytes, unit: bytes) -> Cost:
+    """A body that comes byte by byte."""
+
+    def prepare(size: int) -> Callable[[], object]:
+        data = start + unit * (min(size, 60_000) // len(unit))
+
+        def run() -> None:
+            body = chunked.ChunkedDecoder()
+            for at in range(len(data)):
+                if body.failure is None:
+                    body.feed(data[at : at + 1])
+
+        return run
+
+    return prepare
+
+
+def revisions(size: int) -> Callable[[], object]:
+    """A long text whose end is revised again and again."""
+    text = "word " * (size // 5)
+
+    def run() -> None:
+        handed = AppendOnlyText()
+        handed.add(text)
+        for _ in range(20):
+            handed.revise(" w o r d" * 2, len(text) - 5)
+
+    return run
+
+
+def boxes(size: int) -> Callable[[], object]:
+    """A configuration that names one box again and again."""
+    count = size // 8
+    box = {"id": 1000, "type": "textbox", "props": {"label": "l" * size, "value": "v" * size}}
+    chat = {"id": 1, "type": "chatbot", "props": {}}
+    function = {"targets": [[1000]], "inputs": [1, *[1000] * count], "outputs": [1]}
+    text = json.dumps(
+        {
+            "version": "4.0",
+            "protocol": "sse_v3",
+            "components": [box, chat],
+            "dependencies": [function],
+        }
+    )
+    return lambda: quietly(configuration.read_config, text)
+
+
+def shapes() -> Iterator[tuple[str, Cost]]:
+    """All that is measured."""
+    for name, write in TEXTS.items():
+        yield f"JSON, {name}", texts(jsontext.read_json, write)
+        yield f"the log, {name}", texts(shown, lambda size, write=write: '{"msg":' + write(size))  # type: ignore[misc]
+    for unit in PAGES:
+        yield f"a page of {unit!r}", texts(page, filled(unit))
+    for unit in WORDS:
+        yield f"the words {unit!r}", texts(words, filled(unit))
+    for name, edit in EDITS.items():
+        yield f"edits: {name}, in one event", job(edit, each=10**9)
+        yield f"edits: {name}, two an event", job(edit, each=2)
+    for line in STREAMS:
+        yield f"a stream of {line!r}", stream(line)
+    for start, unit in ((b"1;", b"x"), (b"0\r\n", b"x\n"), (b"0\r\n", b"x"), (b"", b"1\r\nx\r\n")):
+        yield (
+            f"chunks: {start!r} and {unit!r}",
+            chunks(start, unit.encode() if isinstance(unit, str) else unit),
+        )
+    yield "revisions", revisions
+    yield "boxes", boxes
+
+
+def check() -> None:
+    """Measure every shape at a size where it can be, and at twice that."""
+    for name, cost in shapes():
+        size = SMALLEST
+        while seconds(cost(size)) < LEAST and size < LARGEST:
+            size *= 2
+        for _ in range(3):
+            # Measured again: a machine that is busy makes one of them slow.
+            once, twice = seconds(cost(size)), seconds(cost(2 * size))
+            if once < LEAST or twice <= MOST * once:
+                break
+        else:
+            raise AssertionError(f"{name}: {once:.4f} s at {size}, {twice:.4f} s at {2 * size}")
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """The shortest of some runs."""
+    best = float("inf")
+    for _ in range(3):
+        begun = process_time()
+        run()
+        best = min(best, process_time() - begun)
+    return best
