@@ -11,12 +11,19 @@ is read here: every method is told the time, in seconds.
 from __future__ import annotations
 
 from ..errors import InvalidOption
+from ..redaction import shown
 
 __all__ = ["LONGEST_PAUSE", "Pace"]
 
 # Seconds. A Space that asks for hours is asked again all the same: its quota
 # may be renewed piecemeal, and items that it refuses too often fail in the end.
 LONGEST_PAUSE = 900.0
+
+# Items under way at once, each of which has a thread or a task of its own.
+_MOST = 1_000_000
+
+# Items per second: one in four months, and as many as can be told apart.
+_SLOWEST, _FASTEST = 1e-7, 1e9
 
 # Seconds' worth of tokens that may be saved up, so that a rate of thousands
 # per second survives timers that are late by a millisecond.
@@ -36,10 +43,14 @@ class Pace:
     """
 
     def __init__(self, most: int, rate: float | None) -> None:
-        if type(most) is not int or most < 1:
-            raise InvalidOption(f"max_in_flight={most!r} is not a count of at least 1.")
-        if rate is not None and (type(rate) not in (int, float) or not 0 < rate < float("inf")):
-            raise InvalidOption(f"rate={rate!r} is not a positive number of items per second.")
+        if type(most) is not int or not 1 <= most <= _MOST:
+            raise InvalidOption(
+                f"max_in_flight={shown(most)} is not a count of at least 1 and at most {_MOST:,}."
+            )
+        if rate is not None and (
+            type(rate) not in (int, float) or not _SLOWEST <= rate <= _FASTEST
+        ):
+            raise InvalidOption(f"rate={shown(rate)} is not a positive number of items per second.")
         self.most = most
         self._size = float(most)
         self._rate = rate
