@@ -20,7 +20,7 @@ if _typing.TYPE_CHECKING:
     from .batch.items import Item
     from .batch.journal import Journal
     from .batch.progress import Tally
-    from .batch.result import Result
+    from .batch.result import Answered, Failed, Result
     from .client.client import Client
     from .client.conversation import Conversation
     from .client.description import Description
@@ -78,7 +78,7 @@ _HOMES = {
     "batch.items": "Item",
     "batch.journal": "Journal",
     "batch.progress": "Tally",
-    "batch.result": "Result",
+    "batch.result": "Answered Failed Result",
     "client.client": "Client",
     "client.conversation": "Conversation",
     "client.description": "Description",
@@ -95,6 +95,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "Answered",
     "AsyncBatch",
     "AsyncClient",
     "AsyncConversation",
@@ -109,6 +110,7 @@ __all__ = [
     "Description",
     "EndpointNotFound",
     "Event",
+    "Failed",
     "Finished",
     "GenerationFailed",
     "HTTPStatusError",

@@ -111,6 +111,12 @@ def to_prompt(messages: Messages, *, system: str | None = None) -> Prompt:
         InvalidMessages: If a message is missing or malformed.
     """
     turns = read_messages(messages)
+    if not turns[-1][1].strip():
+        raise InvalidMessages(
+            "the question is empty.",
+            index=None if isinstance(messages, str) else len(turns) - 1,
+            hint="The Space answers the user's last message.",
+        )
     chat: list[Turn] = []
     for role, text in turns:
         if role == "system":

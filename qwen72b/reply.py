@@ -27,9 +27,9 @@ class Timings:
         total: Until the end.
     """
 
-    queue: float | None
-    first_token: float | None
-    total: float
+    queue: float | None = None
+    first_token: float | None = None
+    total: float = 0.0
 
 
 class Reply(str):
@@ -38,7 +38,7 @@ class Reply(str):
 
     Args:
         text: The answer.
-        timings: How long it took; ``None`` if unknown.
+        timings: How long it took; zeros if nobody knows.
         messages: The chat up to and with this answer, as role dicts.
         folded: What the Space has no place for and stood in the question:
             ``"system"``, ``"history"``.
@@ -46,7 +46,7 @@ class Reply(str):
         attachments: Files of the answer; nobody has fetched them.
     """
 
-    timings: Timings | None
+    timings: Timings
     messages: list[dict[str, str]]
     folded: tuple[str, ...]
     thoughts: tuple[Thought, ...]
@@ -62,12 +62,17 @@ class Reply(str):
         attachments: Iterable[Attachment] = (),
     ) -> Self:
         reply = super().__new__(cls, text)
-        reply.timings = timings
+        reply.timings = Timings() if timings is None else timings
         reply.messages = list(messages or ())
         reply.folded = tuple(folded)
         reply.thoughts = tuple(thoughts)
         reply.attachments = tuple(attachments)
         return reply
+
+    @property
+    def text(self) -> str:
+        """The answer as a plain ``str``."""
+        return str(self)
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         return (

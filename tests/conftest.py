@@ -51,6 +51,19 @@ def patient_fakes() -> None:
         wait.__defaults__ = (*others, timeout * FACTOR)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the long version of tests that take a sample."""
+    parser.addoption(
+        "--exhaustive", action="store_true", help="try every point where a sample is tried"
+    )
+
+
+@pytest.fixture
+def exhaustive(request: pytest.FixtureRequest) -> bool:
+    """Whether every point is to be tried where a sample would do."""
+    return bool(request.config.getoption("exhaustive"))
+
+
 @pytest.fixture(autouse=True)
 def no_leaks() -> Iterator[None]:
     """Every test ends with the threads, sockets and files that it began with."""

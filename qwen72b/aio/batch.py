@@ -14,7 +14,7 @@ from anyio import CancelScope, from_thread
 from ..batch.batch import Batch
 from ..batch.items import Item
 from ..batch.progress import Tally
-from ..batch.result import Result
+from ..batch.result import AnyResult
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncBatch", "blocking"]
 
 
-class AsyncBatch(AsyncIterator[Result]):
+class AsyncBatch(AsyncIterator[AnyResult]):
     """
     Many questions and their answers, as they come: ``Batch`` for an event loop.
 
@@ -42,22 +42,22 @@ class AsyncBatch(AsyncIterator[Result]):
     def __init__(self, batch: Batch, threads: Threads) -> None:
         self._batch = batch
         self._threads = threads
-        self._results: deque[Result] = deque()
+        self._results: deque[AnyResult] = deque()
 
     @property
     def tally(self) -> Tally:
         """How far it is."""
         return self._batch.tally
 
-    def __aiter__(self) -> AsyncIterator[Result]:  # noqa: PYI034  # see _Loop
+    def __aiter__(self) -> AsyncIterator[AnyResult]:  # noqa: PYI034  # see _Loop
         return _Loop(self)
 
-    async def __anext__(self) -> Result:
+    async def __anext__(self) -> AnyResult:
         if not self._results:
             # Closing wakes the thread that a cancelled task leaves behind, which
             # then tidies up, so it does not block the event loop.
             batch = self._batch
-            self._results.extend(await self._threads.run(batch._read_batch, batch.close))
+            self._results.extend(await self._threads.run_beside(batch._read_batch, batch.close))
         if not self._results:
             raise StopAsyncIteration
         return self._results.popleft()
@@ -66,7 +66,7 @@ class AsyncBatch(AsyncIterator[Result]):
         """Stop; a waiting reader gets an error; idempotent."""
         self._results.clear()
         with CancelScope(shield=True):
-            await self._threads.run(self._batch.close, self._batch.close)
+            await self._threads.run_beside(self._batch.close, self._batch.close)
 
     async def close(self) -> None:
         """Stop: the same as ``aclose``."""
@@ -94,7 +94,7 @@ class AsyncBatch(AsyncIterator[Result]):
         self._batch.close()
 
 
-class _Loop(AsyncIterator[Result]):
+class _Loop(AsyncIterator[AnyResult]):
     """
     One ``async for`` over a batch, which stops it when the loop is left.
 
@@ -105,7 +105,7 @@ class _Loop(AsyncIterator[Result]):
     def __init__(self, batch: AsyncBatch) -> None:
         self._batch = batch
 
-    async def __anext__(self) -> Result:
+    async def __anext__(self) -> AnyResult:
         return await self._batch.__anext__()
 
     def __del__(self) -> None:

@@ -61,9 +61,12 @@ class AsyncClient:
         endpoint: See there.
         inputs: See there.
         fold: See there.
-        max_threads: How many requests may wait for the network at once; ``None``
-            for any number. A waiting thread costs about 26 kB of memory. Streams
-            that wait for text need none, except on a ``session`` of yours.
+        max_threads: How many questions may be on their way to the Space at once,
+            each in a thread; the others wait for their turn, which the clocks
+            of ``total`` and ``queue`` cover. ``None`` for any number. A thread costs
+            about 26 kB of memory. Streams that are open need none, except on a
+            ``session`` of yours, where each has one on top of these; so do
+            ``status``, ``describe`` and ``map``.
 
     Raises:
         InvalidOption: If an argument has no usable value.
@@ -87,7 +90,7 @@ class AsyncClient:
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
         fold: bool = True,
-        max_threads: int | None = None,
+        max_threads: int | None = 64,
     ) -> None:
         # Before anything else: no frame of ours is to hold a secret bare.
         token, auth, headers = hide(token), hide(auth), hide(headers)
@@ -136,6 +139,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> AsyncStream:
@@ -147,6 +152,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
             endpoint: As in ``Client.stream``.
             inputs: As in ``Client.stream``.
 
@@ -158,7 +165,14 @@ class AsyncClient:
         """
         check_model(model)
         inputs, prompt = hide_values(inputs), to_prompt(messages, system=system)
-        answer = self._core.open(prompt, timeout=timeout, endpoint=endpoint, inputs=inputs)
+        answer = self._core.open(
+            prompt,
+            timeout=timeout,
+            retry=retry,
+            headers=headers,
+            endpoint=endpoint,
+            inputs=inputs,
+        )
         return AsyncStream(answer, self._threads)
 
     async def ask(
@@ -168,6 +182,8 @@ class AsyncClient:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> Reply:
@@ -179,6 +195,8 @@ class AsyncClient:
             system: As in ``Client.stream``.
             model: As in ``Client.stream``.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
             endpoint: As in ``stream``.
             inputs: As in ``stream``.
 
@@ -194,6 +212,8 @@ class AsyncClient:
                 system=system,
                 model=model,
                 timeout=timeout,
+                retry=retry,
+                headers=headers,
                 endpoint=endpoint,
                 inputs=inputs,
             ) as stream:
@@ -291,9 +311,9 @@ class AsyncClient:
             Qwen72BError: As in ``Client.status``.
         """
         core = self._core
-        scope = core.new_scope(timeout)
         try:
-            return await self._threads.run(lambda: core.status(scope), scope.cancel)
+            with core.calling(timeout) as scope:
+                return await self._threads.run_beside(lambda: core.status(scope), scope.cancel)
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
 
@@ -319,11 +339,11 @@ class AsyncClient:
             Qwen72BError: As in ``Client.describe``.
         """
         core = self._core
-        scope = core.new_scope(timeout)
         try:
-            return await self._threads.run(
-                lambda: core.describe(scope, endpoint, inputs), scope.cancel
-            )
+            with core.calling(timeout) as scope:
+                return await self._threads.run_beside(
+                    lambda: core.describe(scope, endpoint, inputs), scope.cancel
+                )
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
 
@@ -346,6 +366,7 @@ class AsyncClient:
         trace: TracebackType | None,
     ) -> None:
         self._core.close()
+        self._core.catch_up()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, '_core', 'half-built')!s}>"

@@ -3,7 +3,8 @@ Many questions and their answers, as they come: ``Batch``.
 
 Strategy: the rounds (``scheduler``) are run by one thread at a time, the one that
 wants a result. Closing from outside only sets a flag, hangs up and wakes that
-thread, which then tidies up; if none is at work, the closing one does.
+thread, which then tidies up; if none is at work, the closing one does, except in
+a signal handler: there whoever uses the batch next does.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from ..errors import InvalidOption
-from ..messages import to_prompt
+from ..messages import system_text
 from ..timeout import to_timeout
+from ..transport.interrupts import in_signal_handler
 from .asker import Asker
 from .items import Item, read_items
 from .options import BatchOptions
 from .pace import Pace
 from .progress import Tally
-from .result import Result
+from .result import AnyResult
 from .scheduler import Scheduler
 from .worker import Coordinator
 
@@ -46,7 +48,7 @@ def _close_all() -> None:
 getattr(threading, "_register_atexit", atexit.register)(_close_all)
 
 
-class Batch(Iterator[Result]):
+class Batch(Iterator[AnyResult]):
     """
     Many questions and their answers, as they come.
 
@@ -64,11 +66,12 @@ class Batch(Iterator[Result]):
         items: Iterable[Item],
         options: BatchOptions,
     ) -> None:
-        pace = Pace(options.max_in_flight, options.rate)
+        retry = asker.retry
+        pace = Pace(options.max_in_flight, options.rate, base=retry.base, cap=retry.cap)
         limits = to_timeout(options.timeout, asker.timeout)
         if options.system is not None:
             # Said now, and not by every item.
-            to_prompt("", system=options.system)
+            system_text((), options.system)
         if isinstance(items, str) or not isinstance(items, Iterable):
             raise InvalidOption(
                 f"items must be an iterable of items, not {type(items).__name__}.",
@@ -95,7 +98,7 @@ class Batch(Iterator[Result]):
         """How far it is."""
         return self._scheduler.tally
 
-    def __iter__(self) -> Generator[Result, None, None]:
+    def __iter__(self) -> Generator[AnyResult, None, None]:
         try:
             while True:
                 try:
@@ -107,13 +110,13 @@ class Batch(Iterator[Result]):
             # Also when the loop around it was left early.
             self.close()
 
-    def __next__(self) -> Result:
+    def __next__(self) -> AnyResult:
         results = self._next(1)
         if not results:
             raise StopIteration
         return results[0]
 
-    def _read_batch(self) -> list[Result]:
+    def _read_batch(self) -> list[AnyResult]:
         """
         Wait for results.
 
@@ -129,8 +132,8 @@ class Batch(Iterator[Result]):
         """
         return self._next(None)
 
-    def _next(self, most: int | None) -> list[Result]:
-        results: list[Result] = []
+    def _next(self, most: int | None) -> list[AnyResult]:
+        results: list[AnyResult] = []
         try:
             with self._turn:
                 if self._scheduler.run():
@@ -148,10 +151,17 @@ class Batch(Iterator[Result]):
         return results
 
     def close(self) -> None:
-        """Stop, from any thread; whoever waits for a result gets an error. Idempotent."""
+        """
+        Stop, from any thread and in a signal handler; whoever waits for a result gets an error.
+
+        Idempotent.
+        """
         self._scheduler.closing = True
         self._scheduler.coordinator.close()
-        self._release()
+        # The threads that are waited for may need a lock that the interrupted
+        # code holds, of a log for example.
+        if not in_signal_handler():
+            self._release()
 
     def __enter__(self) -> Self:
         return self

@@ -1,21 +1,25 @@
 """
-The result of one item.
+The result of one item: answered or failed, which type checkers tell apart.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
+from ..errors import Qwen72BError
 from ..reply import Reply
 
-__all__ = ["Result"]
+__all__ = ["Answered", "AnyResult", "Failed", "Result"]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """
-    One item's answer, or why there is none.
+    One item's answer, or why there is none: an ``Answered`` or a ``Failed``.
+
+    Where ``ok`` is true, ``reply`` is a ``Reply`` and ``error`` is ``None``;
+    where not, the other way round.
 
     Args:
         id: The item's id, given or derived.
@@ -26,14 +30,35 @@ class Result:
         resumed: Whether the answer was read from the journal of an earlier run.
     """
 
+    ok: ClassVar[bool]
+
     id: str
     item: Any
     reply: Reply | None = None
-    error: BaseException | None = None
+    error: Qwen72BError | None = None
     tries: int = 1
     resumed: bool = False
 
-    @property
-    def ok(self) -> bool:
-        """Whether there is an answer."""
-        return self.error is None
+
+@dataclass(frozen=True, slots=True)
+class Answered(Result):
+    """An item's answer."""
+
+    ok: ClassVar[Literal[True]] = True
+
+    reply: Reply
+    error: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Result):
+    """Why an item has no answer."""
+
+    ok: ClassVar[Literal[False]] = False
+
+    reply: None = None
+    error: Qwen72BError = field(kw_only=True)
+
+
+# What batches give: with it, ``if result.ok`` tells a type checker as well.
+AnyResult = Answered | Failed

@@ -35,22 +35,22 @@ from ..errors import (
 from ..reply import Reply, Timings
 from ..retry import is_passing
 from ..timeout import Timeout
+from ..transport.threads import no_thread
 from .executors import is_gone, loss, refusal, typed
 from .items import Task
 from .journal import Journal, JournalFile
 from .options import BatchOptions
 from .pace import Pace
 from .progress import ProgressLine, Tally
-from .result import Result
+from .result import Answered, AnyResult, Failed
 from .worker import Coordinator, Outcome, answer
 
 __all__ = ["Scheduler"]
 
 log = logging.getLogger("qwen72b")
 
-# How often an item is sent to a Space that is busy, before it fails. With
-# waits that double from half a second that is about a minute; a busy Space
-# lets some through all the time, and the window shrinks until it does.
+# How often an item is sent to a Space that is busy, before it fails, if nothing
+# is answered meanwhile; and so many times as often if others are.
 _TRIES = 8
 
 # In order, results wait for slower ones before them. So many windows of items
@@ -97,7 +97,7 @@ class Scheduler:
         self.coordinator = coordinator
         # Set from any thread, before ``coordinator.close()`` wakes this one.
         self.closing = False
-        self.ready: deque[Result] = deque()
+        self.ready: deque[AnyResult] = deque()
         self._tasks = tasks
         self._pace = pace
         self._executor = options.executor
@@ -120,7 +120,7 @@ class Scheduler:
         self._running: dict[Future[Outcome], _Sent] = {}
         self._again: deque[_Sent] = deque()
         # Results that wait for those before them, and whose turn it is.
-        self._held: dict[int, Result] = {}
+        self._held: dict[int, AnyResult] = {}
         self._due = 0
         self._drawn = 0
         self._counts = {"answered": 0, "resumed": 0, "failed": 0, "refused": 0}
@@ -255,7 +255,7 @@ class Scheduler:
     def _take(self, task: Task) -> None:
         """Send a new item, unless it is answered already or cannot be asked."""
         if task.error is not None:
-            self._finish(task, Result(task.id, task.item, error=task.error, tries=0))
+            self._finish(task, Failed(task.id, task.item, error=task.error, tries=0))
             return
         record = self._journal.find(task.id) if self._journal is not None else None
         if record is None or record.answer is None:
@@ -263,7 +263,7 @@ class Scheduler:
             return
         reply = _reply(task, record.answer, record.timings)
         self._counts["resumed"] += 1
-        self._finish(task, Result(task.id, task.item, reply, tries=0, resumed=True))
+        self._finish(task, Answered(task.id, task.item, reply, tries=0, resumed=True))
 
     def _submit(self, sent: _Sent, now: float) -> None:
         sent.tries += 1
@@ -283,10 +283,10 @@ class Scheduler:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever executor it is
             # A pool whose worker was killed, or that was shut down; a cluster
-            # that has gone; no thread to be had.
-            error = refusal(exc)
+            # that has gone; no thread to be had for a pool of our own.
+            error = refusal(exc) if self._own is None else no_thread(exc)
             self._fatal = self._fatal or error
-            self._finish(sent.task, Result(sent.task.id, sent.task.item, error=error, tries=0))
+            self._finish(sent.task, Failed(sent.task.id, sent.task.item, error=error, tries=0))
             return
         self._running[future] = sent
         future.add_done_callback(self.coordinator.announce)
@@ -297,7 +297,7 @@ class Scheduler:
         lost, self._running = list(self._running.values()), {}
         for sent in lost:
             task = sent.task
-            self._finish(task, Result(task.id, task.item, error=loss(), tries=sent.tries))
+            self._finish(task, Failed(task.id, task.item, error=loss(), tries=sent.tries))
 
     def _settle(self, future: Future[Outcome] | None) -> None:
         """Take in one future that is done."""
@@ -305,22 +305,18 @@ class Scheduler:
         if future is None or sent is None:
             return
         task = sent.task
-        error: BaseException | None
+        error: Qwen72BError
         if future.cancelled():
             error = StreamInterrupted("the executor dropped the item.", hint="Run it again.")
         else:
-            error = typed(future.exception())
-            if error is None:
-                outcome = future.result()
-                if not isinstance(outcome, Qwen72BError):
-                    self._pace.answered()
-                    reply = _reply(task, *outcome)
-                    result = Result(task.id, task.item, reply, tries=sent.tries)
-                    if self._journal is not None:
-                        self._journal.write(result)
-                    self._finish(task, result)
-                    return
-                error = outcome
+            outcome = _outcome(future)
+            if not isinstance(outcome, Qwen72BError):
+                self._pace.answered()
+                self._keep(
+                    task, Answered(task.id, task.item, _reply(task, *outcome), tries=sent.tries)
+                )
+                return
+            error = outcome
         if self.closing:
             # Hung up on by ``close``: no failure of its own, and asked again next time.
             return
@@ -328,9 +324,10 @@ class Scheduler:
             # Every item was checked before, so this is a client that was closed.
             self._fatal = error
             return
-        if isinstance(error, Qwen72BError) and self._refused(sent, error):
-            return
-        result = Result(task.id, task.item, error=error, tries=sent.tries)
+        if not self._refused(sent, error):
+            self._keep(task, Failed(task.id, task.item, error=error, tries=sent.tries))
+
+    def _keep(self, task: Task, result: AnyResult) -> None:
         if self._journal is not None:
             self._journal.write(result)
         self._finish(task, result)
@@ -340,13 +337,14 @@ class Scheduler:
         if not is_passing(error) and not isinstance(error, QuotaExceeded):
             return False
         retry = self._retry
-        asked = error.retry_after
-        pause = min(retry.cap, retry.base * 2.0 ** (sent.tries - 1)) if asked is None else asked
-        self._pace.refused(pause, sent.when, monotonic())
+        self._pace.refused(error.retry_after, sent.when, monotonic())
         self._reason = "".join(c if c.isprintable() else " " for c in error.reason[:80])
         # A Space that cannot be reached is not busy: there the client's own patience holds.
         patient = retry.attempts > 1 and not isinstance(error, ConnectFailed)
-        if sent.tries >= (max(_TRIES, retry.attempts) if patient else retry.attempts):
+        limit = max(_TRIES, retry.attempts) if patient else retry.attempts
+        # While others are answered, a refusal says little of the item.
+        alive = patient and self._pace.signs < _TRIES and sent.tries < limit * _TRIES
+        if sent.tries >= limit and not alive:
             return False
         log.info("The Space refused an item, which goes again: %s", error.reason)
         self._counts["refused"] += 1
@@ -354,7 +352,7 @@ class Scheduler:
         self._tell()
         return True
 
-    def _finish(self, task: Task, result: Result) -> None:
+    def _finish(self, task: Task, result: AnyResult) -> None:
         """Hand a result out, in its turn."""
         self._counts["answered" if result.ok else "failed"] += 1
         if self._stop_on_error and self._fatal is None:
@@ -394,6 +392,20 @@ class Scheduler:
                 self._journal.close()
             if isinstance(self._report, ProgressLine) and self.begun:
                 self._report.end(self.tally)
+
+
+def _outcome(future: Future[Outcome]) -> Outcome:
+    """Take what a future brought; what its executor raised becomes an error of ours."""
+    error = typed(future.exception())
+    if error is None:
+        return future.result()
+    if isinstance(error, Qwen72BError):
+        return error
+    broken = StreamInterrupted(
+        f"the executor failed: {type(error).__name__}: {error}.", hint="Run it again."
+    )
+    broken.__cause__ = error
+    return broken
 
 
 def _reply(task: Task, text: str, timings: Timings | None) -> Reply:

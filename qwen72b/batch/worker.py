@@ -69,8 +69,9 @@ class Coordinator:
         self.asker = asker
         # Futures that are done; ``None`` wakes the driver.
         self.finished: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._askings: set[Asking] = set()
+        # Changed and copied in single steps, without a lock: a signal handler may
+        # close the batch at any point.
+        self._askings: dict[Asking, bool] = {}
         self._closed = False
         # Until its last future is done: the futures' callback holds it.
         _coordinators[self.spec.coordinator] = self
@@ -80,26 +81,22 @@ class Coordinator:
         self.finished.put(future)
 
     def close(self) -> None:
-        """Hang up on all questions of this process, from any thread; wake the driver."""
-        with self._lock:
-            self._closed = True
-            askings = list(self._askings)
-        for asking in askings:
+        """Hang up on all questions of this process, from any thread and at any point; wake the driver."""
+        self._closed = True
+        for asking in list(self._askings):
             asking.close()
         self.finished.put(None)
 
     @contextmanager
     def holding(self, asking: Asking) -> Iterator[None]:
         """Keep a question where ``close`` finds it."""
-        with self._lock:
+        self._askings[asking] = True
+        try:
             if self._closed:
                 raise StreamInterrupted("the batch was closed.")
-            self._askings.add(asking)
-        try:
             yield
         finally:
-            with self._lock:
-                self._askings.discard(asking)
+            self._askings.pop(asking, None)
 
 
 _coordinators: WeakValueDictionary[str, Coordinator] = WeakValueDictionary()

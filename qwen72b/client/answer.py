@@ -8,6 +8,11 @@ Whoever takes a step, or waits on an event loop for the next one, is the reader;
 there is one at a time. Closing from outside ends the call, which wakes the
 reader; what the exchange holds is then freed by the reader itself, and by
 nobody else under its feet.
+
+A signal handler, a destructor or a trace function may close at any point, in the
+middle of the reader's step too. So closing waits for nobody, and neither calls
+back nor logs: the end is noted here, and who wants to know (a conversation, the
+log) looks when it is its turn.
 """
 
 from __future__ import annotations
@@ -22,7 +27,9 @@ from ..events import Delta, Event, Finished, Revised, Started
 from ..messages import Prompt
 from ..reply import Reply, Timings
 from ..transport.deadlines import Deadlines
+from ..transport.interrupts import in_signal_handler
 from ..transport.scope import CallScope, Hangup
+from ..transport.translate import translate
 from .exchange import Exchange
 from .options import CallOptions
 from .space import Space
@@ -40,8 +47,8 @@ class Answer:
         space: Who is asked.
         prompt: The question.
         options: What the call was told.
-        on_end: Told the text once the answer is over, and the error if it
-            failed; none if it was stopped. Perhaps from any thread.
+        leave: Told when nothing of it runs any more, perhaps more than once and
+            at any point of any code; it must be one step or two.
     """
 
     def __init__(
@@ -49,20 +56,23 @@ class Answer:
         space: Space,
         prompt: Prompt,
         options: CallOptions,
-        on_end: Callable[[str, BaseException | None], None] | None = None,
+        leave: Callable[[Answer], None],
     ) -> None:
-        self._scope = CallScope(Deadlines(options.timeout))
+        self._scope = CallScope(Deadlines(options.timeout), options.headers)
         self._exchange = Exchange(space, prompt, options, self._scope)
         self._steps = self._exchange.steps()
         self._prompt = prompt
-        self._on_end = on_end
+        self._leave = leave
         # Held by the reader.
         self._reading = threading.Lock()
+        self._failed = False
         # Read to its end, or failed.
         self._over = False
-        self._told = False
+        self._logged = False
         self._closed_by = ""
         self._begun: float | None = None
+        # Whether a thread is waited for.
+        self._queues_here = False
         self._marks: dict[str, float] = {}
 
     @property
@@ -83,18 +93,70 @@ class Answer:
         return self._begun is not None
 
     @property
+    def complete(self) -> bool:
+        """Whether it came to its end."""
+        return "total" in self._marks
+
+    @property
     def closed(self) -> bool:
         """Whether it is over: read to its end, failed, or closed."""
         return self._over or self._scope.cancelled
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is over, and no reader is left who might still add to its text."""
+        return self._over or (self._scope.cancelled and not self._reading.locked())
+
+    @property
+    def kept(self) -> str:
+        """What a chat remembers of it, once it is over: its text, unless it failed."""
+        return "" if self._failed else self.text
 
     @property
     def state(self) -> str:
         """``new``, ``open`` or ``closed``."""
         return "closed" if self.closed else "open" if self.begun else "new"
 
-    def step(self) -> list[Event] | None:
+    @property
+    def opened(self) -> bool:
+        """Whether the stream is open."""
+        return self._exchange.opened
+
+    def patience(self) -> float | None:
+        """
+        Tell how long the next step may wait for a thread, which is waiting in the queue.
+
+        Returns:
+            Seconds; ``None`` without a limit.
+
+        Raises:
+            RequestTimeout: If a deadline has passed.
+            StreamInterrupted: If it was closed.
+        """
+        scope, deadlines = self._scope, self._scope.deadlines
+        if self._begun is None:
+            self._begin()
+            deadlines.start("queue")
+            self._queues_here = True
+        try:
+            return scope.limit()
+        except Hangup as exc:
+            raise self._closed_error() from exc
+        except OSError as exc:
+            error = translate(exc, scope, "waiting for a thread", self._exchange.base_url)
+            error.partial = self.text
+            self._failed = self._over = True
+            self._log_end(f"failed with {type(error).__name__}")
+            self.close()
+            raise error from exc
+
+    def step(self, *, only_open: bool = False) -> list[Event] | None:
         """
         Go on until one network read brings events.
+
+        Args:
+            only_open: Whether to go on, if the stream is not open yet, no farther
+                than that. There are no events then.
 
         Returns:
             The events; ``None`` at the end.
@@ -102,12 +164,17 @@ class Answer:
         Raises:
             Qwen72BError: If the answer fails, is cut or was closed.
         """
-        with self._reading:
-            self._exchange.waits = True
-            events = self._take()
-        if self._scope.cancelled:
-            self._release()
-        return events
+        try:
+            with self._reading:
+                self._exchange.waits, self._exchange.only_opens = True, only_open
+                if self._queues_here:
+                    # The Space's own queue has a clock of its own.
+                    self._queues_here = False
+                    self._scope.deadlines.stop("queue")
+                return self._take()
+        finally:
+            if self._scope.cancelled:
+                self._release()
 
     def acquire(self) -> bool:
         """
@@ -171,7 +238,7 @@ class Answer:
         Raises:
             StreamInterrupted: If it did not come to its end.
         """
-        if "total" not in self._marks:
+        if not self.complete:
             raise self._closed_error()
         text, job = self.text, self._exchange.job
         return Reply(
@@ -185,7 +252,7 @@ class Answer:
 
     def close(self, by: str = "close()") -> None:
         """
-        Hang up, from any thread; the reader wakes and gets an error; idempotent.
+        Hang up, from any thread and at any point; the reader wakes and gets an error; idempotent.
 
         Args:
             by: Who does it, for the error's words.
@@ -194,7 +261,21 @@ class Answer:
             self._closed_by = by
         self._scope.cancel()
         self._release()
-        self._tell_end(None)
+        self._leave(self)
+
+    def finish(self) -> None:
+        """Do what closing may have left: free everything, and say so in the log."""
+        self._release()
+        self._log_end("stopped")
+
+    def _log_end(self, how: str) -> None:
+        """Say in the log how it ended, once."""
+        if not self._logged:
+            self._logged = True
+            if self.begun and log.isEnabledFor(logging.DEBUG):
+                log.debug(
+                    "%s: %s, %d characters, %s", self._scope, how, len(self.text), self.timings
+                )
 
     def disown(self) -> None:
         """Leave the answer to the parent process, after a fork; here it is over."""
@@ -203,31 +284,36 @@ class Answer:
         self._closed_by = "a fork"
         self._reading = threading.Lock()
         self._steps = _nothing()
-        self._on_end = None
 
     def _take(self) -> list[Event] | None:
-        """Take one step; tell of the end if it was the last."""
+        """Take one step; note the end if it was the last."""
         if self._begun is None:
-            self._begun = monotonic()
-            self._scope.deadlines.start("total")
+            self._begin()
         try:
             events = next(self._steps, None)
             if events is None and not self._over:
                 raise self._closed_error()
         except BaseException as exc:
-            self._over = True
             # Ctrl-C is no Exception: it stops an answer, as closing does.
-            failed = isinstance(exc, Exception) and not self._scope.cancelled
+            self._failed = isinstance(exc, Exception) and not self._scope.cancelled
+            self._over = True
             if isinstance(exc, Qwen72BError) and not exc.partial:
                 exc.partial = self.text
-            self._tell_end(exc if failed else None)
+            self._log_end(f"failed with {type(exc).__name__}" if self._failed else "stopped")
+            self._leave(self)
             tell_stop(exc)
             if isinstance(exc, Hangup):
                 raise self._closed_error() from exc
             raise
         if events:
             self._mark(events)
+        elif events is None:
+            self._leave(self)
         return events
+
+    def _begin(self) -> None:
+        self._begun = monotonic()
+        self._scope.deadlines.start("total")
 
     def _mark(self, events: list[Event]) -> None:
         """Note the times of what happened, and set the clocks accordingly."""
@@ -239,7 +325,7 @@ class Answer:
             if kind is Finished:
                 marks["total"] = monotonic() - (self._begun or 0.0)
                 self._over = True
-                self._tell_end(None)
+                self._log_end("complete")
             elif answering:
                 continue
             elif kind is Started:
@@ -260,25 +346,15 @@ class Answer:
 
     def _release(self) -> None:
         """Free what an ended call holds, unless a reader is at work, who then does it."""
+        if self._exchange.shares_pool and in_signal_handler():
+            # What it interrupted may hold the pool's lock. Whoever uses or drops the
+            # answer next comes here again.
+            return
         if self._reading.acquire(blocking=False):
             try:
                 self._steps.close()
             finally:
                 self._reading.release()
-
-    def _tell_end(self, error: BaseException | None) -> None:
-        """Tell how it ended, once."""
-        if self._told:
-            return
-        self._told = True
-        if self.begun and log.isEnabledFor(logging.DEBUG):
-            if error is not None:
-                how = f"failed with {type(error).__name__}"
-            else:
-                how = "complete" if "total" in self._marks else "stopped"
-            log.debug("%s: %s, %d characters, %s", self._scope, how, len(self.text), self.timings)
-        if self._on_end is not None:
-            self._on_end(self.text, error)
 
 
 def tell_stop(error: BaseException) -> None:

@@ -50,14 +50,15 @@ class Attempts:
         if self._failed >= self._retry.attempts or not passing:
             raise error
         asked = error.retry_after
-        if asked is not None and asked > self._retry.cap:
+        if asked is None:
+            # 2 to the 1024th is no float any more.
+            doublings = min(self._failed - 1, 1000)
+            ceiling = min(self._retry.cap, self._retry.base * 2.0**doublings)
+            delay = random.uniform(0, ceiling)
+        elif asked > self._retry.cap:
             raise error
-        # 2 to the 1024th is no float any more.
-        doublings = min(self._failed - 1, 1000)
-        ceiling = min(self._retry.cap, self._retry.base * 2.0**doublings)
-        delay = random.uniform(0, ceiling)
-        if asked is not None:
-            delay = max(delay, asked, _LEAST_ASKED)
+        else:
+            delay = max(asked, _LEAST_ASKED)
         # Nobody is expected to speak meanwhile.
         self._scope.deadlines.rest()
         if self._scope.deadlines.would_exceed(delay):

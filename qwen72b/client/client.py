@@ -49,8 +49,8 @@ class Client:
     Args:
         base_url: Where the Space is; by default ``QWEN72B_BASE_URL``, else the
             public Space.
-        space: ``"owner/name"`` of another Space on the Hub. With ``base_url``
-            it only names the Space whose stage is asked.
+        space: ``"owner/name"`` of another Space on the Hub. Where ``base_url``
+            is an address of yours in front of it, the Space whose stage is asked.
         token: Hugging Face token for a private Space; by default, for Spaces of the Hub,
             ``HF_TOKEN``; ``False`` for none. It goes to the Space's own
             origin only.
@@ -142,6 +142,8 @@ class Client:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> Stream:
@@ -155,6 +157,9 @@ class Client:
                 Space's own.
             model: A name of the Space's one model, or ``None``.
             timeout: Limits in seconds for this call.
+            retry: How stubborn to be in this call.
+            headers: Sent with this call's requests, beside the client's; such as
+                a visitor's ``X-IP-Token``, whose quota then counts.
             endpoint: As in the client, for this call.
             inputs: As in the client, for this call; added to the client's.
 
@@ -164,12 +169,22 @@ class Client:
         Raises:
             InvalidMessages: If a message is missing or malformed.
             ModelNotFound: If ``model`` is something else's name.
-            InvalidOption: If ``timeout`` has no usable value.
+            InvalidOption: If ``timeout``, ``retry`` or ``headers`` has no usable
+                value.
             InvalidRequest: If the client was closed.
         """
         check_model(model)
         inputs, prompt = hide_values(inputs), to_prompt(messages, system=system)
-        return Stream(self._core.open(prompt, timeout=timeout, endpoint=endpoint, inputs=inputs))
+        return Stream(
+            self._core.open(
+                prompt,
+                timeout=timeout,
+                retry=retry,
+                headers=headers,
+                endpoint=endpoint,
+                inputs=inputs,
+            )
+        )
 
     def ask(
         self,
@@ -178,6 +193,8 @@ class Client:
         system: str | None = None,
         model: str | None = None,
         timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> Reply:
@@ -189,6 +206,8 @@ class Client:
             system: As in ``stream``.
             model: As in ``stream``.
             timeout: As in ``stream``.
+            retry: As in ``stream``.
+            headers: As in ``stream``.
             endpoint: As in ``stream``.
             inputs: As in ``stream``.
 
@@ -204,6 +223,8 @@ class Client:
                 system=system,
                 model=model,
                 timeout=timeout,
+                retry=retry,
+                headers=headers,
                 endpoint=endpoint,
                 inputs=inputs,
             ) as stream:
@@ -307,7 +328,8 @@ class Client:
             ProtocolError: If it is no Space to chat with.
         """
         try:
-            return self._core.status(self._core.new_scope(timeout))
+            with self._core.calling(timeout) as scope:
+                return self._core.status(scope)
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
 
@@ -334,7 +356,8 @@ class Client:
             Qwen72BError: If the Space cannot be read.
         """
         try:
-            return self._core.describe(self._core.new_scope(timeout), endpoint, inputs)
+            with self._core.calling(timeout) as scope:
+                return self._core.describe(scope, endpoint, inputs)
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__
 
@@ -342,7 +365,8 @@ class Client:
         """
         End what the client is at, whose callers get an error, and close its connections.
 
-        A session that the caller brought stays open.
+        A session that the caller brought stays open. From any thread, and in a
+        signal handler; idempotent.
         """
         self._core.close()
 
@@ -357,6 +381,7 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self._core.close()
+        self._core.catch_up()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, '_core', 'half-built')!s}>"

@@ -11,20 +11,24 @@ The rule for what is remembered, however an answer ends:
   been asked. The error's ``partial`` has what came.
 
 So a question is never left without an answer, and the next one can always be
-asked. The stream tells its end itself, from whichever thread ends it.
+asked. How an answer ended is looked up by whoever uses the conversation next:
+a stream may be ended by a signal handler, at a point where nothing else can be
+done.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from functools import partial
+from collections.abc import Mapping
+from copy import copy
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from ..errors import InvalidMessages, InvalidRequest, Qwen72BError, without_frames
 from ..messages import Messages, Turn, read_messages, system_text, to_dicts, to_prompt
 from ..reply import Reply
+from ..retry import Retry
 from ..timeout import TimeoutLike
 from .answer import Answer
 from .core import ClientCore
@@ -69,11 +73,10 @@ class Memory(Generic[C]):
     ) -> None:
         turns = _read_chat([] if messages is None else messages)
         self._client = client
-        # Reentrant: the collector may end a dropped stream in any thread, at any point.
+        # Held by whoever changes the chat; who only reads it does not wait.
         self._lock = threading.RLock()
-        self._turns = tuple(turn for turn in turns if turn[0] != "system")
-        # The question that is being answered.
-        self._asked: Turn | None = None
+        # In one, so that it changes in one step.
+        self._chat = _Chat(tuple(turn for turn in turns if turn[0] != "system"))
         self._system = system_text(turns, system)
 
     @property
@@ -89,7 +92,7 @@ class Memory(Generic[C]):
     def messages(self) -> list[dict[str, str]]:
         """The chat as role dicts, the system text first: a copy, without an answer still to come."""
         system = [] if self._system is None else [("system", self._system)]
-        return to_dicts([*system, *self._turns])
+        return to_dicts([*system, *self._turns()])
 
     def undo(self) -> list[dict[str, str]]:
         """
@@ -102,12 +105,11 @@ class Memory(Generic[C]):
             InvalidRequest: If an answer is still coming.
         """
         with self._lock:
-            self._check_idle()
-            turns = self._turns
+            turns = self._idle_turns()
             asked = [index for index, (role, _) in enumerate(turns) if role == "user"]
             if not asked:
                 return []
-            self._turns = turns[: asked[-1]]
+            self._chat = _Chat(turns[: asked[-1]])
             return to_dicts(turns[asked[-1] :])
 
     def reset(self) -> None:
@@ -118,8 +120,8 @@ class Memory(Generic[C]):
             InvalidRequest: If an answer is still coming.
         """
         with self._lock:
-            self._check_idle()
-            self._turns = ()
+            self._idle_turns()
+            self._chat = _Chat(())
 
     def fork(self) -> Self:
         """Make an independent conversation with the same turns, without an answer still to come."""
@@ -167,40 +169,81 @@ class Memory(Generic[C]):
         return cls(client, messages=messages)
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_turns"):
+        if not hasattr(self, "_chat"):
             return f"<{type(self).__name__} half-built>"
-        return f"<{type(self).__name__} {len(self._turns)} messages>"
+        return f"<{type(self).__name__} {len(self._turns())} messages>"
 
-    def _ask(self, text: str, timeout: TimeoutLike) -> Answer:
-        """Ask the next question; the answer will tell how it ended."""
+    def __getstate__(self) -> dict[str, Any]:
+        # An answer that is still coming stays with the original.
+        return {"_client": self._client, "_turns": self._turns(), "_system": self._system}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._client, self._system = state["_client"], state["_system"]
+        self._chat = _Chat(state["_turns"])
+        self._lock = threading.RLock()
+
+    def __deepcopy__(self, _: object) -> Self:
+        # Gradio and Streamlit copy a session's state; each copy with connections
+        # of its own would never be closed.
+        return copy(self)
+
+    def _ask(
+        self,
+        text: str,
+        timeout: TimeoutLike,
+        retry: Retry | None,
+        headers: Mapping[str, str] | None,
+    ) -> Answer:
+        """Ask the next question."""
         asked = read_messages([{"role": "user", "content": text}])[0]
         with self._lock:
-            self._check_idle()
-            self._asked = asked
-        try:
-            return self._client._core.open(
-                to_prompt([*self.messages, *to_dicts([asked])]),
-                timeout=timeout,
-                on_end=partial(self._end, asked),
-            )
-        except BaseException as exc:
-            self._end(asked, "", exc)
-            raise
+            turns = self._idle_turns()
+            prompt = to_prompt([*self.messages, *to_dicts([asked])])
+            answer = self._client._core.open(prompt, timeout=timeout, retry=retry, headers=headers)
+            self._chat = _Chat(turns, asked, answer)
+        return answer
 
-    def _end(self, asked: Turn, text: str, error: BaseException | None) -> None:
-        with self._lock:
-            if self._asked is not asked:
-                return
-            self._asked = None
-            if text and error is None:
-                self._turns = (*self._turns, asked, ("assistant", text))
+    def _turns(self) -> tuple[Turn, ...]:
+        """Tell the chat as it is now; let an answer go that is over."""
+        chat = self._chat
+        over, turns = chat.over, chat.turns()
+        # Nobody waits here, and what another does meanwhile is not undone.
+        if over and self._lock.acquire(blocking=False):
+            try:
+                if self._chat is chat:
+                    self._chat = _Chat(turns)
+            finally:
+                self._lock.release()
+        return turns
 
-    def _check_idle(self) -> None:
-        if self._asked is not None:
+    def _idle_turns(self) -> tuple[Turn, ...]:
+        answer = self._chat.answer
+        if answer is not None and not answer.closed:
             raise InvalidRequest(
                 "an answer of this conversation is still coming.",
                 hint="Read its stream to the end or close it; or ask in a fork().",
             )
+        return self._turns()
+
+
+class _Chat(NamedTuple):
+    """A chat, and the question that was put last if its answer was not yet taken in."""
+
+    before: tuple[Turn, ...]
+    asked: Turn | None = None
+    answer: Answer | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether there is an answer that can be taken in for good."""
+        return self.answer is not None and self.answer.settled
+
+    def turns(self) -> tuple[Turn, ...]:
+        """Tell the turns, with what is kept of an answer that is over."""
+        if self.asked is None or self.answer is None or not self.answer.closed:
+            return self.before
+        text = self.answer.kept
+        return (*self.before, self.asked, ("assistant", text)) if text else self.before
 
 
 class Conversation(Memory[HasCore]):
@@ -212,13 +255,22 @@ class Conversation(Memory[HasCore]):
     brought no text. One answer at a time; otherwise safe from any thread.
     """
 
-    def stream(self, text: str, *, timeout: TimeoutLike = None) -> Stream:
+    def stream(
+        self,
+        text: str,
+        *,
+        timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Stream:
         """
         Ask the next question.
 
         Args:
             text: The user's text.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
 
         Returns:
             The answer as it comes; nothing is sent before it is first read.
@@ -227,15 +279,24 @@ class Conversation(Memory[HasCore]):
             InvalidRequest: If an argument is refused, the client was closed, or
                 an answer is still coming.
         """
-        return Stream(self._ask(text, timeout))
+        return Stream(self._ask(text, timeout, retry, headers))
 
-    def ask(self, text: str, *, timeout: TimeoutLike = None) -> Reply:
+    def ask(
+        self,
+        text: str,
+        *,
+        timeout: TimeoutLike = None,
+        retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         """
         Ask the next question and wait for the whole answer.
 
         Args:
             text: The user's text.
             timeout: As in ``Client.stream``.
+            retry: As in ``Client.stream``.
+            headers: As in ``Client.stream``.
 
         Returns:
             The answer: a ``str`` with ``timings`` and ``messages``.
@@ -244,7 +305,7 @@ class Conversation(Memory[HasCore]):
             Qwen72BError: If there is none; ``partial`` has what came.
         """
         try:
-            with self.stream(text, timeout=timeout) as stream:
+            with self.stream(text, timeout=timeout, retry=retry, headers=headers) as stream:
                 return stream.result()
         except Qwen72BError as error:
             raise without_frames(error) from error.__cause__

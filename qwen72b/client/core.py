@@ -4,13 +4,18 @@ What every client of a Space has, whichever side it is used from.
 The settings, the Space, the answers that are running and the calls that are no
 answers. ``Client`` and ``AsyncClient`` are two shells beside each other on it,
 and a batch asks through it.
+
+A signal handler may close it at any point of any code. So what runs stands in
+plain dictionaries, which are changed and copied in single steps, and no lock
+guards them: who adds something looks afterwards whether the client was closed.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 from weakref import WeakSet
@@ -30,7 +35,7 @@ from .answer import Answer
 from .description import Description, describe
 from .net import reading
 from .options import Asked, CallOptions
-from .settings import read_settings
+from .settings import checked_headers, read_settings
 from .space import Space
 from .status import SpaceStatus
 
@@ -82,9 +87,7 @@ class ClientCore:
         fold: bool,
     ) -> None:
         self.timeout = to_timeout(timeout, Timeout())
-        self.retry = Retry() if retry is None else retry
-        if not isinstance(self.retry, Retry):
-            raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
+        self.retry = _checked_retry(retry, Retry())
         if session is not None and not isinstance(session, requests.Session):
             raise InvalidOption(
                 f"session must be a requests.Session, not {type(session).__name__}."
@@ -107,11 +110,11 @@ class ClientCore:
         """Set up what is not pickled."""
         self._session = session
         self._space = Space(self._settings, self.retry, session)
-        # A signal handler may close the client in the very thread that holds it.
-        self._lock = threading.RLock()
-        self._answers: WeakSet[Answer] = WeakSet()
+        self._answers: dict[Answer, bool] = {}
         # The scopes of calls that are no answers.
-        self._scopes: WeakSet[CallScope] = WeakSet()
+        self._scopes: dict[CallScope, bool] = {}
+        # Closed from outside, perhaps by a signal handler.
+        self._stopped: deque[Answer] = deque()
         self._closed = False
         _cores.add(self)
 
@@ -136,8 +139,8 @@ class ClientCore:
         *,
         timeout: TimeoutLike = None,
         retry: Retry | None = None,
+        headers: Mapping[str, str] | None = None,
         fallback: Plan | None = None,
-        on_end: Callable[[str, BaseException | None], None] | None = None,
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> Answer:
@@ -148,8 +151,8 @@ class ClientCore:
             prompt: The question.
             timeout: Limits in seconds for this call.
             retry: How stubborn to be in this call.
+            headers: Sent with this call's requests.
             fallback: What to assume if the configuration cannot be read.
-            on_end: As in ``Answer``.
             endpoint: As in ``Client``, for this call.
             inputs: As in ``Client``, for this call.
 
@@ -157,37 +160,55 @@ class ClientCore:
             The answer, not yet begun.
 
         Raises:
-            InvalidOption: If ``timeout`` has no usable value.
+            InvalidOption: If ``timeout``, ``retry`` or ``headers`` has no usable
+                value.
             InvalidRequest: If the client was closed.
         """
+        if self._stopped:
+            self.catch_up()
         limits = self.timeout if timeout is None else to_timeout(timeout, self.timeout)
         asked = self.asked.given(endpoint, inputs)
-        options = CallOptions(limits, retry or self.retry, fallback, asked)
-        answer = Answer(self._space, prompt, options, on_end)
-        with self._lock:
+        options = CallOptions(
+            limits, _checked_retry(retry, self.retry), checked_headers(headers), fallback, asked
+        )
+        answer = Answer(self._space, prompt, options, self._leave)
+        self._answers[answer] = True
+        if self._closed:
+            self._leave(answer)
             self.check_open()
-            self._answers.add(answer)
         return answer
 
-    def new_scope(self, timeout: TimeoutLike) -> CallScope:
+    def _leave(self, answer: Answer) -> None:
+        if self._answers.pop(answer, False):
+            self._stopped.append(answer)
+
+    def catch_up(self) -> None:
+        """Do what closing leaves for later, since a signal handler may be who closes."""
+        while self._stopped:
+            self._stopped.popleft().finish()
+
+    @contextmanager
+    def calling(self, timeout: TimeoutLike) -> Iterator[CallScope]:
         """
-        Begin a call that is no answer.
+        Make a call that is no answer.
 
         Args:
             timeout: Limits in seconds.
 
-        Returns:
+        Yields:
             Its scope; cancelling it ends the call from any thread.
 
         Raises:
             InvalidRequest: If the client was closed.
         """
         scope = CallScope(Deadlines(to_timeout(timeout, self.timeout)))
-        with self._lock:
+        self._scopes[scope] = True
+        try:
             self.check_open()
-            self._scopes.add(scope)
-        scope.deadlines.start("total")
-        return scope
+            scope.deadlines.start("total")
+            yield scope
+        finally:
+            self._scopes.pop(scope, None)
 
     def status(self, scope: CallScope) -> SpaceStatus:
         """
@@ -261,15 +282,15 @@ class ClientCore:
         """
         End what the client is at, whose callers get an error, and close its connections.
 
+        From any thread and at any point; idempotent.
+
         Args:
             by: Who does it, for the error's words.
         """
-        with self._lock:
-            self._closed = True
-            answers, scopes = list(self._answers), list(self._scopes)
-        for answer in answers:
+        self._closed = True
+        for answer in list(self._answers):
             answer.close(by)
-        for scope in scopes:
+        for scope in list(self._scopes):
             scope.cancel()
         self._space.close()
 
@@ -295,6 +316,14 @@ class ClientCore:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._begin(None)
+
+
+def _checked_retry(retry: Retry | None, usual: Retry) -> Retry:
+    if retry is None:
+        return usual
+    if not isinstance(retry, Retry):
+        raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
+    return retry
 
 
 _cores: WeakSet[ClientCore] = WeakSet()

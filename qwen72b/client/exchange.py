@@ -91,12 +91,19 @@ class Exchange:
     ) -> None:
         #: Whether a step may wait.
         self.waits = True
+        #: Whether a step that may wait ends, with no events, where only bytes are
+        #: waited for from then on, which an event loop does without a thread.
+        self.only_opens = False
         #: What the next step takes its bytes from, if that is all it does.
         self.source: Body | None = None
+        #: Whether the stream is open.
+        self.opened = False
         self._space = space
         self._prompt = prompt
         self._options = options
         self._scope = scope
+        self.base_url = space.base_url
+        self.shares_pool = space.shares_pool
         self._job: Job | None = None
         self._session_hash = new_session_hash()
         self._filled: Filled | None = None
@@ -128,7 +135,7 @@ class Exchange:
             Qwen72BError: If the answer fails or is cut.
             Hangup: If the call was ended.
         """
-        scope, base_url = self._scope, self._space.base_url
+        scope, base_url = self._scope, self.base_url
         log_environment(scope, base_url)
         attempts = Attempts(self._options.retry, scope)
         lost = moved = False
@@ -226,7 +233,11 @@ class Exchange:
         deadlines = scope.deadlines
         splitter = EventSplitter()
         warned = False
+        self.opened = True
         try:
+            if self.only_opens and body.socket is not None:
+                self.source = body
+                yield []
             while not job.done:
                 data = body.read() if self.waits else body.read_now()
                 if data is None:
@@ -286,6 +297,7 @@ class Exchange:
             yield from self._drain(body)
         finally:
             self.source = None
+            self.opened = False
             body.close()
 
     def _open(

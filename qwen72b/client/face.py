@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 
+from ..errors import InvalidRequest
 from ..events import Delta, Event, Revised
 from ..reply import Timings
 from .answer import Answer
@@ -54,7 +55,18 @@ class AnswerFace:
     def __repr__(self) -> str:
         if not hasattr(self, "_answer"):
             return f"<{type(self).__name__} half-built>"
-        return f"<{type(self).__name__} {self._answer.state}, {len(self.text)} characters>"
+        state = self._answer.state
+        # Whoever prints one has not read it yet, and wants to know how.
+        what = f"{state}: iterate, or call result()" if state == "new" else state
+        return f"<{type(self).__name__} {what}, {len(self.text)} characters>"
+
+    def _check_unread(self) -> None:
+        """Refuse to iterate over what is over: there would be nothing, without a word."""
+        if self._answer.complete and not self._pending:
+            raise InvalidRequest(
+                "this stream was read to its end.",
+                hint="Its text is in .text, the whole answer in result().",
+            )
 
     def _to_chunk(self, event: Event) -> str:
         """Tell what iteration hands out for an event, each one once and in order; perhaps nothing."""

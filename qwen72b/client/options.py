@@ -89,11 +89,14 @@ class CallOptions:
     Args:
         timeout: How long it may take.
         retry: How stubborn to be.
+        headers: Sent with its requests, beside the client's.
         fallback: What to assume if the configuration cannot be read.
         asked: What of the Space is asked.
     """
 
     timeout: Timeout
     retry: Retry
+    # Not shown: they may be secret.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     fallback: Plan | None = None
     asked: Asked = Asked()

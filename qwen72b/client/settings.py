@@ -21,7 +21,7 @@ from ..redaction import HiddenURL, hide, hide_url, shown_url
 from ..timeout import Timeout
 from ..transport.auth import Secret, origin_of
 
-__all__ = ["Settings", "hub_url", "may_have_token", "read_settings"]
+__all__ = ["Settings", "checked_headers", "hub_url", "may_have_token", "read_settings"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ def read_settings(
         Timeout(total=wait_for_space)
     space = _checked_space(space)
     url = _checked_url(base_url, space)
+    host = urlsplit(url).hostname or ""
+    if space is not None and host.endswith(".hf.space") and url.lower() != space_url(space).lower():
+        raise InvalidOption(
+            f"base_url {url!r} and space {space!r} name two different Spaces.", hint="Pass one."
+        )
     hub = hub_url()
     return Settings(
         url,
@@ -96,7 +101,7 @@ def read_settings(
             "proxy": _checked_proxy(proxy),
             "verify": _checked_files("verify", verify),
             "cert": _checked_files("cert", cert),
-            "headers": _checked_headers(headers),
+            "headers": checked_headers(headers),
         },
     )
 
@@ -259,7 +264,16 @@ def _is_proxy(proxy: str) -> bool:
     return parts is not None and parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname)
 
 
-def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """
+    Check headers that go with every request, or with those of one call.
+
+    Args:
+        headers: As in ``Client``.
+
+    Raises:
+        InvalidOption: If a name or a value would break a request.
+    """
     if not isinstance(headers, Mapping | None):
         raise InvalidOption(f"headers must be a mapping, not {type(headers).__name__}.")
     for name, value in (headers or {}).items():

@@ -31,6 +31,7 @@ from ..protocol.page import Page, fold_label, read_page
 from ..protocol.plan import Plan
 from ..retry import Retry
 from ..transport.body import Body
+from ..transport.latch import Latch
 from ..transport.scope import CallScope
 from ..transport.translate import blame_proxy
 from ..transport.transport import Request, Transport
@@ -73,6 +74,8 @@ class Space:
         self, settings: Settings, retry: Retry, session: requests.Session | None = None
     ) -> None:
         self.base_url = settings.base_url
+        #: Whether the connections are a pool's that others use too.
+        self.shares_pool = session is not None
         self._settings = settings
         self._retry = retry
         self._transport = Transport(settings.base_url, session=session, **settings.sending)
@@ -83,7 +86,7 @@ class Space:
         self._read_at = 0.0
         self._plans: dict[object, Plan] = {}
         # Set while some thread reads the configuration.
-        self._reading: threading.Event | None = None
+        self._reading: Latch | None = None
 
     def close(self) -> None:
         """Close the connections, if they are our own."""
@@ -151,7 +154,7 @@ class Space:
 
     def _find_page(self, scope: CallScope, instead_of: Page | None) -> tuple[Page, bool]:
         """Read the configuration, unless another thread does or did it meanwhile."""
-        mine = threading.Event()
+        mine = Latch()
         with self._lock:
             known, reading = self._page, self._reading
             if known is not None and known is not instead_of:

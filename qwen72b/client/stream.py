@@ -31,6 +31,10 @@ class Stream(AnswerFace, Iterator[str]):
     """
 
     def __iter__(self) -> Generator[str, None, None]:
+        self._check_unread()
+        return self._iterate()
+
+    def _iterate(self) -> Generator[str, None, None]:
         pending, handed = self._pending, self._handed
         try:
             while pending or self._step():

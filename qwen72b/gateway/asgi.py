@@ -5,7 +5,7 @@ The ASGI app: what is at which path, for whom, and how many at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,9 +17,11 @@ from .channel import Channel, Gone, Receive, Scope, Send
 from .chat import Answer
 from .guard import LOOPBACK_NAMES, Guard
 from .requests import ChatRequest, read_chat_request
+from .sampling import Sampling
 
 if TYPE_CHECKING:
     from ..aio.client import AsyncClient
+    from ..aio.stream import AsyncStream
 
 __all__ = ["Gateway", "app"]
 
@@ -110,6 +112,7 @@ class Gateway:
         self._max_body = max_body
         self._running = 0
         self._told: set[str] = set()
+        self._sampling = Sampling(client)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
@@ -196,11 +199,34 @@ class Gateway:
         try:
             asked = read_chat_request(await channel.read_body(self._max_body))
             self._check_model(asked.model)
-            self._tell_ignored(asked)
-            stream = self._client.stream(asked.messages)
-            await Answer(stream, asked, channel, self._names[0]).run()
+            await self._run(asked, channel)
         finally:
             self._running -= 1
+
+    async def _run(self, asked: ChatRequest, channel: Channel) -> None:
+        def answer() -> Answer:
+            return Answer(lambda: self._open(asked), asked, channel, self._names[0])
+
+        try:
+            await answer().run()
+        except InvalidOption:
+            # An input that is there no longer: the Space has changed, and was not asked.
+            if channel.status or not asked.sampling:
+                raise
+            self._sampling.forget()
+            await answer().run()
+
+    async def _open(self, asked: ChatRequest) -> AsyncStream:
+        """Open the stream, with the inputs that sampling goes to."""
+        sampling = asked.sampling
+        labels = await self._sampling.labels() if sampling else {}
+        if labels is not None:
+            unknown = [name for name in sampling if name not in labels]
+            self._tell_ignored([*unknown, *asked.ignored])
+        inputs = {
+            label: sampling[name] for name, label in (labels or {}).items() if name in sampling
+        }
+        return self._client.stream(asked.messages, inputs=inputs or None)
 
     def _check_model(self, name: str | None) -> None:
         if name is not None and name not in self._names and not self._any_model:
@@ -212,9 +238,9 @@ class Gateway:
                 param="model",
             )
 
-    def _tell_ignored(self, asked: ChatRequest) -> None:
-        """Name what is not passed on, once; sampling too, as long as no input is known for it."""
-        for name in (*asked.sampling, *asked.ignored):
+    def _tell_ignored(self, names: Iterable[str]) -> None:
+        """Name what is not passed on, once."""
+        for name in names:
             if name in self._told or len(self._told) >= _MOST_TOLD:
                 continue
             self._told.add(name)

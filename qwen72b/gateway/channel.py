@@ -164,7 +164,11 @@ class Channel:
         """
         self.status = status
         head = [*headers, *self.extra]
-        await self._pass_on({"type": "http.response.start", "status": status, "headers": head})
+        try:
+            await self._send({"type": "http.response.start", "status": status, "headers": head})
+        except OSError as exc:
+            # How a server may say that the client has gone (ASGI 2.4).
+            raise Gone from exc
 
     async def write(self, data: bytes, *, more: bool = True) -> None:
         """
@@ -174,13 +178,9 @@ class Channel:
             data: The part.
             more: Whether there is more to come.
         """
-        await self._pass_on({"type": "http.response.body", "body": data, "more_body": more})
-
-    async def _pass_on(self, message: MutableMapping[str, Any]) -> None:
         try:
-            await self._send(message)
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
         except OSError as exc:
-            # How a server may say that the client has gone (ASGI 2.4).
             raise Gone from exc
 
     async def _next_part(self) -> bytes:

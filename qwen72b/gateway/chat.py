@@ -11,10 +11,11 @@ stopped reading for good.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from anyio import CancelScope, Lock, create_task_group, sleep
+from anyio import CancelScope, Event, create_task_group, sleep
 
 from .answers import Completion, Headers, count_tokens
 from .channel import Channel, Gone
@@ -52,21 +53,28 @@ class Answer:
     The answer to one request.
 
     Args:
-        stream: The client's stream, not yet begun.
+        open_stream: Gives the client's stream, not yet begun.
         asked: What was asked for.
         channel: Where the answer goes.
         model: The model's name.
     """
 
     def __init__(
-        self, stream: AsyncStream, asked: ChatRequest, channel: Channel, model: str
+        self,
+        open_stream: Callable[[], Awaitable[AsyncStream]],
+        asked: ChatRequest,
+        channel: Channel,
+        model: str,
     ) -> None:
-        self._stream = stream
+        self._open_stream = open_stream
         self._asked = asked
         self._channel = channel
         self._completion = Completion(model)
-        # Of the two tasks that write, each writes whole events.
-        self._writing = Lock(fast_acquire=True)
+        # Of the two tasks that write, each writes whole events: while a piece is
+        # written there is no comment, and while a comment is, pieces wait for its
+        # end. A lock would do the same, and cost a quarter more for each piece.
+        self._writing = False
+        self._comment: Event | None = None
         self._last = monotonic()
         self._over = False
 
@@ -84,8 +92,9 @@ class Answer:
             if self._asked.stream:
                 group.start_soon(self._keep_time, group.cancel_scope)
             try:
-                async with self._stream:
-                    await (self._write_pieces() if self._asked.stream else self._write_whole())
+                async with await self._open_stream() as stream:
+                    write = self._write_pieces if self._asked.stream else self._write_whole
+                    await write(stream)
             except Exception as exc:  # noqa: BLE001 - raised below, where no group wraps it
                 failure = exc
             self._over = True
@@ -103,24 +112,28 @@ class Answer:
         await sleep(HEAD_TIME)
         while True:
             silence = monotonic() - self._last
-            if self._writing.locked():
+            if self._writing:
                 # The client does not read.
                 if silence > UNREAD_TIME:
                     log.warning("a client has not read for %g s; hung up", silence)
                     scope.cancel()
             elif silence >= KEEP_ALIVE or not self._channel.status:
+                self._comment = Event()
                 try:
-                    await self._write(b": the Space is at it\n\n")
+                    await self._send(b": the Space is at it\n\n", more=True)
                 except Gone:
                     scope.cancel()
+                finally:
+                    self._comment.set()
+                    self._comment = None
             await sleep(KEEP_ALIVE)
 
-    async def _write_pieces(self) -> None:
+    async def _write_pieces(self, stream: AsyncStream) -> None:
         piece = self._completion.piece
         cutter = StopCutter(self._asked.stops) if self._asked.stops else None
         opening = self._completion.opening()
         said: list[str] = []
-        async for chunk in self._stream:
+        async for chunk in stream:
             text = chunk if cutter is None else cutter.feed(chunk)
             if text:
                 said.append(text)
@@ -130,42 +143,47 @@ class Answer:
                 break
         rest = cutter.flush() if cutter is not None else ""
         # Nobody waits for the Space any more.
-        await self._stream.close()
+        await stream.close()
         usage = self._usage("".join(said) + rest) if self._asked.include_usage else None
         end = opening + (piece(rest) if rest else b"") + self._completion.closing(usage)
         await self._write(end, more=False)
 
-    async def _write_whole(self) -> None:
-        text = await self._read_whole()
-        await self._stream.close()
+    async def _write_whole(self, stream: AsyncStream) -> None:
+        text = await self._read_whole(stream)
+        await stream.close()
         body = self._completion.whole(text, self._usage(text))
         await self._channel.respond(200, body)
 
-    async def _read_whole(self) -> str:
+    async def _read_whole(self, stream: AsyncStream) -> str:
         """Read the exact text, up to the first stop sequence."""
         stops = self._asked.stops
         if not stops:
-            return str(await self._stream.result())
+            return str(await stream.result())
         cutter = StopCutter(stops)
-        async for chunk in self._stream:
+        async for chunk in stream:
             cutter.feed(chunk)
             if cutter.found:
                 # What was handed out may have been taken back since.
-                before = cut_at_stop(self._stream.text, stops)
+                before = cut_at_stop(stream.text, stops)
                 if before is not None:
                     return before
                 cutter = StopCutter(stops)
-        text = self._stream.text
+        text = stream.text
         before = cut_at_stop(text, stops)
         return text if before is None else before
 
     async def _write(self, data: bytes, *, more: bool = True) -> None:
-        async with self._writing:
-            self._last = monotonic()
-            if not self._channel.status:
-                await self._channel.begin(200, _EVENTS)
-            await self._channel.write(data, more=more)
-            self._last = monotonic()
+        if self._comment is not None:
+            await self._comment.wait()
+        self._writing = True
+        await self._send(data, more=more)
+        self._writing = False
+
+    async def _send(self, data: bytes, *, more: bool) -> None:
+        self._last = monotonic()
+        if not self._channel.status:
+            await self._channel.begin(200, _EVENTS)
+        await self._channel.write(data, more=more)
 
     def _usage(self, text: str) -> dict[str, int]:
         asked, said = self._asked.count_tokens(), count_tokens(text)

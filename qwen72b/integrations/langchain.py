@@ -39,6 +39,7 @@ class ChatQwen72B(BaseChatModel):
         space: See there.
         token: See there.
         timeout: Seconds for a whole answer; ``None`` for no limit.
+        inputs: Values of the Space's other inputs, by their labels.
         stop: Text that ends every answer.
     """
 
@@ -46,6 +47,7 @@ class ChatQwen72B(BaseChatModel):
     space: str | None = None
     token: SecretStr | None = None
     timeout: float | None = None
+    inputs: dict[str, Any] | None = None
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
 
     model_config = ConfigDict(populate_by_name=True, ignored_types=(cached_property,))
@@ -73,6 +75,13 @@ class ChatQwen72B(BaseChatModel):
             "timeout": self.timeout,
         }
 
+    def _question(self, messages: list[BaseMessage], kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "messages": _to_messages(messages),
+            "model": kwargs.get("model"),
+            "inputs": kwargs.get("inputs", self.inputs),
+        }
+
     @cached_property
     def _client(self) -> Client:
         return Client(**self._settings())
@@ -89,7 +98,7 @@ class ChatQwen72B(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         cutter = StopCutter(stop or self.stop or ())
-        with self._client.stream(_to_messages(messages), model=kwargs.get("model")) as answer:
+        with self._client.stream(**self._question(messages, kwargs)) as answer:
             for piece in answer:
                 text = cutter.feed(piece)
                 if text:
@@ -134,7 +143,7 @@ class ChatQwen72B(BaseChatModel):
         if stops:
             pieces = self._stream(messages, stops, **kwargs)
             return _result("".join(str(piece.message.content) for piece in pieces))
-        with self._client.stream(_to_messages(messages), model=kwargs.get("model")) as answer:
+        with self._client.stream(**self._question(messages, kwargs)) as answer:
             return _result(str(answer.result()))
 
     async def _agenerate(

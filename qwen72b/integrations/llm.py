@@ -7,12 +7,13 @@ go to the Space as what they are; ``-c``, ``chat``, logs and async are llm's own
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import llm
 from llm.parts import TextPart, ToolResultPart
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ..aio.client import AsyncClient
 from ..client.client import Client
@@ -39,6 +40,15 @@ class _Space(llm.Options):
     url: str | None = Field(default=None, description="Address of the Space")
     space: str | None = Field(default=None, description="Its name on Hugging Face: owner/name")
     timeout: float | None = Field(default=None, description="Seconds for a whole answer")
+    inputs: dict[str, Any] | None = Field(
+        default=None, description='Its other inputs by their labels: {"Temperature": 0.2}'
+    )
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _read_inputs(cls, value: Any) -> Any:
+        """Read JSON, as it comes from the command line."""
+        return json.loads(value) if isinstance(value, str) else value
 
 
 class _Shared:
@@ -71,7 +81,7 @@ class _Shared:
                 # The result of a tool, from another model's turn.
                 role = "user" if message.role == "tool" else message.role
                 messages.append({"role": role, "content": text})
-        return {"messages": messages, "system": system}
+        return {"messages": messages, "system": system, "inputs": prompt.options.inputs}
 
 
 class Qwen72B(_Shared, llm.Model):

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from .labels import BoxKind, ButtonKind, box_kind, button_kind, says_answer
+from .labels import BoxKind, ButtonKind, box_kind, button_kind
+from .outputs import find_chats, find_texts
 from .page import Component, Function, Page
 
-__all__ = ["MOST_STEPS", "TEXT_OUTPUTS", "Candidate", "flows", "list_candidates", "walk_chain"]
+__all__ = ["MOST_STEPS", "Candidate", "flows", "list_candidates", "walk_chain"]
 
 # The steps of a chain at most; the longest seen in public has 9.
 MOST_STEPS = 16
@@ -26,9 +27,6 @@ MOST_STEPS = 16
 _MOST_CANDIDATES = 100
 _MOST_FUNCTIONS = 100
 _MOST_BOXES = 100
-
-# Components that show text, the plainest first.
-TEXT_OUTPUTS = ("textbox", "markdown", "html", "code", "json")
 
 # What a text box whose words say so is for, other than a question.
 _FOREIGN = frozenset({BoxKind.SECRET, BoxKind.SYSTEM, BoxKind.SETTING})
@@ -196,11 +194,17 @@ def _candidate(
     triggers = [pair for pair in triggers if not pair[1] or pair[0] in asked]
     if not triggers:
         return None
-    chat = any(_chats(page, path[-1]) and flows(path, {box.id}) for path in paths for box in asked)
+    chat = any(
+        find_chats(page, path[-1]) and flows(path, {box.id}) for path in paths for box in asked
+    )
     writers = [
         path
         for path in paths
-        if (_chats(page, path[-1]) if chat else _texts(page, path[-1], asked))
+        if (
+            find_chats(page, path[-1])
+            if chat
+            else find_texts(page, path[-1], asked, named=named is not None)
+        )
         and any(flows(path, {box.id}) for box in asked)
     ]
     if not writers:
@@ -216,36 +220,15 @@ def _candidate(
         path=path,
         chain=tuple(path[-1] for path in paths),
         boxes=tuple(asked),
-        answers=tuple(_chats(page, path[-1])[:1] if chat else _texts(page, path[-1], asked)),
+        answers=tuple(
+            find_chats(page, path[-1])[:1]
+            if chat
+            else find_texts(page, path[-1], asked, named=named is not None)
+        ),
         chat=chat,
         undoes=kind is ButtonKind.UNDO,
         sends=kind is ButtonKind.SEND,
     )
-
-
-def _chats(page: Page, function: Function) -> list[int]:
-    return [number for number in function.outputs if page.component(number).kind == "chatbot"]
-
-
-def _texts(page: Page, function: Function, asked: list[Component]) -> list[int]:
-    """Find the components of the plainest kind that a function writes a text to and does not read."""
-    others = {box.id for box in asked} | set(function.inputs)
-    outputs = [
-        component
-        for component in map(page.component, function.outputs)
-        if component.id not in others
-    ]
-    for kind in TEXT_OUTPUTS:
-        found = [
-            component.id
-            for component in outputs
-            if component.kind == kind
-            and box_kind(component) not in (BoxKind.SECRET, BoxKind.SYSTEM)
-        ]
-        named = [number for number in found if says_answer(page.component(number))]
-        if found:
-            return named if len(named) == 1 else found
-    return []
 
 
 def _questions(

@@ -153,7 +153,7 @@ _ANSWER = _words(
 def says_answer(component: Component) -> bool:
     """Tell whether the words at a component say that it shows an answer."""
     text = fold_label(component.text("label", "elem_id"), blanks=True)
-    return bool(_ANSWER.search(text)) and box_kind(component) is BoxKind.PLAIN
+    return bool(_ANSWER.search(text)) and box_kind(component) is not BoxKind.SECRET
 
 
 _UNDO = _words(

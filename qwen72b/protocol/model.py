@@ -9,6 +9,8 @@ from ..errors import ModelNotFound
 __all__ = ["DEFAULT_SYSTEM", "MODEL", "MODEL_ALIASES", "check_model"]
 
 MODEL = "qwen-qwen2-72b-instruct"
+# As the model is called on the Hub.
+HUB_NAME = "Qwen/Qwen2-72B-Instruct"
 MODEL_ALIASES = {"qwen-2-72b": MODEL}
 
 # The text that the public Space's system box shows.
@@ -25,9 +27,13 @@ def check_model(model: str | None) -> None:
     Raises:
         ModelNotFound: If it is the name of something else.
     """
-    if model is None or model in ("", "auto", MODEL, *MODEL_ALIASES):
+    names = (*MODEL_ALIASES, MODEL, HUB_NAME)
+    # Names on the Hub are told apart by case, but nobody has two of one spelling.
+    if model is None or (
+        isinstance(model, str) and model.lower() in ("", "auto", *(name.lower() for name in names))
+    ):
         return
-    choices = ", ".join(repr(name) for name in (*MODEL_ALIASES, MODEL))
+    choices = ", ".join(map(repr, names))
     raise ModelNotFound(
         f"this Space does not serve the model {model!r}.", hint=f"Its one model is: {choices}."
     )

@@ -11,6 +11,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 
 from .connections import CallConnection, TLSCallConnection
+from .idle import IdleConnections
 from .prepared import Filled
 
 __all__ = ["Adapter"]
@@ -22,10 +23,12 @@ _POOL_SIZE = 1024
 
 class _Pool(HTTPConnectionPool):
     ConnectionCls = CallConnection
+    QueueCls = IdleConnections  # type: ignore[assignment]  # all that a pool asks of a queue
 
 
 class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = TLSCallConnection
+    QueueCls = IdleConnections  # type: ignore[assignment]  # as above
 
 
 class _LightResponse(requests.Response):
@@ -88,7 +91,7 @@ class Adapter(HTTPAdapter):
 
     def close(self) -> None:
         """
-        Close every idle connection at once.
+        Close every idle connection at once; idempotent, and from a signal handler too.
 
         ``PoolManager.clear`` only forgets its pools, which then keep their
         sockets for as long as any response of theirs is referenced.
@@ -101,5 +104,7 @@ class Adapter(HTTPAdapter):
             for key in pools.keys():  # noqa: SIM118  # no mapping: it cannot be iterated
                 pool = pools.get(key)
                 if pool is not None:
+                    if isinstance(pool.pool, IdleConnections):
+                        pool.pool.close()
                     pool.close()
         super().close()

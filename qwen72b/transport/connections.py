@@ -129,35 +129,40 @@ class CallConnection(HTTPConnection):
         if scope is None:
             super().request(*args, **kwargs)
             return
-        if self.sock is None:
+        sock = self.sock
+        if sock is None:
             # http.client would connect with the head, and so the token, in
             # its local variables, which some tracebacks show.
             self.connect()
         elif not self._fresh:
-            self._belong_again(scope)
+            if isinstance(sock, BoundedSocket):
+                # urllib3 sets its timeout, which is the call's limit.
+                sock.streams = sock.drained = sock.heard = False
+                sock.scope = scope
+                scope.hang_up_with(partial(shut_down, sock))
+            else:
+                self._belong_to(scope)
             self._repeat = lambda exc: self._ask_again(scope, exc, *args, **kwargs)
         self._fresh = False
+        body = kwargs.get("body")
+        if not isinstance(body, bytes) or not 0 < len(body) <= _SMALL_BYTES:
+            pieces: list[bytes] | None = None
+        else:
+            # Head and body apart would each wake the other side, and go as a
+            # segment of its own.
+            pieces = []
+            self.send = pieces.append  # type: ignore[method-assign,assignment]  # until both are in
         try:
-            self._ask(*args, **kwargs)
+            super().request(*args, **kwargs)
+            if pieces is not None:
+                del self.send
+                self.send(b"".join(pieces))
         except ssl.SSLEOFError:
             # As urllib3 does with a broken pipe: what was answered tells.
             if self._repeat is None:
                 raise
-
-    def _ask(self, *args: Any, **kwargs: Any) -> None:
-        """Send a request, its head together with its body."""
-        body = kwargs.get("body")
-        if not isinstance(body, bytes) or not 0 < len(body) <= _SMALL_BYTES:
-            super().request(*args, **kwargs)
-            return
-        # In two pieces each would wake the other side, and go as a segment of its own.
-        pieces: list[bytes] = []
-        self.send = pieces.append  # type: ignore[method-assign,assignment]  # until the body is in it
-        try:
-            super().request(*args, **kwargs)
         finally:
-            del self.send
-        self.send(b"".join(pieces))
+            vars(self).pop("send", None)
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
         repeat, self._repeat = self._repeat, None
@@ -180,18 +185,7 @@ class CallConnection(HTTPConnection):
         if self._dig is not None:
             self._dig()
         self.connect()
-        self._fresh = False
-        self._ask(*args, **kwargs)
-
-    def _belong_again(self, scope: CallScope) -> None:
-        """Begin another request; urllib3 sets the timeout, which is the scope's limit."""
-        sock = self.sock
-        if not isinstance(sock, BoundedSocket):
-            self._belong_to(scope)
-            return
-        sock.streams = sock.drained = sock.heard = False
-        sock.scope = scope
-        scope.hang_up_with(partial(shut_down, sock))
+        self.request(*args, **kwargs)
 
     def _belong_to(self, scope: CallScope) -> None:
         sock = self.sock

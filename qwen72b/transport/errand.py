@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from .latch import Latch
+
 __all__ = ["Errand"]
 
 T = TypeVar("T")
@@ -31,7 +33,7 @@ class Errand(Generic[T]):
 
     def __init__(self, work: Callable[[], T], discard: Callable[[T], None]) -> None:
         #: Set when it is done, or by whoever wakes the one that waits.
-        self.done = threading.Event()
+        self.done = Latch()
         self._outcome: list[T | _Failed] = []
         self._work = work
         self._discard = discard

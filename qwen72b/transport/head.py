@@ -25,7 +25,7 @@ _SWITCHING = 101
 # would take for a line's end.
 _PLAIN = re.compile(
     rb"HTTP/1\.1 ([2-9]\d\d)(?: ([\x20-\x7e]*))?\r\n"
-    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n){0,100})\r\n"
+    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n){0,99})\r\n"
 )
 
 # Without a body, whatever their heads say (RFC 9110, section 6.4.1).
@@ -37,23 +37,21 @@ class Head(HTTPResponse):
 
     def begin(self) -> None:
         """Read the head of the final answer."""
+        reader: Any = self.fp
         for _ in range(_MOST_AHEAD):
-            if self.headers is None and not self.debuglevel:
-                reader: Any = self.fp
-                plain = _PLAIN.match(reader.peek())
-                if plain is not None and int(plain[1]) not in _BODILESS:
-                    reader.read(plain.end())
-                    self._take(plain)
-                    return
+            known = self.headers is not None or self.debuglevel
+            plain = None if known else _PLAIN.match(reader.peek())
+            if plain is not None and int(plain[1]) not in _BODILESS:
+                break
             super().begin()
             if not 100 <= self.status < 200 or self.status == _SWITCHING:
                 return
             # It reads no further head while it has one.
             self.headers = self.msg = None  # type: ignore[assignment]  # as before its first one
-        raise HTTPException(f"got more than {_MOST_AHEAD} answers ahead of the final one")
-
-    def _take(self, plain: re.Match[bytes]) -> None:
-        """Set what ``HTTPResponse.begin`` sets."""
+        else:
+            raise HTTPException(f"got more than {_MOST_AHEAD} answers ahead of the final one")
+        reader.read(plain.end())
+        # What ``HTTPResponse.begin`` sets.
         status, reason, lines = plain.groups()
         self.code = self.status = int(status)
         self.reason = (reason or b"").decode("ascii").strip()

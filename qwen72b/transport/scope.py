@@ -5,6 +5,11 @@ A thread that is blocked in ``recv`` is woken by shutting its socket down, plain
 or TLS, within milliseconds; closing the response or the socket does not wake it
 (urllib3 CHANGES 2.3.0). Before there is a socket, in a name lookup for
 example, the work runs in a thread of its own that can be left behind.
+
+Ending a call waits for nobody, takes no lock that a frame of the same thread may
+hold, and calls nothing but the system: a signal handler, a destructor or a trace
+function may do it at any point. What it cannot do, whoever is in its way does:
+each of them looks at ``cancelled`` after its own step.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from __future__ import annotations
 import math
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from time import monotonic
@@ -20,6 +25,8 @@ from typing import TypeVar
 
 from .deadlines import Deadlines
 from .errand import Errand
+from .latch import Latch
+from .threads import start_thread
 
 __all__ = ["CallScope", "Hangup", "current_scope", "shut_down"]
 
@@ -53,18 +60,20 @@ class CallScope:
 
     Args:
         deadlines: Until when each of its phases may last.
+        headers: Sent with its requests to the Space, beside the client's.
     """
 
-    def __init__(self, deadlines: Deadlines) -> None:
+    def __init__(self, deadlines: Deadlines, headers: Mapping[str, str] | None = None) -> None:
         self.deadlines = deadlines
+        self.headers = headers or {}
         self.cancelled = False
         self._number = next(_numbers)
-        # A signal handler or a destructor may end the call in the very thread
-        # that holds the lock.
+        # Held while somebody hangs up, lest the connection is another call's by
+        # then. Whoever ends the call does not wait for it.
         self._lock = threading.RLock()
         self._hang_up: Callable[[], None] | None = None
-        self._waiting: threading.Event | None = None
-        self._watched: threading.Event | None = None
+        self._waiting: Latch | None = None
+        self._watched: Latch | None = None
 
     def __str__(self) -> str:
         """Name the call in the log."""
@@ -105,9 +114,7 @@ class CallScope:
 
     def cancel(self) -> None:
         """End the call from any thread, waking whoever is blocked in it; idempotent."""
-        with self._lock:
-            if self.cancelled:
-                return
+        if not self.cancelled:
             self.cancelled = True
             self._wake()
 
@@ -127,11 +134,11 @@ class CallScope:
         """
         with self._lock:
             self._hang_up = hang_up
-            if self._watched is not None:
-                self._watched.set()
-                self._watched = None
-            if self.cancelled:
-                self._wake()
+        watched, self._watched = self._watched, None
+        if watched is not None:
+            watched.set()
+        if self.cancelled:
+            self._wake()
 
     @contextmanager
     def keeping_hang_up(self) -> Iterator[None]:
@@ -149,14 +156,15 @@ class CallScope:
         Args:
             hang_up: Shuts the socket down; called when the call is ended or a
                 deadline passes, unless ``hang_up_with`` comes before.
+
+        Raises:
+            TransportError: If there is no thread to be had.
         """
         self.hang_up_with(hang_up)
-        self._watched = released = threading.Event()
-        threading.Thread(
-            target=self._watch, args=(hang_up, released), name="qwen72b-watch", daemon=True
-        ).start()
+        self._watched = released = Latch()
+        start_thread(lambda: self._watch(hang_up, released), "qwen72b-watch")
 
-    def _watch(self, hang_up: Callable[[], None], released: threading.Event) -> None:
+    def _watch(self, hang_up: Callable[[], None], released: Latch) -> None:
         try:
             # Deadlines move, so look again four times a second.
             while not released.wait(min(self.limit() or _LOOK, _LOOK)):
@@ -175,9 +183,9 @@ class CallScope:
             Hangup: If the call was ended.
             TimeoutError: If a deadline has passed.
         """
-        self._wait(threading.Event(), seconds)
+        self._wait(Latch(), seconds)
 
-    def wait(self, event: threading.Event) -> None:
+    def wait(self, event: Latch) -> None:
         """
         Wait for an event, unless the call is ended or a deadline passes.
 
@@ -205,9 +213,10 @@ class CallScope:
         Raises:
             Hangup: If the call was ended.
             TimeoutError: If a deadline has passed.
+            TransportError: If there is no thread to be had.
         """
         errand = Errand(work, discard)
-        threading.Thread(target=errand.do, name="qwen72b-errand", daemon=True).start()
+        start_thread(errand.do, "qwen72b-errand")
         try:
             self.wait(errand.done)
             # Set without an outcome if the call was ended.
@@ -218,9 +227,8 @@ class CallScope:
             raise
         return errand.result()
 
-    def _wait(self, event: threading.Event, seconds: float | None) -> None:
-        with self._lock:
-            self._waiting = event
+    def _wait(self, event: Latch, seconds: float | None) -> None:
+        self._waiting = event
         try:
             limit = self.limit()
             if seconds is not None and (limit is None or seconds < limit):
@@ -228,14 +236,18 @@ class CallScope:
             event.wait(limit)
             self.limit()
         finally:
-            with self._lock:
-                self._waiting = None
+            self._waiting = None
 
     def _wake(self) -> None:
-        if self._waiting is not None:
-            self._waiting.set()
-        if self._hang_up is not None:
-            _quietly(self._hang_up)
+        waiting = self._waiting
+        if waiting is not None:
+            waiting.set()
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._hang_up is not None:
+                    _quietly(self._hang_up)
+            finally:
+                self._lock.release()
 
 
 def _quietly(hang_up: Callable[[], None]) -> None:

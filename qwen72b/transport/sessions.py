@@ -8,8 +8,10 @@ connection is guarded by another, since nothing in it knows of a call.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import requests
@@ -21,7 +23,7 @@ from .adapter import Adapter
 from .auth import Secret, origin_of
 from .cookies import BoundedJar
 from .prepared import Template, Way
-from .scope import CallScope
+from .scope import CallScope, shut_down
 
 __all__ = ["ForeignSession", "OwnSession", "Session"]
 
@@ -67,8 +69,8 @@ class OwnSession:
         self._secret = secret
         self._options = options
         self._session: requests.Session | None = None
-        # A signal handler may come in the very thread that holds it.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._closed = False
         self._jar = BoundedJar()
         # By origin.
         self._ways: dict[str, Way] = {}
@@ -110,8 +112,13 @@ class OwnSession:
         # Not ``session.send``, which reads a redirect's body whole, and its target,
         # even where it is not to follow it.
         adapter = session.get_adapter(url)
-        with scope.current():
-            response = adapter.send(request, timeout=timeout, **template.way.options)
+        try:
+            with scope.current():
+                response = adapter.send(request, timeout=timeout, **template.way.options)
+        finally:
+            if self._closed:
+                # From a signal handler, perhaps, that came while a pool was looked up.
+                session.close()
         if "set-cookie" in response.headers:
             extract_cookies_to_jar(jar, request, response.raw)  # type: ignore[no-untyped-call]  # no stubs
         return response
@@ -122,21 +129,24 @@ class OwnSession:
         return None if way is None else select_proxy(url, way.options["proxies"])
 
     def close(self) -> None:
-        """Close the connections."""
-        with self._lock:
-            session, self._session = self._session, None
-            # They know the pools of its adapters.
-            self._ways, self._templates = {}, {}
+        """Close the connections, without a lock: a signal handler may do it at any point."""
+        self._closed = True
+        session, self._session = self._session, None
+        # They know the pools of its adapters.
+        self._ways, self._templates = {}, {}
         if session is not None:
             session.close()
 
     def _make(self) -> requests.Session:
         with self._lock:
-            if self._session is None:
-                self._session = requests.Session()
-                self._session.mount("http://", Adapter())
-                self._session.mount("https://", Adapter())
-            return self._session
+            session = self._session
+            if session is None:
+                session = requests.Session()
+                session.mount("http://", Adapter())
+                session.mount("https://", Adapter())
+                # Whole, and even so it may be taken away at any point.
+                self._session = session
+            return session
 
     def _prepare(
         self, session: requests.Session, key: tuple[Any, ...], headers: Mapping[str, str]
@@ -221,7 +231,11 @@ class ForeignSession:
             discard=requests.Response.close,
         )
         response.headers.update(redirects)
-        scope.watch(response.raw.shutdown)
+        try:
+            scope.watch(partial(_hang_up, response))
+        except BaseException:
+            response.close()
+            raise
         return response
 
     def proxy_for(self, url: str) -> str | None:
@@ -234,6 +248,15 @@ class ForeignSession:
 
     def close(self) -> None:
         """Leave it open: it is the caller's."""
+
+
+def _hang_up(response: requests.Response) -> None:
+    """Shut down in both directions, where that can be done, so that the server knows at once."""
+    sock = getattr(getattr(response.raw, "connection", None), "sock", None)
+    if isinstance(sock, socket.socket):
+        shut_down(sock)
+    else:
+        response.raw.shutdown()
 
 
 def _hooks_of(session: requests.Session) -> list[Any]:

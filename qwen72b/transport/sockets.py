@@ -23,9 +23,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, TypeVar
 
+from ..errors import InvalidOption
 from .scope import CallScope
 
-__all__ = ["BoundedSocket", "TLSSocket"]
+__all__ = ["BoundedSocket", "TLSSocket", "check_sockets"]
 
 T = TypeVar("T")
 
@@ -35,6 +36,22 @@ _GLANCE = 0.1
 
 # Seconds by which a socket's timeout may differ from the call's limit.
 _SLACK = 0.1
+
+
+def check_sockets() -> None:
+    """
+    Refuse sockets that cannot do what is promised here.
+
+    gevent's patched sockets can; eventlet's cannot be shut down under their reader.
+
+    Raises:
+        InvalidOption: If they are eventlet's.
+    """
+    if socket.socket.__module__.partition(".")[0] == "eventlet":
+        raise InvalidOption(
+            "eventlet has patched the sockets, and its own cannot be closed while they are read.",
+            hint="Call eventlet.monkey_patch(socket=False), or use gevent or threads.",
+        )
 
 
 class BoundedSocket(socket.socket):
@@ -57,15 +74,16 @@ class BoundedSocket(socket.socket):
     def belong_to(self, scope: CallScope) -> None:
         """Keep to a call's limits from now on."""
         self.scope = scope
-        self.settimeout(scope.limit())
+        self.bound(scope.limit())
 
-    def settimeout(self, value: float | None) -> None:
+    def bound(self, value: float | None) -> None:
+        """Set the timeout, unless it is about that already."""
         # Deadlines come nearer with every look at them. A little late will do,
         # and spares a system call; early would be an error.
         before = self.gettimeout()
         if value and before and 0 <= before - value <= _SLACK:
             return
-        super().settimeout(value)
+        self.settimeout(value)
 
     def recv_into(self, *args: Any) -> int:
         if self.streams:
@@ -77,7 +95,7 @@ class BoundedSocket(socket.socket):
         finally:
             if self.opening:
                 # A TLS handshake, behind a proxy's answer, takes the timeout over.
-                self.settimeout(None if self.scope is None else self.scope.limit())
+                self.bound(None if self.scope is None else self.scope.limit())
 
     def receive(self, most: int) -> bytes:
         """
@@ -114,7 +132,7 @@ class BoundedSocket(socket.socket):
             self.drained = False
         else:
             if self.gettimeout() != 0.0:
-                super().settimeout(0.0)
+                self.settimeout(0.0)
             try:
                 data = self.recv(most)
             except (BlockingIOError, ssl.SSLWantReadError):
@@ -137,7 +155,7 @@ class BoundedSocket(socket.socket):
             limit = scope.limit()
             until = math.inf if limit is None else monotonic() + limit
             glances = on_main and (limit is None or limit > _GLANCE)
-            self.settimeout(_GLANCE if glances else limit)
+            self.bound(_GLANCE if glances else limit)
             while True:
                 try:
                     return step(*args)

@@ -17,6 +17,7 @@ from urllib3.contrib.socks import (
 )
 
 from .connections import CallConnection, TLSCallConnection
+from .idle import IdleConnections
 from .scope import CallScope
 from .sockets import BoundedSocket
 
@@ -37,10 +38,12 @@ class _TLSSOCKS(TLSCallConnection, _SOCKS, SOCKSHTTPSConnection):
 
 class _SOCKSPool(SOCKSHTTPConnectionPool):
     ConnectionCls = _SOCKS
+    QueueCls = IdleConnections  # type: ignore[assignment]  # all that a pool asks of a queue
 
 
 class _TLSSOCKSPool(SOCKSHTTPSConnectionPool):
     ConnectionCls = _TLSSOCKS
+    QueueCls = IdleConnections  # type: ignore[assignment]  # as above
 
 
 def pools() -> dict[str, type[SOCKSHTTPConnectionPool | SOCKSHTTPSConnectionPool]]:

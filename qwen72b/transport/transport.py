@@ -26,6 +26,7 @@ from .body import Body
 from .debuglog import shown
 from .scope import CallScope
 from .sessions import ForeignSession, OwnSession, Session
+from .sockets import check_sockets
 from .translate import IO_ERRORS, plain_cause, translate
 
 __all__ = ["Request", "Transport"]
@@ -93,6 +94,7 @@ class Transport:
         cert: str | tuple[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        check_sockets()
         self.base_url = base_url
         proxies = {} if proxy is None else {"http": proxy, "https": proxy}
         options: dict[str, Any] = {"verify": verify, "cert": cert, "proxies": proxies}
@@ -122,6 +124,7 @@ class Transport:
         Raises:
             Qwen72BError: If there was none.
         """
+        listened = log.isEnabledFor(logging.DEBUG)
         headers = {"User-Agent": _USER_AGENT, "Accept": request.accept}
         if "://" in request.path:
             url = request.path
@@ -131,11 +134,12 @@ class Transport:
         if ours:
             # The caller's headers may be as secret as the token.
             headers.update(self._headers)
+            headers.update(scope.headers)
         body: bytes | Mapping[str, str] | None = request.form
         if request.payload is not None:
             headers["Content-Type"] = "application/json"
             body = _write_json(request.payload).encode()
-            if log.isEnabledFor(logging.DEBUG):
+            if listened:
                 log.debug("%s: sends %s", scope, shown(request.payload))
         query = request.query
         scope.deadlines.listen()
@@ -145,17 +149,24 @@ class Transport:
                 response = self._session.send(
                     scope, request.method, url, params=query, data=body, headers=headers
                 )
-                _check_whole(response, scope)
-                log.debug(
-                    "%s: %s %s %s -> %d %s after %.3f s",
-                    scope,
-                    request.method,
-                    redact(url.partition("?")[0]),
-                    query or "",
-                    response.status_code,
-                    response.headers.get("content-type", ""),
-                    monotonic() - begun,
-                )
+                try:
+                    scope.limit()
+                except OSError:
+                    # Its head may have been shut down under its reader: http.client
+                    # takes it for whole.
+                    response.close()
+                    raise
+                if listened:
+                    log.debug(
+                        "%s: %s %s %s -> %d %s after %.3f s",
+                        scope,
+                        request.method,
+                        redact(url.partition("?")[0]),
+                        query or "",
+                        response.status_code,
+                        response.headers.get("content-type", ""),
+                        monotonic() - begun,
+                    )
                 if response.status_code not in (307, 308):
                     break
                 target = _redirect(response, url)
@@ -225,15 +236,6 @@ class Transport:
     def close(self) -> None:
         """Close the connections of our own session."""
         self._session.close()
-
-
-def _check_whole(response: requests.Response, scope: CallScope) -> None:
-    """Raise if the head may have been shut down under its reader: http.client takes it for whole."""
-    try:
-        scope.limit()
-    except OSError:
-        response.close()
-        raise
 
 
 def _redirect(response: requests.Response, url: str) -> str | None:

@@ -117,6 +117,7 @@ def plan(quick: bool) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "import", "import", {}
     yield "construct", "construct", {}
     yield "first", "first", {}
+    yield "question", "question", {"count": 50 if quick else 300}
     yield "latency", "latency", {"count": 50 if quick else 150}
     count = 5_000 if quick else 20_000
     yield "burst, one event per chunk", "burst", {"count": count, "pack": 1}

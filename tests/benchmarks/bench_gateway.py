@@ -5,12 +5,15 @@ Two questions, interleaved over several rounds, medians told:
 
 * ``latency``: how old a piece of text is when it arrives, at 20 ms pacing: through
   the async client, through the gateway before it, and the difference.
-* ``rate``: answers per second, of so many pieces each, read by several connections at
-  once: of the gateway, and of a bare starlette app under the same uvicorn that says
-  the same chunks out of its memory and asks nobody.
+* ``rate``: answers of so many pieces, read over several connections at once: their
+  number per second, and the CPU time of each, of the gateway; of the async client
+  alone, which is what asks the Space; and of a bare starlette app under the same
+  uvicorn that says the same chunks out of its memory and asks nobody. What the
+  gateway adds to the client is told in echoes: less than 1 is less than starlette.
 
 The Space's server, the gateway and the echo are processes of their own; the readers
-take bytes as they come and parse no more of them than they need.
+take bytes as they come and parse no more of them than they need. CPU time tells
+more than the rate where other programs run, too.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from order import Order
@@ -41,13 +45,25 @@ PIECE = " word"
 _STAMP = re.compile(rb'"content":"(\d{19})"')
 
 
+class Process(NamedTuple):
+    """A program that runs."""
+
+    said: str
+    pid: int
+
+    def cpu(self) -> float:
+        """Tell the CPU time that it has taken, in seconds."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def process(*argv: str) -> Iterator[str]:
+def process(*argv: str) -> Iterator[Process]:
     """Run a program; give the first line that it prints."""
     running = subprocess.Popen([sys.executable, *argv], stdout=subprocess.PIPE, text=True)
     assert running.stdout is not None
     try:
-        yield running.stdout.readline().strip()
+        yield Process(running.stdout.readline().strip(), running.pid)
     finally:
         running.kill()
         running.communicate()
@@ -138,22 +154,69 @@ async def latency_of_gateway(url: str, count: int) -> float:
     return statistics.median(ages)
 
 
-async def rate(url: str, requests: int, count: int) -> float:
-    """Give the answers per second."""
-    left = iter(range(requests))
-    readers = [Reader(url) for _ in range(AT_ONCE)]
+class Cost(NamedTuple):
+    """What an answer costs, in seconds."""
 
-    async def work(reader: Reader) -> None:
-        await reader.open()
+    wall: float
+    cpu: float
+
+
+async def _at_once(work: Callable[[], Awaitable[None]], requests: int) -> float:
+    """Do something so often, in several tasks; give the seconds for each."""
+    left = iter(range(requests))
+
+    async def some() -> None:
         for _ in left:
-            await reader.ask(Order(count=count))
-        reader.close()
+            await work()
 
-    await asyncio.gather(*(work(reader) for reader in readers))
     begun = time.perf_counter()
-    left = iter(range(requests))
-    await asyncio.gather(*(work(reader) for reader in readers))
-    return requests / (time.perf_counter() - begun)
+    await asyncio.gather(*(some() for _ in range(AT_ONCE)))
+    return (time.perf_counter() - begun) / requests
+
+
+def cost_of_server(server: Process, requests: int, order: Order) -> Cost:
+    """Measure a server."""
+
+    async def measure() -> Cost:
+        readers = [Reader(server.said) for _ in range(AT_ONCE)]
+        for reader in readers:
+            await reader.open()
+
+        async def work() -> None:
+            reader = readers.pop()
+            await reader.ask(order)
+            readers.append(reader)
+
+        await _at_once(work, 2 * AT_ONCE)
+        cpu = server.cpu()
+        wall = await _at_once(work, requests)
+        for reader in readers:
+            reader.close()
+        return Cost(wall, (server.cpu() - cpu) / requests)
+
+    return asyncio.run(measure())
+
+
+def cost_of_client(space: str, requests: int, order: Order) -> Cost:
+    """Measure the async client, in this process."""
+
+    async def measure() -> Cost:
+        async with AsyncClient(space) as client:
+
+            async def work() -> None:
+                async for _ in client.stream(str(order)):
+                    pass
+
+            await _at_once(work, 2 * AT_ONCE)
+            cpu = time.process_time()
+            wall = await _at_once(work, requests)
+            return Cost(wall, (time.process_time() - cpu) / requests)
+
+    return asyncio.run(measure())
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(*(statistics.median(values) for values in zip(*costs, strict=True)))
 
 
 def main() -> None:
@@ -171,28 +234,36 @@ def main() -> None:
         # No proxy between the processes.
         if name.lower().endswith("_proxy"):
             del os.environ[name]
-    with process(str(_HERE / "server.py")) as ports:
-        space = f"http://127.0.0.1:{ports.split()[0]}"
+    with process(str(_HERE / "server.py")) as server:
+        space = f"http://127.0.0.1:{server.said.split()[0]}"
         command = ("-m", "qwen72b", "-q", "gateway", "--url", space, "--port", "0")
         with process(*command) as gateway:
             direct, through = [], []
             for _ in range(options.rounds):
                 direct.append(asyncio.run(latency_of_client(space, 100)))
-                through.append(asyncio.run(latency_of_gateway(gateway, 100)))
+                through.append(asyncio.run(latency_of_gateway(gateway.said, 100)))
             before, behind = statistics.median(direct), statistics.median(through)
             print(f"age of a piece, async client: {before * 1e3:.3f} ms")
             print(f"age of a piece, gateway:      {behind * 1e3:.3f} ms")
             print(f"added:                        {(behind - before) * 1e3:.3f} ms")
             for count in options.pieces:
+                order = Order(count=count)
                 with process(__file__, "--echo", str(count)) as bare:
-                    ours, theirs = [], []
-                    for _ in range(options.rounds):
-                        ours.append(asyncio.run(rate(gateway, options.requests, count)))
-                        theirs.append(asyncio.run(rate(bare, options.requests, count)))
-                mine, bares = statistics.median(ours), statistics.median(theirs)
+                    rounds = [
+                        (
+                            cost_of_server(gateway, options.requests, order),
+                            cost_of_client(space, options.requests, order),
+                            cost_of_server(bare, options.requests, order),
+                        )
+                        for _ in range(options.rounds)
+                    ]
+                ours, client, theirs = (_median(list(costs)) for costs in zip(*rounds, strict=True))
+                added = (ours.cpu - client.cpu) / theirs.cpu
                 print(
-                    f"{count:4} pieces: gateway {mine:7.1f}/s, starlette echo {bares:7.1f}/s, "
-                    f"{bares / mine:.2f} times the time"
+                    f"{count:4} pieces: {1 / ours.wall:6.0f}/s gateway, {1 / client.wall:6.0f}/s "
+                    f"async client, {1 / theirs.wall:6.0f}/s starlette echo; CPU "
+                    f"{ours.cpu * 1e3:.2f}, {client.cpu * 1e3:.2f}, {theirs.cpu * 1e3:.2f} ms; "
+                    f"added: {added:.2f} echoes"
                 )
 
 

@@ -94,6 +94,17 @@ def first(name: str, plain: str, slow: str, control: str) -> dict[str, Any]:
     return result
 
 
+def question(name: str, plain: str, *, count: int) -> dict[str, Any]:
+    """CPU time per short question on a warm client, with all the requests that it takes."""
+    driver = Driver(name, plain)
+    for _ in range(10):
+        driver.run(Order(count=1))
+    begun = process_time()
+    for _ in range(count):
+        driver.run(Order(count=1))
+    return {"cpu": (process_time() - begun) / count}
+
+
 def latency(name: str, plain: str, *, count: int) -> dict[str, Any]:
     """How old is a piece of text when it is handed out, at 20 ms pacing?"""
     ages: list[float] = []
@@ -298,7 +309,7 @@ def construct(name: str, plain: str) -> dict[str, Any]:
 
 MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
     function.__name__: function
-    for function in (first, latency, burst, streams, cancel, leave, gap, construct)
+    for function in (first, question, latency, burst, streams, cancel, leave, gap, construct)
 }
 
 if __name__ == "__main__":

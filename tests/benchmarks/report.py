@@ -93,6 +93,7 @@ _ROWS = [
     ("connections, first call", "first", "first_connections", 1, ""),
     ("requests, later calls", "first", "later_requests", 1, ""),
     ("connections, later calls", "first", "later_connections", 1, ""),
+    ("CPU per question", "question", "cpu", 1e3, "ms"),
     ("added latency, median", "latency", "median", 1e3, "ms"),
     ("added latency, p99", "latency", "p99", 1e3, "ms"),
     ("CPU per delta, an event a chunk", "burst, one event per chunk", "cpu", 1e6, "us"),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import gradio as gr
 import openai
 import pytest
 from doors import Door, door
@@ -25,6 +26,57 @@ def lab() -> Iterator[Lab]:
 def gateway(lab: Lab) -> Iterator[Door]:
     with door(lab.base_url) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="module")
+def chat_interface() -> Iterator[str]:
+    """Serve the kind of app that most people make; it says what it was given."""
+
+    def answer(message: str, history: Any, system: str, temperature: float) -> Iterator[str]:
+        turns = [(turn["role"], _text_of(turn["content"])) for turn in history]
+        text = ""
+        for piece in (message, " | ", repr(turns), " | ", system, " | ", str(temperature)):
+            text += piece
+            yield text
+
+    page = gr.ChatInterface(
+        answer,
+        additional_inputs=[
+            gr.Textbox("Be kind.", label="System prompt"),
+            gr.Slider(0, 2, 0.75, label="Temperature"),
+        ],
+    )
+    page.launch(prevent_thread_lock=True, quiet=True)
+    yield page.local_url
+    page.close()
+
+
+def _text_of(content: Any) -> str:
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_chat_interface(chat_interface: str, stream: bool) -> None:
+    """Question, turns, system text and temperature are in their places of a ChatInterface."""
+    chat: Any = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "Two."},
+        *asked("Three?"),
+    ]
+    with (
+        door(chat_interface) as gateway,
+        openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="unused") as api,
+    ):
+        answer: Any = api.chat.completions.create(
+            model=MODEL, messages=chat, temperature=0.25, stream=stream
+        )
+        if stream:
+            text = "".join(chunk.choices[0].delta.content or "" for chunk in answer)
+        else:
+            text = answer.choices[0].message.content
+    turns = [("user", "One?"), ("assistant", "Two.")]
+    assert text == f"Three? | {turns} | Be brief. | 0.25"
 
 
 def asked(prompt: str) -> Any:

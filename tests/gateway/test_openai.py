@@ -155,7 +155,7 @@ def test_error_of_the_space(
 
 def test_cut_may_be_asked_for_again(space: FakeSpace, gateway: Door) -> None:
     """A connection that was cut before the first text is asked for again by the package."""
-    space.fault("join", Close())
+    space.answer(Close(), times=1)
     with client(gateway) as api:
         answer = api.chat.completions.create(model=MODEL, messages=HI)
     assert answer.choices[0].message.content == LINES

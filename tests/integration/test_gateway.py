@@ -19,6 +19,7 @@ from qwen72b.testing import (
     Close,
     Fail,
     FakeSpace,
+    Layout,
     Respond,
     Snapshot,
     Stall,
@@ -210,6 +211,47 @@ class TestAnswers:
         assert done == "[DONE]"
 
 
+class TestSampling:
+    """What a Space has an input for."""
+
+    @pytest.fixture
+    def space(self) -> Iterator[FakeSpace]:
+        layout = Layout(inputs=("query", "chat", "system", "extra"))
+        with FakeSpace("5.50.0", layout=layout) as space:
+            yield space
+
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_input_by_its_label(self, space: FakeSpace, gateway: Door, stream: bool) -> None:
+        """An input that is called so gets the value; without one it keeps its own."""
+        assert gateway.ask(temperature=0.25, top_p=0.5, stream=stream).status == 200
+        assert gateway.ask(stream=stream).status == 200
+        assert [job.data[-1] for job in space.jobs] == [0.25, 0.7]
+
+    def test_only_what_has_no_input_is_named(
+        self, gateway: Door, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What is passed on is not said to be ignored."""
+        gateway.ask(temperature=0.25, top_p=0.5)
+        assert "top_p has no meaning" in caplog.text
+        assert "temperature" not in caplog.text
+
+    def test_space_that_changes(self, space: FakeSpace, gateway: Door) -> None:
+        """An input that is gone is looked for again, and the question is answered without it."""
+        assert gateway.ask(temperature=0.25).status == 200
+        for component in space.config["components"]:
+            if component["type"] == "slider":
+                component["props"]["label"] = "Wetness"
+        space.fault("join", Respond(status=404, body={"detail": "Not Found"}))
+        answers = [gateway.ask(temperature=0.25) for _ in range(2)]
+        assert answers[-1].status == 200
+        assert space.jobs[-1].data[-1] == 0.7
+
+    def test_space_that_cannot_be_read(self, space: FakeSpace, gateway: Door) -> None:
+        """A Space that is down says so itself."""
+        space.fault("config", page("Sleeping Space"), times=None)
+        assert gateway.ask(temperature=0.25).status == 503
+
+
 class TestModels:
     """The model's names."""
 
@@ -269,7 +311,7 @@ class TestErrors:
         stream: bool,
     ) -> None:
         """An error before the first text is a status, streamed or not, with OpenAI's body."""
-        if isinstance(step, Fail):
+        if isinstance(step, (Fail, Close)):
             space.answer(step)
         else:
             space.fault("join", step)

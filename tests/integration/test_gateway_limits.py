@@ -515,7 +515,7 @@ def test_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "uvicorn.protocols.http.h11_impl", None)
     with (
-        pytest.raises(InvalidOption, match=r"qwen72b\[gateway\]"),
+        pytest.raises(InvalidOption, match="pip install"),
         running(AsyncClient("http://127.0.0.1:9")),
     ):
         pass

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from timing import AMPLE, PATIENCE
 
 from qwen72b import Client, ConnectFailed, Qwen72BError, RequestTimeout, Timeout
 from qwen72b.testing import FakeSpace, Stall
@@ -31,7 +32,11 @@ def test_script_prints_one_cause(code: str) -> None:
     """The system's words once, then the caller's line and the error."""
     script = f"import anyio, qwen72b\nurl = {URL!r}\n{code}\n"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
     )
     lines = done.stderr.splitlines()
     assert lines[0] == "ConnectionRefusedError: [Errno 111] Connection refused"
@@ -66,6 +71,6 @@ def test_answer_that_is_late_has_no_frames_either() -> None:
     with FakeSpace() as space, Client(space.url) as client:
         space.answer("Hel", Stall())
         with pytest.raises(RequestTimeout) as caught:
-            client.ask("Hi", timeout=Timeout(total=0.3))
+            client.ask("Hi", timeout=Timeout(total=AMPLE))
     assert caught.value.partial == "Hel"
     assert len(caught.traceback) <= 2

@@ -13,7 +13,7 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 
 from qwen72b import GenerationFailed, InvalidMessages, ModelNotFound
 from qwen72b.integrations.langchain import ChatQwen72B
-from qwen72b.testing import Fail, FakeSpace, Snapshot, Stall, words
+from qwen72b.testing import Fail, FakeSpace, Layout, Snapshot, Stall, words
 
 LINES = "It is blue. It is not green."
 
@@ -65,6 +65,16 @@ def test_chat_reaches_the_space(space: FakeSpace) -> None:
     job = space.jobs[-1]
     assert (job.query, job.system) == ("Then?", "Be brief.")
     assert job.history == [["Weather?\n\nRain.", "It rains."]]
+
+
+def test_inputs_of_the_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other inputs are given by their labels, to the model or with a call."""
+    with FakeSpace(layout=Layout(inputs=("query", "chat", "system", "extra"))) as space:
+        monkeypatch.setenv("QWEN72B_BASE_URL", space.url)
+        model = ChatQwen72B(inputs={"Temperature": 0.25})
+        model.invoke("Hi")
+        model.invoke("Hi", inputs={"Temperature": 0.5})
+        assert [job.data[-1] for job in space.jobs] == [0.25, 0.5]
 
 
 def test_image_is_refused(space: FakeSpace) -> None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from llm.cli import cli
 
 from qwen72b import GenerationFailed
-from qwen72b.testing import Fail, FakeSpace, Snapshot, Stall, words
+from qwen72b.testing import Fail, FakeSpace, Layout, Snapshot, Stall, words
 
 LINES = "It is blue. It is not green."
 
@@ -85,6 +85,16 @@ def test_options(space: FakeSpace, monkeypatch: pytest.MonkeyPatch) -> None:
     argv = ("-m", "qwen2-72b", "Why?", "-o", "url", space.url, "-o", "timeout", "20")
     assert run(*argv).output == LINES + "\n"
     assert run("-m", "qwen2-72b", "Why?", "-o", "temperature", "1").exit_code != 0
+
+
+def test_inputs_of_the_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other inputs are given by their labels, as JSON; what is none is refused."""
+    with FakeSpace(layout=Layout(inputs=("query", "chat", "system", "extra"))) as space:
+        monkeypatch.setenv("QWEN72B_BASE_URL", space.url)
+        argv = ("-m", "qwen2-72b", "Why?", "-o", "inputs")
+        assert run(*argv, '{"Temperature": 0.25}').exit_code == 0
+        assert run(*argv, "hot").exit_code != 0
+        assert [job.data[-1] for job in space.jobs] == [0.25]
 
 
 def test_whole_answer_is_exact(space: FakeSpace) -> None:

@@ -566,3 +566,46 @@ def test_words_of_a_page_cannot_write_to_the_terminal() -> None:
         choose(page(components, functions))
 
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "answer"),
+    [
+        ([part(3, "markdown")], 3),
+        ([part(3, "textbox", label="Status"), part(4, "textbox", label="Translation")], 4),
+        ([part(3, "textbox", label="Output"), part(4, "textbox", label="More")], 3),
+        ([part(3, "markdown"), part(4, "textbox", label="Reply")], 4),
+        ([part(3, "image"), part(4, "textbox", label="Model response")], 4),
+        ([part(3, "html"), part(4, "code")], 3),
+    ],
+    ids=["alone", "status", "named", "plainest", "media", "kinds"],
+)
+def test_text_that_answers_where_there_is_no_chat(outputs: list[Any], answer: int) -> None:
+    """Of a function's outputs, it is the plainest text whose words leave room for an answer."""
+    function = event(0, 2, "submit", [2], [output["id"] for output in outputs])
+
+    plan = choose(page([BOX, *outputs], [function]))
+
+    assert (plan.answer, plan.chat, plan.history) == (answer, False, HistoryPlace.QUESTION)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        [part(3, "image"), part(4, "textbox", label="Seed")],
+        [part(3, "audio"), part(4, "markdown")],
+        [part(3, "label")],
+        [part(3, "json")],
+        [part(3, "textbox", label="Status")],
+        [part(3, "textbox", label="One"), part(4, "textbox", label="Two")],
+    ],
+    ids=["image", "audio", "label", "json", "status", "doubt"],
+)
+def test_other_outputs_are_no_answers(outputs: list[Any]) -> None:
+    """What makes pictures, sounds or data, or only says how it went, answers no question."""
+    function = event(0, 2, "submit", [2], [output["id"] for output in outputs], api_name="f")
+
+    with pytest.raises(EndpointNotFound):
+        choose(page([BOX, *outputs], [function]))
+    if outputs[-1]["type"] in ("textbox", "json", "markdown"):
+        assert choose(page([BOX, *outputs], [function]), endpoint="/f").query == 2

@@ -56,21 +56,24 @@ TABLE = Table(
         # How bytes go. Nothing of Gradio is known here.
         "transport": Layer(
             names("errors redaction timeout version"),
-            names("collections contextlib errno functools http itertools json logging selectors")
-            | names("math os re requests socket ssl sys threading time urllib.parse urllib3"),
+            names("collections contextlib errno functools http inspect itertools json logging")
+            | names(
+                "math os queue re requests selectors signal socket ssl sys threading time types"
+            )
+            | names("urllib.parse urllib3"),
         ),
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
-            names("errors messages protocol redaction reply retry timeout"),
+            names("errors messages protocol redaction reply retry timeout transport"),
             names("array atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
-                "hashlib json logging os pickle queue re select shutil stat sys threading time types uuid"
+                "hashlib json logging os pickle queue random re select shutil stat sys threading time types uuid"
             )
             | names("weakref"),
         ),
         "client": Layer(
             names("errors events messages protocol redaction reply retry timeout transport"),
-            names("collections concurrent.futures contextlib copy errno functools json")
+            names("collections concurrent.futures contextlib copy errno json")
             | names(
                 "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
             ),
@@ -79,8 +82,11 @@ TABLE = Table(
         ),
         # No URL, JSON or message name in it.
         "aio": Layer(
-            names("batch client errors events messages protocol redaction reply retry timeout"),
-            names("anyio atexit collections concurrent.futures copy math os threading types"),
+            names("batch client errors events messages protocol redaction reply retry timeout")
+            | names("transport"),
+            names(
+                "anyio atexit collections concurrent.futures copy functools math os threading types"
+            ),
             # A caller's own session.
             types=names("requests"),
         ),
@@ -123,7 +129,7 @@ TABLE = Table(
         # Each for one tool, which finds it by an entry point.
         "integrations": Layer(
             names("aio client gateway provider"),
-            names("collections functools langchain_core llm pydantic"),
+            names("collections functools json langchain_core llm pydantic"),
         ),
         # The fake: it knows nobody, so that it can test any client.
         "testing": Layer(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from heapq import heappop, heappush
+from random import Random
+
 import pytest
 
 from qwen72b import InvalidOption
@@ -101,3 +105,57 @@ def test_rate_is_positive(rate: object) -> None:
     """A rate that is no positive number is refused."""
     with pytest.raises(InvalidOption, match="rate"):
         Pace(8, rate)  # type: ignore[arg-type]
+
+
+def simulate(is_busy: Callable[[float], bool], *, slots: int = 8) -> float:
+    """Answer in half a second each; give what part of a Space that is always free is answered."""
+    pace = Pace(8, None, draw=Random(1).random)
+    now, answered, running = 0.0, 0, list[tuple[float, float, bool]]()
+    while now < 600:
+        while pace.delay(len(running), now) == 0:
+            pace.sent()
+            fine = not is_busy(now) and sum(good for *_, good in running) < slots
+            heappush(running, (now + (0.5 if fine else 0.02), now, fine))
+        delay = pace.delay(len(running), now)
+        steps = [end for end, *_ in running[:1]]
+        now = min(steps if delay is None else [*steps, now + delay])
+        if running and running[0][0] <= now:
+            _, sent, fine = heappop(running)
+            answered += fine
+            if fine:
+                pace.answered()
+            else:
+                pace.refused(None, sent, now)
+    return answered / (600 / 0.5 * slots)
+
+
+@pytest.mark.parametrize("seconds", [5, 20, 60])
+def test_space_that_is_busy_half_the_time_gives_most_of_the_rest(seconds: int) -> None:
+    """Two thirds or more of what it has to give are answered."""
+    assert simulate(lambda now: now % (2 * seconds) < seconds) > 0.5 * 2 / 3 - 0.02
+
+
+@pytest.mark.parametrize(("chance", "part"), [(0.1, 0.85), (0.5, 0.4)])
+def test_space_that_refuses_by_chance_is_not_left_alone(chance: float, part: float) -> None:
+    """Refusals between answers do not stop the others."""
+    draw = Random(2).random
+    assert simulate(lambda now: draw() < chance) > part
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4])
+def test_space_with_few_places_is_kept_busy(slots: int) -> None:
+    """The window finds what a Space takes at once."""
+    assert simulate(lambda now: False, slots=slots) > 0.9
+
+
+def test_pauses_of_many_batches_differ() -> None:
+    """A pause that nobody asked for is drawn, so that not all come back together."""
+    pauses = set()
+    for seed in range(9):
+        pace = Pace(8, None, base=1.0, draw=Random(seed).random)
+        pace.refused(None, sent=1.0, now=1.0)
+        assert pace.paused(1.0) == 0
+        pace.refused(None, sent=2.0, now=2.0)
+        assert 0.5 <= pace.paused(2.0) <= 1.0
+        pauses.add(pace.paused(2.0))
+    assert len(pauses) == 9

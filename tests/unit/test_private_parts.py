@@ -155,6 +155,54 @@ def test_http_client_chunked(response: Any) -> None:
     assert answer._original_response.chunked is True
 
 
+def test_http_client_response_class() -> None:
+    """HTTPConnection makes its response of response_class, and has it read its own head."""
+
+    class Response(http.client.HTTPResponse):
+        def begin(self) -> None:
+            raise Reached
+
+    ours, theirs = socket.socketpair()
+    connection = HTTPConnection("127.0.0.1", 1)
+    connection.response_class = Response  # type: ignore[assignment]
+    connection._new_conn = lambda: ours  # type: ignore[method-assign]
+    with ours, theirs:
+        connection.request("GET", "/")
+        with pytest.raises(Reached):
+            connection.getresponse()
+        connection.close()
+
+
+def test_http_client_begin() -> None:
+    """HTTPResponse.begin sets no more than what is set in its place."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        answer = http.client.HTTPResponse(ours)
+        before = dict(vars(answer))
+        answer.begin()
+        changed = {name for name, value in vars(answer).items() if before.get(name) is not value}
+        known = {"code", "status", "reason", "version", "headers", "msg"}
+        known |= {"chunked", "chunk_left", "length", "will_close"}
+        assert changed <= known
+        answer.close()
+
+
+def test_http_client_send() -> None:
+    """HTTPConnection sends all of a request with send: a head waits there for its body."""
+    pieces: list[bytes] = []
+    ours, theirs = socket.socketpair()
+    connection = HTTPConnection("127.0.0.1", 1)
+    connection._new_conn = lambda: ours  # type: ignore[method-assign]
+    with ours, theirs:
+        connection.connect()
+        connection.send = pieces.append  # type: ignore[method-assign,assignment]
+        connection.request("POST", "/", body=b"body")
+        connection.close()
+    assert b"".join(pieces).startswith(b"POST / HTTP/1.1\r\n")
+    assert b"".join(pieces).endswith(b"\r\n\r\nbody")
+
+
 def test_socket_io_sock(response: Any) -> None:
     """fp.raw._sock is the socket itself: we receive from it without http.client."""
     ours, answer = response

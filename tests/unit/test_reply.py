@@ -41,11 +41,17 @@ def test_reply_is_text(reply: Reply) -> None:
     assert type(reply.upper()) is str
 
 
+def test_text_is_a_plain_str(reply: Reply) -> None:
+    """``text`` is what other libraries' answers have, without all that a reply knows."""
+    assert type(reply.text) is str
+    assert reply.text == reply
+
+
 def test_reply_knows_its_timings_and_chat(reply: Reply) -> None:
     """It has the timings and the chat up to and with itself; alone, it has none."""
     assert reply.timings == TIMINGS
     assert reply.messages == MESSAGES
-    assert Reply("Hi").timings is None
+    assert Reply("Hi").timings == Timings(None, None, 0.0)
     assert Reply("Hi").messages == []
 
 

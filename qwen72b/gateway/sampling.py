@@ -1,0 +1,84 @@
+"""
+Sampling by name: which input of a Space is its temperature?
+
+OpenAI's names are fixed; a Space calls its sliders what its maker liked. An input
+is found by its label, of which case and punctuation do not count, and only if
+its present value is a number and no other input has such a label, too: a guess
+that is wrong would change an answer silently.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Qwen72BError
+
+if TYPE_CHECKING:
+    from ..aio.client import AsyncClient
+
+__all__ = ["Sampling", "match_inputs"]
+
+log = logging.getLogger("qwen72b.gateway")
+
+# What labels begin with, once folded.
+_LABELS = {
+    "temperature": re.compile(r"(?:sampling )?temperature\b"),
+    "top_p": re.compile(r"top p\b|nucleus\b"),
+    "max_tokens": re.compile(r"max(?:imum)?(?: new| output| generated| completion)? ?tokens\b"),
+}
+
+
+def match_inputs(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """
+    Find the inputs that sampling goes to.
+
+    Args:
+        inputs: The Space's inputs: their labels and present values.
+
+    Returns:
+        The label for each of OpenAI's names that has one.
+    """
+    found: dict[str, list[str]] = {}
+    for label, value in inputs.items():
+        folded = " ".join(re.findall(r"[a-z0-9]+", label.lower()))
+        for name, pattern in _LABELS.items():
+            if type(value) in (int, float) and pattern.match(folded):
+                found.setdefault(name, []).append(label)
+    return {name: labels[0] for name, labels in found.items() if len(labels) == 1}
+
+
+class Sampling:
+    """
+    The inputs of one Space that sampling goes to, asked for once.
+
+    Args:
+        client: The Space's client.
+    """
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._labels: dict[str, str] | None = None
+
+    async def labels(self) -> dict[str, str] | None:
+        """
+        Tell which input each of OpenAI's names goes to.
+
+        Returns:
+            Labels by names; ``None`` if the Space cannot be read. Asking it
+            fails the same way then, and says it better.
+        """
+        if self._labels is None:
+            try:
+                description = await self._client.describe()
+            except Qwen72BError as exc:
+                log.debug("the Space's inputs are unknown: %s", type(exc).__name__)
+                return None
+            self._labels = match_inputs(description.inputs)
+        return self._labels
+
+    def forget(self) -> None:
+        """Ask again next time: the Space has changed."""
+        self._labels = None

@@ -1,0 +1,48 @@
+"""
+Whether the present code came into the middle of other code of its thread.
+"""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import threading
+from collections.abc import Iterator
+from functools import partial
+from types import CodeType, FrameType
+from typing import Any
+
+__all__ = ["in_signal_handler"]
+
+
+def in_signal_handler() -> bool:
+    """
+    Tell whether a signal handler is what runs in this thread.
+
+    What it interrupted may hold a lock of the caller's (of a session, a log, a
+    file), so there it must not be waited for whoever may need that lock. Python
+    does not tell; but the code of the handlers is known, and it is on the stack.
+    A handler that is not written in Python is not found.
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        return False
+    handlers = set(_codes())
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code in handlers:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _codes() -> Iterator[CodeType]:
+    for number in signal.valid_signals():
+        handler: Any = signal.getsignal(number)
+        while isinstance(handler, partial):
+            handler = handler.func
+        if callable(handler) and not hasattr(handler, "__code__"):
+            # An object, or a method of one.
+            handler = getattr(handler, "__func__", type(handler).__call__)
+        code = getattr(handler, "__code__", None)
+        if isinstance(code, CodeType):
+            yield code

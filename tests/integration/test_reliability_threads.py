@@ -1,0 +1,277 @@
+"""Threads that are not to be had, and those that are waited for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import anyio
+import pytest
+import requests
+from timing import PATIENCE
+
+from qwen72b import (
+    AsyncClient,
+    Client,
+    RequestTimeout,
+    StreamInterrupted,
+    Timeout,
+    TransportError,
+)
+from qwen72b.testing import FakeSpace, Gate, Proceed, Stall
+
+# Seconds that a call may wait, where it is to wait in vain.
+SHORT = 0.2
+
+both_loops = pytest.mark.usefixtures("anyio_backend")
+
+
+@pytest.fixture
+def space() -> Iterator[FakeSpace]:
+    with FakeSpace() as space:
+        yield space
+
+
+async def _ask_async(url: str) -> None:
+    async with AsyncClient(url) as client:
+        await client.ask("Hi")
+
+
+async def _status_async(url: str) -> None:
+    async with AsyncClient(url) as client:
+        await client.status()
+
+
+def _ask(url: str, **options: Any) -> None:
+    with Client(url, **options) as client:
+        client.ask("Hi")
+
+
+def _ask_with_session(url: str) -> None:
+    with requests.Session() as session:
+        _ask(url, session=session)
+
+
+def _ask_many(url: str) -> None:
+    with Client(url) as client:
+        list(client.map(["a", "b"]))
+
+
+NEEDS: dict[str, Callable[[str], object]] = {
+    # A name is looked up in a thread that can be left behind.
+    "name": lambda url: _ask(url.replace("127.0.0.1", "localhost")),
+    "session": _ask_with_session,
+    "batch": _ask_many,
+    "asyncio": lambda url: anyio.run(_ask_async, url, backend="asyncio"),
+    "trio": lambda url: anyio.run(_ask_async, url, backend="trio"),
+    "status": lambda url: anyio.run(_status_async, url),
+}
+
+
+@pytest.mark.parametrize("ask", NEEDS.values(), ids=NEEDS)
+def test_no_thread_to_be_had(
+    ask: Callable[[str], object], space: FakeSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system starts no thread (a container's limit), a typed error says what to do."""
+    space.answer("Hello")
+    start = threading.Thread.start
+    asking = threading.current_thread()
+
+    def refuse(thread: threading.Thread) -> None:
+        # The Space's own threads are started by others.
+        if threading.current_thread() is asking:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(TransportError, match="no thread could be started") as caught:
+        ask(space.url)
+    assert "limit" in caught.value.hint
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+AT_EXIT = """
+import atexit, sys, anyio, qwen72b
+
+async def ask():
+    async with qwen72b.AsyncClient(sys.argv[1]) as client:
+        return await client.ask("Hi")
+
+def many():
+    return [str(result.reply) for result in qwen72b.Client(sys.argv[1]).map(["a"])]
+
+def last():
+    try:
+        print({})
+    except qwen72b.TransportError as error:
+        print(type(error).__name__, error)
+
+atexit.register(last)
+"""
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "qwen72b.Client(sys.argv[1]).ask('Hi')",
+        "qwen72b.Client(sys.argv[1].replace('127.0.0.1', 'localhost')).ask('Hi')",
+        "anyio.run(ask)",
+        "many()",
+    ],
+)
+def test_question_in_a_handler_of_atexit(way: str, space: FakeSpace) -> None:
+    """Where a thread is needed that Python starts no more (3.12 does not), that is said."""
+    space.answer("Hello")
+    run = subprocess.run(
+        [sys.executable, "-c", AT_EXIT.replace("{}", way), space.url],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not run.stderr
+    refused = run.stdout.startswith("TransportError the interpreter is ending")
+    assert "Hello" in run.stdout or refused
+    # An address needs no thread.
+    assert not (refused and "(sys.argv[1]).ask" in way)
+
+
+class Busy:
+    """
+    A client whose one thread waits for the Space.
+
+    Args:
+        space: The Space; whose joins are answered when ``gate`` opens.
+    """
+
+    def __init__(self, space: FakeSpace) -> None:
+        self.gate = Gate()
+        space.answer("Hello")
+        space.fault("join", self.gate, Proceed(), times=None)
+        self.space = space
+        self.client = AsyncClient(space.url, max_threads=1)
+        self.replies: list[str] = []
+
+    async def ask(self) -> None:
+        """Ask, which takes the thread."""
+        self.replies.append(await self.client.ask("first"))
+
+    async def taken(self) -> None:
+        """Wait until the thread is taken."""
+        await anyio.to_thread.run_sync(partial(self.space.wait_for_request, "join"))
+
+
+@both_loops
+class TestWaitingForAThread:
+    """A slow Space holds the threads of those that join, and no more than that."""
+
+    @pytest.mark.parametrize("phase", ["total", "queue"])
+    async def test_clocks_run(self, phase: str, space: FakeSpace) -> None:
+        """A call that waits for a thread is ended by its own clocks, and kept nowhere."""
+        busy = Busy(space)
+        async with busy.client, anyio.create_task_group() as group:
+            group.start_soon(busy.ask)
+            await busy.taken()
+            chat = busy.client.conversation()
+            with anyio.fail_after(PATIENCE), pytest.raises(RequestTimeout) as caught:
+                await chat.ask("second", timeout=Timeout(**{phase: SHORT}))
+            assert caught.value.phase == phase
+            assert chat.messages == []
+            busy.gate.open()
+        assert busy.replies == ["Hello"]
+        assert len(space.jobs) == 1
+
+    async def test_the_clock_of_the_queue_starts_anew(self, space: FakeSpace) -> None:
+        """Who got a thread in time has the Space's queue before it, with all of that clock."""
+        busy = Busy(space)
+        async with busy.client, anyio.create_task_group() as group:
+            group.start_soon(busy.ask)
+            await busy.taken()
+            group.start_soon(busy.ask)
+            await anyio.wait_all_tasks_blocked()
+            busy.gate.open()
+        assert busy.replies == ["Hello"] * 2
+
+    @pytest.mark.parametrize("end", ["stream", "client", "task"])
+    async def test_it_can_be_closed(self, end: str, space: FakeSpace) -> None:
+        """Closing or cancelling what waits for a thread ends the wait."""
+        busy = Busy(space)
+        ended = []
+
+        async def wait(stream: Any) -> None:
+            try:
+                async for _ in stream:
+                    pass
+            except StreamInterrupted as error:
+                ended.append(error)
+
+        async with busy.client, anyio.create_task_group() as group:
+            if end != "client":
+                group.start_soon(busy.ask)
+            else:
+                group.start_soon(wait, busy.client.stream("first"))
+            await busy.taken()
+            stream = busy.client.stream("second")
+            with anyio.fail_after(PATIENCE):
+                async with anyio.create_task_group() as waiting:
+                    waiting.start_soon(wait, stream)
+                    await anyio.wait_all_tasks_blocked()
+                    if end == "task":
+                        waiting.cancel_scope.cancel()
+                    else:
+                        await (busy.client if end == "client" else stream).close()
+            busy.gate.open()
+        assert len(ended) == {"stream": 1, "client": 2, "task": 0}[end]
+        assert stream.closed
+
+    async def test_others_are_not_starved(self, space: FakeSpace) -> None:
+        """Neither the status, nor a batch, nor an open stream waits for those that join."""
+        gate = Gate()
+        busy = Busy(space)
+        space.reset()
+        space.answer(lambda job: ["a", gate, "b"] if job.query == "open" else ["c"])
+        async with busy.client, anyio.create_task_group() as group:
+            stream = busy.client.stream("open")
+            assert await anext(stream) == "a"
+            space.fault("join", busy.gate, Proceed(), times=1)
+            group.start_soon(busy.ask)
+            await anyio.to_thread.run_sync(partial(space.wait_for_request, "join", 2))
+            with anyio.fail_after(PATIENCE):
+                assert (await busy.client.status()).ready
+                gate.open()
+                assert await stream.result() == "ab"
+                assert [result.reply async for result in busy.client.map(["x"])] == ["c"]
+            busy.gate.open()
+
+    async def test_a_stream_that_is_open_and_silent_holds_no_thread(self, space: FakeSpace) -> None:
+        """The thread is free when the stream is open, and not only when it first speaks."""
+        space.stream(Stall(), times=None)
+        client = AsyncClient(space.url, max_threads=1)
+        async with client, anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(client.ask, "Hi")
+            await anyio.to_thread.run_sync(partial(space.wait_for_request, "stream", 3))
+            group.cancel_scope.cancel()
+
+    async def test_default_is_bounded(self, space: FakeSpace) -> None:
+        """Of a hundred that ask at once, 64 are on their way."""
+        gate = Gate()
+        space.answer("Hello")
+        space.fault("join", gate, Proceed(), times=None)
+        replies: list[str] = []
+
+        async def ask() -> None:
+            replies.append(await client.ask("Hi"))
+
+        async with AsyncClient(space.url) as client, anyio.create_task_group() as group:
+            await client.status()
+            for _ in range(100):
+                group.start_soon(ask)
+            await anyio.to_thread.run_sync(partial(space.wait_for_request, "join", 64, PATIENCE))
+            await anyio.wait_all_tasks_blocked()
+            assert sum(request.path.endswith("/join") for request in space.requests) == 64
+            gate.open()
+        assert replies == ["Hello"] * 100
