@@ -8,6 +8,8 @@ and a batch asks through it.
 A signal handler may close it at any point of any code. So what runs stands in
 plain dictionaries, which are changed and copied in single steps, and no lock
 guards them: who adds something looks afterwards whether the client was closed.
+
+Above 300 lines: mostly the arguments of a client, and what they mean.
 """
 
 from __future__ import annotations
