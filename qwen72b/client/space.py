@@ -31,7 +31,7 @@ from ..transport.scope import CallScope
 from ..transport.translate import blame_proxy
 from ..transport.transport import Request, Transport
 from .attempts import Attempts
-from .net import reading
+from .net import EXPECTED, reading, unreadable
 from .plans import Plans
 from .settings import Settings
 
@@ -108,8 +108,12 @@ class Space:
         doing = "joining the queue"
         request = Request("POST", plan.join_path, doing, payload=job.join_payload())
         text = self._fetch(scope, request)
-        with reading():
+        try:
             job.receive_join(text)
+        except EXPECTED:
+            raise
+        except Exception as exc:
+            raise unreadable(exc) from exc
 
     def upload(self, scope: CallScope, plan: Plan, job: Job) -> None:
         """
@@ -228,6 +232,8 @@ class Space:
     def _read(self, scope: CallScope, response: requests.Response, doing: str) -> str:
         """Read the body of an answer; a page or another status than 200 is an error."""
         text = self._transport.read(response, scope, doing=doing)
+        if response.status_code == 200 and text.startswith("{"):
+            return text
         refusal = Refusal(
             response.status_code, response.reason or "", response.headers, text, time()
         )

@@ -24,6 +24,10 @@ from .textbuffer import TextBuffer
 __all__ = ["Shown"]
 
 
+# Characters of an answer that cost less to move than its message cost to read.
+_LITTLE = 4096
+
+
 class Shown:
     """
     The value of the component that shows the answer.
@@ -54,7 +58,7 @@ class Shown:
         self._value: Any = None
         self._behind = False
         # What the last thought has grown by since the value was last read.
-        self._aside = TextBuffer()
+        self._aside: list[str] = []
         # What was told: the files, and how many thoughts.
         self._files: set[Attachment] = set()
         self._thoughts = 0
@@ -110,7 +114,7 @@ class Shown:
             if text:
                 self._behind = True
                 if self.answer.thinking:
-                    self._aside.add(text)
+                    self._aside.append(text)
                 else:
                     events += self._extend(text)
             return
@@ -177,10 +181,11 @@ class Shown:
             # An update that leaves the answer as it was, and has no place for more.
             self.answer = replace(self.answer, text=old, path=None, start=None)
             return []
-        self.answer, self._aside = found, TextBuffer()
+        self.answer, self._aside = found, []
         events = self._tell_beside(last=last)
         new = found.text
-        self._allowance.spend(len(new))
+        if len(new) > _LITTLE:
+            self._allowance.spend(len(new))
         if new == old:
             # In one piece, and the same as in the value.
             self._text = TextBuffer(new)
@@ -212,7 +217,7 @@ class Shown:
         for key in self.answer.path or ():
             target = target[key]
         if self.answer.thinking:
-            return f"{target}{self._aside}"
+            return "".join([str(target), *self._aside])
         return str(target) + str(self._text)[len(self.answer.text) :]
 
     def _extend(self, text: str) -> list[Event]:
