@@ -642,3 +642,16 @@ def test_negative_prompt_is_no_question() -> None:
     components = [BOT, box(2, "Prompt"), box(3, "Negative prompt"), part(4, "button", value="Go")]
 
     assert choose(page(components, [event(0, 4, "click", [2, 3, 1], [1])])).query == 2
+
+
+def test_box_with_another_name_is_had_by_the_function_s() -> None:
+    """The error names what could be asked all the same; a password box never."""
+    functions = [{**CHAT, "api_name": "greet"}]
+
+    with pytest.raises(EndpointNotFound, match="endpoint='/greet'") as caught:
+        choose(page([BOT, box(2, "Name")], functions))
+    assert caught.value.candidates == ("/greet",)
+    assert choose(page([BOT, box(2, "Name")], functions), endpoint="greet").query == 2
+    with pytest.raises(EndpointNotFound) as caught:
+        choose(page([BOT, box(2, "Key")], functions), endpoint="greet")
+    assert caught.value.candidates == ()
