@@ -163,8 +163,11 @@ class AsyncClient:
         Raises:
             InvalidRequest: If an argument is refused or the client was closed.
         """
-        check_model(model)
-        inputs, prompt = hide_values(inputs), to_prompt(messages, system=system)
+        if model is not None:
+            check_model(model)
+        if inputs is not None:
+            inputs = hide_values(inputs)
+        prompt = to_prompt(messages, system=system)
         answer = self._core.open(
             prompt,
             timeout=timeout,

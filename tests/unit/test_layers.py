@@ -92,7 +92,7 @@ TABLE = Table(
         ),
         # Faces
         "progress": Layer(
-            names("errors escape events"), names("importlib.import_module tqdm types")
+            names("errors escape events"), names("importlib.import_module tqdm types warnings")
         ),
         "provider": Layer(names("aio client messages protocol redaction timeout")),
         "notebook": Layer(
