@@ -22,6 +22,9 @@ from ..events import Attachment, Thought
 
 __all__ = ["NOTHING", "Answer", "ChatReader", "TextReader"]
 
+# What looking at an element costs, in characters that could be gone through.
+_PER_ELEMENT = 64
+
 # Between two messages of one turn.
 _BETWEEN = "\n\n"
 
@@ -117,6 +120,9 @@ class ChatReader:
                     return NOTHING
                 first = i
                 break
+        if spend is not None:
+            # Few, unless nobody asks anything in a list of a hundred thousand.
+            spend(_PER_ELEMENT * (len(value) - first))
         turn = [
             message
             for i in range(first, len(value))

@@ -132,16 +132,6 @@ def child(value: Any, key: Any) -> Any:
     raise Refused
 
 
-def answer(value: Any) -> str:
-    """The answer in a chat of pairs."""
-    if not isinstance(value, list) or not value:
-        return ""
-    last = value[-1]
-    if isinstance(last, list) and len(last) == 2 and isinstance(last[1], str):
-        return last[1]
-    return ""
-
-
 def put(value: Any, path: list[int], new: Any) -> None:
     """Set what a path of numbers leads to, as far as there is something."""
     while path:

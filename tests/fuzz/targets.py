@@ -13,15 +13,17 @@ from typing import Any
 
 import conversations  # noqa: F401  # a target more
 import reference
+from asking import DOCUMENTED, joined
 from hypothesis import strategies as st
 from registry import target
 
 from qwen72b import Delta, Finished, Qwen72BError, Revised
 from qwen72b.errors import InvalidDiff, InvalidServerMessage
-from qwen72b.protocol import config as configuration
 from qwen72b.protocol import diff, jsontext, sse
-from qwen72b.protocol.config import DOCUMENTED, QueueProtocol
-from qwen72b.protocol.job import Job
+from qwen72b.protocol.choose import choose
+from qwen72b.protocol.config import QueueProtocol
+from qwen72b.protocol.page import read_page
+from qwen72b.protocol.reading import ChatReader
 from qwen72b.testing import make_diff
 from qwen72b.transport import chunked
 
@@ -216,9 +218,7 @@ def step(chat: list[Any], how: str, text: str) -> list[Any]:
 @target(TURNS, st.lists(CHAT_EDITS | STEPS, max_size=8))
 def jobs(first: list[Any], rounds: list[Any]) -> None:
     """What a job tells, replayed, is the answer in the value that the edits lead to."""
-    endpoint = replace(DOCUMENTED, protocol=QueueProtocol.SSE_V3)
-    job = Job(endpoint, ["q", [], "s"], session_hash="x")
-    job.receive_join('{"event_id": "e"}')
+    job = joined()
     text, value = "", first
     for number, change in enumerate([first, *rounds]):
         if isinstance(change, tuple):
@@ -240,7 +240,8 @@ def jobs(first: list[Any], rounds: list[Any]) -> None:
                 text += event.text
             elif isinstance(event, Revised):
                 text = text[: event.offset] + event.text
-        assert text == job.text == reference.answer(value)
+        found = ChatReader([], "q").read(value)
+        assert found is None or text == job.text == found.text
 
 
 def _is_chat(value: Any) -> bool:
@@ -269,16 +270,12 @@ def configurations(config: Any, changes: list[tuple[list[int], Any]]) -> None:
         reference.put(config, path, value)
     text = json.dumps(config)
     try:
-        endpoint = configuration.read_config(text)
-        job = (
-            Job(endpoint, list(endpoint.inputs), session_hash="x")
-            if endpoint.history < len(endpoint.inputs)
-            else None
-        )
+        plan = choose(read_page(text))
+        payload = joined(plan).join_payload()
     except Qwen72BError as error:
         assert str(error)
         return
-    assert job is None or len(json.dumps(job.join_payload())) <= len(text) + 1000
+    assert len(json.dumps(payload)) <= len(text) + 1000
 
 
 # Whole messages, mangled
@@ -303,7 +300,7 @@ WORDS = st.sampled_from(
 @target(st.sampled_from(QueueProtocol), st.lists(st.tuples(WORDS, VALUES, VALUES), max_size=6))
 def messages(protocol: QueueProtocol, said: list[tuple[str, Any, Any]]) -> None:
     """Whatever a queue says, events or an error of ours come of it."""
-    job = Job(replace(DOCUMENTED, protocol=protocol), ["q", [], "s"], session_hash="x")
+    job = joined(replace(DOCUMENTED, protocol=protocol))
     names = [
         "rank",
         "eta",
