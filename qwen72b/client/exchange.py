@@ -167,6 +167,7 @@ class Exchange:
                 raise error
             else:
                 moved = True
+                self._session_hash = new_session_hash()
                 log.info("The Space has changed; asking once more: %s", error.reason)
             scope.deadlines.stop("first_token")
 
@@ -174,11 +175,11 @@ class Exchange:
         """Find out whether a failure is due to a Space that was changed; return the new plan."""
         if not (job.unclear or isinstance(error, InvalidServerMessage)):
             return None
-        if self._filled is None or not self._space.may_look_again():
+        if self._filled is None or not self._space.plans.may_look_again():
             return None
         old = self._filled.plan
         try:
-            plan, _ = self._space.plan(self._scope, self._options, instead_of=old)
+            plan, _ = self._space.plans.find(self._scope, self._options, instead_of=old)
         except Qwen72BError as exc:
             log.info("The Space's configuration was not to be read again: %s", exc.reason)
             return None
@@ -188,7 +189,7 @@ class Exchange:
         """Go through the steps of the plan once; where it turns out to be stale, of the new one."""
         fresh = plan is not None
         if plan is None:
-            plan, fresh = self._space.plan(self._scope, self._options)
+            plan, fresh = self._space.plans.find(self._scope, self._options)
         while True:
             try:
                 yield from self._follow(plan, fresh, attempts)
@@ -329,7 +330,7 @@ class Exchange:
                     self._pause(attempts, error)
                     continue
                 # The Space may have changed since its configuration was read.
-                found, _ = space.plan(scope, self._options, instead_of=plan)
+                found, _ = space.plans.find(scope, self._options, instead_of=plan)
                 if found == plan and not isinstance(error, AuthenticationError):
                     raise
                 raise _Moved(found) from error
