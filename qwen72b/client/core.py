@@ -192,8 +192,12 @@ class ClientCore:
 
     def catch_up(self) -> None:
         """Do what closing leaves for later, since a signal handler may be who closes."""
-        while self._stopped:
-            self._stopped.popleft().finish()
+        while True:
+            try:
+                answer = self._stopped.popleft()
+            except IndexError:
+                return
+            answer.finish()
 
     @contextmanager
     def calling(self, timeout: TimeoutLike) -> Iterator[CallScope]:
