@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 from .errors import InvalidOption
 from .escape import escape_line
@@ -56,7 +57,10 @@ class ProgressBar:
 
     def __init__(self) -> None:
         try:
-            kind: Any = import_module("tqdm.auto").tqdm
+            with catch_warnings():
+                # tqdm warns in red of ipywidgets that are not there, and does without.
+                simplefilter("ignore")
+                kind: Any = import_module("tqdm.auto").tqdm
         except ImportError as exc:
             raise InvalidOption(
                 "a progress bar needs tqdm, which is not installed.", hint="Run: pip install tqdm"

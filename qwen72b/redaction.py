@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Hidden", "HiddenURL", "hide", "hide_url", "hide_values", "redact", "shown_url"]
+__all__ = ["Hidden", "HiddenURL", "hide", "hide_url", "hide_values", "redact", "shown", "shown_url"]
 
 # What can be shown of a URL that is refused: a scheme, a host, a port of
 # digits, a path.
@@ -109,6 +109,23 @@ def shown_url(url: str) -> str:
     ):
         return f"{found[1]}..."
     return f"...@{host[0]}..." if host is not None else "..."
+
+
+def shown(value: object) -> str:
+    """
+    Show a value that is refused, whatever it is.
+
+    Args:
+        value: The value.
+
+    Returns:
+        Its ``repr``, cut; or its kind, if it has none, as a number of thousands
+        of digits.
+    """
+    try:
+        return repr(value)[:_SHOWN]
+    except Exception:  # noqa: BLE001 - whatever its class does
+        return f"a {type(value).__name__}"
 
 
 def redact(text: str) -> str:

@@ -19,11 +19,16 @@ from .errors import (
     RateLimited,
     SpaceUnavailable,
 )
+from .redaction import shown
 
 __all__ = ["Retry", "is_passing"]
 
 # Refused for now: nothing was done (RFC 9110, 15.5 and 15.6).
 _PASSING = frozenset({429, 502, 503, 504})
+
+
+# Seconds of a wait between two attempts: more than a century.
+_MOST_SECONDS = 1e10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,12 @@ class Retry:
 
     def __post_init__(self) -> None:
         if type(self.attempts) is not int or self.attempts < 1:
-            raise InvalidOption(f"Retry(attempts={self.attempts!r}) is not a count of at least 1.")
+            raise InvalidOption(
+                f"Retry(attempts={shown(self.attempts)}) is not a count of at least 1."
+            )
         for name, value in (("base", self.base), ("cap", self.cap)):
-            if type(value) not in (int, float) or not 0 <= value < float("inf"):
-                raise InvalidOption(f"Retry({name}={value!r}) is not a number of seconds.")
+            if type(value) not in (int, float) or not 0 <= value <= _MOST_SECONDS:
+                raise InvalidOption(f"Retry({name}={shown(value)}) is not a number of seconds.")
 
 
 def is_passing(error: Qwen72BError) -> bool:

@@ -8,8 +8,13 @@ import math
 from dataclasses import dataclass, fields
 
 from .errors import InvalidOption
+from .redaction import shown
 
 __all__ = ["Timeout", "TimeoutLike", "to_timeout"]
+
+
+# An int beyond it fits in no float.
+_MOST = 1e308
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +48,9 @@ class Timeout:
             value = getattr(self, field.name)
             if value is None:
                 continue
-            if type(value) not in (int, float) or math.isnan(value) or value <= 0:
+            if type(value) not in (int, float) or not (0 < value <= _MOST or value == math.inf):
                 raise InvalidOption(
-                    f"the timeout {field.name}={value!r} is not a positive number of seconds.",
+                    f"the timeout {field.name}={shown(value)} is not a positive number of seconds.",
                     hint="None means no limit.",
                 )
 

@@ -19,7 +19,7 @@ from ..client.status import SpaceStatus
 from ..errors import InvalidOption, Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..protocol.model import check_model
-from ..redaction import hide, hide_url, hide_values
+from ..redaction import hide, hide_url, hide_values, shown
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
@@ -97,7 +97,7 @@ class AsyncClient:
         inputs = hide_values(inputs)
         base_url, space, proxy = hide_url(base_url), hide_url(space), hide_url(proxy)
         if max_threads is not None and (type(max_threads) is not int or max_threads < 1):
-            raise InvalidOption(f"max_threads={max_threads!r} is not a count of at least 1.")
+            raise InvalidOption(f"max_threads={shown(max_threads)} is not a count of at least 1.")
         self._core = ClientCore(
             base_url,
             space=space,
@@ -163,8 +163,11 @@ class AsyncClient:
         Raises:
             InvalidRequest: If an argument is refused or the client was closed.
         """
-        check_model(model)
-        inputs, prompt = hide_values(inputs), to_prompt(messages, system=system)
+        if model is not None:
+            check_model(model)
+        if inputs is not None:
+            inputs = hide_values(inputs)
+        prompt = to_prompt(messages, system=system)
         answer = self._core.open(
             prompt,
             timeout=timeout,

@@ -29,12 +29,19 @@ from collections.abc import Callable
 from random import random
 
 from ..errors import InvalidOption
+from ..redaction import shown
 
 __all__ = ["LONGEST_PAUSE", "Pace"]
 
 # Seconds. A Space that asks for hours is asked again all the same: its quota
 # may be renewed piecemeal, and items that it refuses too often fail in the end.
 LONGEST_PAUSE = 900.0
+
+# Items under way at once, each of which has a thread or a task of its own.
+_MOST = 1_000_000
+
+# Items per second: one in four months, and as many as can be told apart.
+_SLOWEST, _FASTEST = 1e-7, 1e9
 
 # How often a pause doubles: from half a second to 4 s.
 _DOUBLINGS = 3
@@ -73,10 +80,14 @@ class Pace:
         cap: float = 20.0,
         draw: Callable[[], float] = random,
     ) -> None:
-        if type(most) is not int or most < 1:
-            raise InvalidOption(f"max_in_flight={most!r} is not a count of at least 1.")
-        if rate is not None and (type(rate) not in (int, float) or not 0 < rate < float("inf")):
-            raise InvalidOption(f"rate={rate!r} is not a positive number of items per second.")
+        if type(most) is not int or not 1 <= most <= _MOST:
+            raise InvalidOption(
+                f"max_in_flight={shown(most)} is not a count of at least 1 and at most {_MOST:,}."
+            )
+        if rate is not None and (
+            type(rate) not in (int, float) or not _SLOWEST <= rate <= _FASTEST
+        ):
+            raise InvalidOption(f"rate={shown(rate)} is not a positive number of items per second.")
         self.most = most
         self._size = float(most)
         self._rate = rate

@@ -87,7 +87,10 @@ class Tally:
 
 class ProgressLine:
     """
-    Shows tallies on stderr: a line that changes on a terminal, else one now and then.
+    Shows tallies on stderr.
+
+    On a terminal and in a notebook that is a line that changes, elsewhere one
+    now and then.
 
     Args:
         stream: Where to; by default stderr.
@@ -95,7 +98,10 @@ class ProgressLine:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._moving = self._stream.isatty()
+        # A notebook is no terminal, but goes back to the margin all the same.
+        self._in_notebook = type(self._stream).__module__.startswith("ipykernel")
+        self._moving = self._in_notebook or self._stream.isatty()
+        self._width = 0
         # Something to see at once on a terminal, but only long runs fill a log.
         self._shown = float("-inf") if self._moving else monotonic()
 
@@ -120,8 +126,11 @@ class ProgressLine:
     def _show(self, tally: Tally) -> None:
         if self._moving:
             width = shutil.get_terminal_size().columns - 1
-            # Back to the margin, and clear what the last one left (ECMA-48 EL).
-            self._stream.write(f"\r{str(tally)[:width]}\x1b[K")
+            text = str(tally)[:width]
+            # Back to the margin, and over what the last one left (ECMA-48 EL).
+            clear = " " * (self._width - len(text)) if self._in_notebook else "\x1b[K"
+            self._stream.write(f"\r{text}{clear}")
+            self._width = len(text)
         else:
             self._stream.write(f"{tally}\n")
         self._stream.flush()

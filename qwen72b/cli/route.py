@@ -108,4 +108,5 @@ def _door(url: str) -> tuple[str, int]:
     usual = {"http": 80, "https": 443}.get(parts.scheme, 1080)
     if not parts.hostname:
         raise ValueError("no host")
-    return parts.hostname, parts.port or usual
+    # A zone's percent sign, as it is written in a URL (RFC 6874).
+    return parts.hostname.replace("%25", "%"), parts.port or usual

@@ -173,8 +173,11 @@ class Client:
                 value.
             InvalidRequest: If the client was closed.
         """
-        check_model(model)
-        inputs, prompt = hide_values(inputs), to_prompt(messages, system=system)
+        if model is not None:
+            check_model(model)
+        if inputs is not None:
+            inputs = hide_values(inputs)
+        prompt = to_prompt(messages, system=system)
         return Stream(
             self._core.open(
                 prompt,

@@ -167,9 +167,15 @@ class ClientCore:
         if self._stopped:
             self.catch_up()
         limits = self.timeout if timeout is None else to_timeout(timeout, self.timeout)
-        asked = self.asked.given(endpoint, inputs)
+        asked = self.asked
+        if endpoint is not None or inputs is not None:
+            asked = asked.given(endpoint, inputs)
         options = CallOptions(
-            limits, _checked_retry(retry, self.retry), checked_headers(headers), fallback, asked
+            limits,
+            _checked_retry(retry, self.retry),
+            {} if headers is None else checked_headers(headers),
+            fallback,
+            asked,
         )
         answer = Answer(self._space, prompt, options, self._leave)
         self._answers[answer] = True

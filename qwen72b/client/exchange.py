@@ -41,7 +41,7 @@ from ..transport.debuglog import log_environment, tracer
 from ..transport.scope import CallScope, Hangup
 from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .attempts import Attempts
-from .net import EXPECTED, reading, unreadable
+from .net import EXPECTED, unreadable
 from .options import CallOptions
 from .space import Space
 
@@ -136,7 +136,8 @@ class Exchange:
             Hangup: If the call was ended.
         """
         scope, base_url = self._scope, self.base_url
-        log_environment(scope, base_url)
+        if log.isEnabledFor(logging.DEBUG):
+            log_environment(scope, base_url)
         attempts = Attempts(self._options.retry, scope)
         lost = moved = False
         plan: Plan | None = None
@@ -166,6 +167,7 @@ class Exchange:
                 raise error
             else:
                 moved = True
+                self._session_hash = new_session_hash()
                 log.info("The Space has changed; asking once more: %s", error.reason)
             scope.deadlines.stop("first_token")
 
@@ -173,11 +175,11 @@ class Exchange:
         """Find out whether a failure is due to a Space that was changed; return the new plan."""
         if not (job.unclear or isinstance(error, InvalidServerMessage)):
             return None
-        if self._filled is None or not self._space.may_look_again():
+        if self._filled is None or not self._space.plans.may_look_again():
             return None
         old = self._filled.plan
         try:
-            plan, _ = self._space.plan(self._scope, self._options, instead_of=old)
+            plan, _ = self._space.plans.find(self._scope, self._options, instead_of=old)
         except Qwen72BError as exc:
             log.info("The Space's configuration was not to be read again: %s", exc.reason)
             return None
@@ -187,7 +189,7 @@ class Exchange:
         """Go through the steps of the plan once; where it turns out to be stale, of the new one."""
         fresh = plan is not None
         if plan is None:
-            plan, fresh = self._space.plan(self._scope, self._options)
+            plan, fresh = self._space.plans.find(self._scope, self._options)
         while True:
             try:
                 yield from self._follow(plan, fresh, attempts)
@@ -200,8 +202,12 @@ class Exchange:
     ) -> Generator[list[Event], None, None]:
         """Call the functions of a plan, one after the other."""
         asked = self._options.asked
-        with reading():
+        try:
             filled = fill(plan, self._prompt, inputs=asked.inputs, fold=asked.fold)
+        except EXPECTED:
+            raise
+        except Exception as exc:
+            raise unreadable(exc) from exc
         if len(filled.steps) > 1 and self._filled is not None:
             # What an earlier attempt left in the session's states is not for this one.
             self._session_hash = new_session_hash()
@@ -229,7 +235,7 @@ class Exchange:
         job, body = self._open(filled, step, fresh, attempts)
         streams = 1
         scope = self._scope
-        trace = tracer(scope)
+        trace = tracer(scope) if log.isEnabledFor(logging.DEBUG) else None
         deadlines = scope.deadlines
         splitter = EventSplitter()
         warned = False
@@ -324,17 +330,18 @@ class Exchange:
                     self._pause(attempts, error)
                     continue
                 # The Space may have changed since its configuration was read.
-                found, _ = space.plan(scope, self._options, instead_of=plan)
+                found, _ = space.plans.find(scope, self._options, instead_of=plan)
                 if found == plan and not isinstance(error, AuthenticationError):
                     raise
                 raise _Moved(found) from error
-        attempts = Attempts(self._options.retry, scope)
+        again: Attempts | None = None
         while True:
             try:
                 return job, space.open_stream(scope, plan, job)
             except Qwen72BError as error:
                 # Refused before any byte: the job still waits to be heard.
-                self._pause(attempts, error, repeatable=True)
+                again = again or Attempts(self._options.retry, scope)
+                self._pause(again, error, repeatable=True)
 
     def _reader(self, filled: Filled) -> ChatReader | TextReader:
         """Make the reader of the answer."""

@@ -8,36 +8,31 @@ a page for people comes instead of an answer.
 from __future__ import annotations
 
 import logging
-import threading
 from time import monotonic, time
 
 import requests
 
 from ..errors import (
     AuthenticationError,
-    EndpointNotFound,
     HTTPStatusError,
     InvalidOption,
     InvalidServerMessage,
     Qwen72BError,
-    RateLimited,
     SpaceUnavailable,
 )
-from ..protocol.choose import choose
 from ..protocol.failure import Refusal, page_error, status_error
 from ..protocol.hub import explain, is_passing_stage, read_stage, stage_url
 from ..protocol.job import Job
-from ..protocol.page import Page, fold_label, read_page
+from ..protocol.page import Page, read_page
 from ..protocol.plan import Plan
 from ..retry import Retry
 from ..transport.body import Body
-from ..transport.latch import Latch
 from ..transport.scope import CallScope
 from ..transport.translate import blame_proxy
 from ..transport.transport import Request, Transport
 from .attempts import Attempts
-from .net import reading
-from .options import Asked, CallOptions
+from .net import EXPECTED, reading, unreadable
+from .plans import Plans
 from .settings import Settings
 
 __all__ = ["Space"]
@@ -49,20 +44,13 @@ log = logging.getLogger("qwen72b")
 _WAKE_LOOK = 5.0
 _WAKE_LEAST, _WAKE_MOST = 1.0, 60.0
 
-# Seconds after which a configuration is doubted, if an answer gives reason to:
-# a Space that is built anew takes longer.
-LOOK_AGAIN = 60.0
-
-# Plans that are kept: one for each endpoint and set of inputs that callers name.
-_MOST_PLANS = 100
-
 # Seconds to wait for the Hub, which only adds to what the Space's page said.
 _HUB_PATIENCE = 10.0
 
 
 class Space:
     """
-    A Space, and its chat function once that is known.
+    A Space, and how it is asked once that is known.
 
     Args:
         settings: Where the Space is, and how to reach it.
@@ -79,105 +67,12 @@ class Space:
         self._settings = settings
         self._retry = retry
         self._transport = Transport(settings.base_url, session=session, **settings.sending)
-        # A signal handler may come in the very thread that holds it.
-        self._lock = threading.RLock()
-        self._page: Page | None = None
-        # When it was read, and the plans that were made of it.
-        self._read_at = 0.0
-        self._plans: dict[object, Plan] = {}
-        # Set while some thread reads the configuration.
-        self._reading: Latch | None = None
+        #: How it is asked, once its configuration was read.
+        self.plans = Plans(lambda scope: self.read_page(scope, waiting=settings.wait_for_space))
 
     def close(self) -> None:
         """Close the connections, if they are our own."""
         self._transport.close()
-
-    def plan(
-        self, scope: CallScope, options: CallOptions, *, instead_of: Plan | None = None
-    ) -> tuple[Plan, bool]:
-        """
-        Find how the Space is asked; its configuration is read once.
-
-        Args:
-            scope: The call that needs it.
-            options: What the call was told.
-            instead_of: What turned out to be stale.
-
-        Returns:
-            The plan, and whether the configuration was read just now.
-
-        Raises:
-            Qwen72BError: If there is none.
-        """
-        asked = options.asked
-        key = asked.endpoint, frozenset(map(fold_label, asked.inputs))
-        known, page = self._plans.get(key), self._page
-        if known is None and page is not None:
-            try:
-                known = self._choose(scope, page, asked, key)
-            except EndpointNotFound:
-                if not self.may_look_again():
-                    raise
-        if known is not None and known != instead_of:
-            return known, instead_of is not None
-        try:
-            page, fresh = self._find_page(scope, page)
-        except (HTTPStatusError, SpaceUnavailable, InvalidServerMessage) as error:
-            if options.fallback is None or isinstance(error, (AuthenticationError, RateLimited)):
-                raise
-            log.info("The Space's /config cannot be read: %s", error.reason)
-            return options.fallback, True
-        return self._choose(scope, page, asked, key), fresh
-
-    def may_look_again(self) -> bool:
-        """Tell whether the configuration is old enough to be doubted: a minute."""
-        return self._page is not None and monotonic() - self._read_at >= LOOK_AGAIN
-
-    def _choose(self, scope: CallScope, page: Page, asked: Asked, key: object) -> Plan:
-        with reading():
-            plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
-        last = plan.steps[-1]
-        log.debug(
-            "%s: Gradio %s, %s, function %d (%s), in %d steps, chat in %s",
-            scope,
-            plan.version,
-            plan.protocol.value,
-            last.fn_index,
-            last.api_name,
-            len(plan.steps),
-            plan.chat_format.value,
-        )
-        with self._lock:
-            if page is self._page and len(self._plans) < _MOST_PLANS:
-                self._plans[key] = plan
-        return plan
-
-    def _find_page(self, scope: CallScope, instead_of: Page | None) -> tuple[Page, bool]:
-        """Read the configuration, unless another thread does or did it meanwhile."""
-        mine = Latch()
-        with self._lock:
-            known, reading = self._page, self._reading
-            if known is not None and known is not instead_of:
-                return known, True
-            if reading is None:
-                self._reading = mine
-        try:
-            if reading is not None:
-                # Another thread reads it. If it fails, this one tries itself.
-                scope.wait(reading)
-                with self._lock:
-                    known = self._page
-                if known is not None and known is not instead_of:
-                    return known, True
-            found = self.read_page(scope, waiting=self._settings.wait_for_space)
-        finally:
-            with self._lock:
-                if self._reading is mine:
-                    self._reading = None
-            mine.set()
-        with self._lock:
-            self._page, self._read_at, self._plans = found, monotonic(), {}
-        return found, True
 
     def may_be_stale(self, error: Qwen72BError) -> bool:
         """
@@ -213,8 +108,12 @@ class Space:
         doing = "joining the queue"
         request = Request("POST", plan.join_path, doing, payload=job.join_payload())
         text = self._fetch(scope, request)
-        with reading():
+        try:
             job.receive_join(text)
+        except EXPECTED:
+            raise
+        except Exception as exc:
+            raise unreadable(exc) from exc
 
     def upload(self, scope: CallScope, plan: Plan, job: Job) -> None:
         """
@@ -333,6 +232,8 @@ class Space:
     def _read(self, scope: CallScope, response: requests.Response, doing: str) -> str:
         """Read the body of an answer; a page or another status than 200 is an error."""
         text = self._transport.read(response, scope, doing=doing)
+        if response.status_code == 200 and text.startswith("{"):
+            return text
         refusal = Refusal(
             response.status_code, response.reason or "", response.headers, text, time()
         )

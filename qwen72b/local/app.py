@@ -5,7 +5,7 @@ The order in which components are made gives them their ids, and ids are part
 of the wire protocol: with one Markdown header the system textbox is 4, the
 chatbot 10, the input 11, as in the public Space. So is the order of the
 events: ``model_chat`` is function 0, ``model_chat_1`` 1, ``clear_session`` 2,
-``modify_system_session`` 3.
+``modify_system_session`` 3. What the public Space has not (Stop) comes last.
 """
 
 from __future__ import annotations
@@ -20,10 +20,31 @@ from gradio.context import Context
 from qwen72b.errors import Qwen72BError
 from qwen72b.local.generation import Backend
 
-__all__ = ["build"]
+__all__ = ["GRADIO_MAJOR", "STYLE", "build"]
 
 DEFAULT_SYSTEM = "You are a helpful assistant."
 GRADIO_MAJOR = int(gr.__version__.partition(".")[0])
+
+# The system's fonts: Gradio's come from Google, or with 55 letters of the bold one.
+_THEME = gr.themes.Default(
+    font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+)
+
+# On a phone the question is what matters: its field is on the first screen, and
+# the system prompt below the chat.
+_CSS = """
+@media (max-width: 640px) {
+    #about p { display: none }
+    #about h1 { font-size: 1.1rem }
+    #system { order: 1 }
+    #chat { height: calc(100dvh - 18rem) !important; min-height: 9rem }
+    #actions { flex-wrap: nowrap }
+    #actions button { min-width: 0; padding: 0.5rem }
+}
+"""
+
+# Where these are given has moved with Gradio 6, from the page to what serves it.
+STYLE: dict[str, Any] = {"theme": _THEME, "css": _CSS}
 
 _building = threading.Lock()
 
@@ -71,9 +92,12 @@ def build(backend: Backend) -> gr.Blocks:
 
 
 def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
-    with gr.Blocks(title="Qwen2-72B-Instruct, local Space", analytics_enabled=False) as page:
-        gr.Markdown(_header(backend))
-        with gr.Row():
+    style = STYLE if GRADIO_MAJOR < 6 else {}
+    with gr.Blocks(
+        title="Qwen2-72B-Instruct, local Space", analytics_enabled=False, **style
+    ) as page:
+        gr.Markdown(_header(backend), elem_id="about")
+        with gr.Row(elem_id="system"):
             with gr.Column(scale=3):
                 system_input = gr.Textbox(value=DEFAULT_SYSTEM, lines=1, label="System")
             with gr.Column(scale=1):
@@ -86,13 +110,14 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             if GRADIO_MAJOR < 6
             else {"buttons": ["copy", "copy_all"]}
         )
-        chatbot = gr.Chatbot(label=backend.label, height="42vh", **only_here)
+        chatbot = gr.Chatbot(label=backend.label, height="42vh", elem_id="chat", **only_here)
         textbox = gr.Textbox(
             lines=1, label="Input", placeholder="Type a message and press Enter", autofocus=True
         )
-        with gr.Row():
+        with gr.Row(elem_id="actions"):
             clear_history = gr.Button("Clear history")
             submit = gr.Button("Send", variant="primary")
+            stop = gr.Button("Stop")
 
         talk = {
             "fn": model_chat,
@@ -102,8 +127,7 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             "concurrency_id": "model_chat",
             "show_progress_on": chatbot,
         }
-        textbox.submit(**talk)
-        submit.click(**talk)
+        answering = [textbox.submit(**talk), submit.click(**talk)]
         clear_history.click(
             fn=clear_session, inputs=[], outputs=[textbox, chatbot], concurrency_limit=40
         )
@@ -113,6 +137,7 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             outputs=[system_state, system_input, chatbot],
             concurrency_limit=40,
         )
+        stop.click(fn=None, cancels=answering)
     page.queue(api_open=False)
     return page
 

@@ -119,7 +119,7 @@ def _make_page(backend: Backend) -> Any:
         import uvicorn  # noqa: F401 - missing, it is told the same way
         from fastapi import FastAPI
 
-        from qwen72b.local.app import build
+        from qwen72b.local.app import GRADIO_MAJOR, STYLE, build
     except ImportError as exc:
         raise InvalidOption(
             "The local Space is not installed.",
@@ -129,7 +129,12 @@ def _make_page(backend: Backend) -> Any:
     # Gradio 5.50 prints "new /" here, and stdout is the answer's.
     with contextlib.redirect_stdout(io.StringIO()):
         page = gradio.mount_gradio_app(
-            FastAPI(), blocks, path="/", show_error=False, ssr_mode=False
+            FastAPI(),
+            blocks,
+            path="/",
+            show_error=False,
+            ssr_mode=False,
+            **(STYLE if GRADIO_MAJOR >= 6 else {}),
         )
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

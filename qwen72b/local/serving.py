@@ -113,6 +113,7 @@ class ServerThread:
         self._settings = settings or {}
         self._settled = threading.Event()
         self._started = False
+        self._stopped = False
         self._failure: Exception | None = None
         self._server: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -135,9 +136,15 @@ class ServerThread:
             raise SpaceUnavailable(f"The {self._name} did not start.")
 
     def stop(self) -> None:
-        """Return once the thread has ended."""
-        # A Ctrl-C may come while the app is still being imported.
-        self._settled.wait()
+        """
+        Return once the thread has ended.
+
+        A Ctrl-C may come while the app is still being imported, which nothing can
+        end: then the thread is left behind, and ends without having served.
+        """
+        self._stopped = True
+        if not self._settled.is_set() and self._server is None:
+            return
         if self._server is not None:
             self._server.should_exit = True
         self._thread.join()
@@ -184,4 +191,7 @@ class ServerThread:
             **self._settings,
         )
         self._server = uvicorn.Server(config)
+        # Looked at last, for ``stop`` sets it first.
+        if self._stopped:
+            return
         await self._server.serve(sockets=[self._listener])

@@ -30,15 +30,11 @@ class QueueProtocol(Enum):
     SSE_V2_1 = "sse_v2.1"
     SSE_V3 = "sse_v3"
 
-    @property
-    def stream_first(self) -> bool:
-        """Whether the stream opens before the data are sent."""
-        return self is QueueProtocol.SSE
-
-    @property
-    def edits(self) -> bool:
-        """Whether messages after the first are edits, not snapshots."""
-        return self not in (QueueProtocol.SSE, QueueProtocol.SSE_V1)
+    def __init__(self, name: str) -> None:
+        #: Whether the stream opens before the data are sent.
+        self.stream_first = name == "sse"
+        #: Whether messages after the first are edits, not snapshots.
+        self.edits = name not in ("sse", "sse_v1")
 
 
 def read_protocol(name: Any, version: str) -> QueueProtocol:

@@ -20,14 +20,12 @@ this very job is success: a stream that ends before it was cut.
 
 Unknown messages and unknown fields are ignored, since the protocol grows.
 
-What a message costs is in proportion to its size, or is refused: an answer of
-megabytes is not gone through for each edit of a few bytes (``Allowance``).
+How the answer changes in what the messages bring is told by ``Shown``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from ..errors import (
@@ -40,23 +38,20 @@ from ..errors import (
 )
 from ..events import (
     Attachment,
-    Delta,
     Event,
     Finished,
     Logged,
     Progress,
     Queued,
-    Revised,
     Started,
     Thought,
 )
-from .diff import Allowance, apply_edits
 from .joberror import MAX_WORDS, job_error
 from .jsontext import NotJSON, TooManyValues, read_json
 from .plan import Plan, Step
-from .reading import NOTHING, ChatReader, TextReader
+from .reading import ChatReader, TextReader
+from .shown import Shown
 from .surrogates import replace_surrogates
-from .textbuffer import TextBuffer
 
 __all__ = ["Job"]
 
@@ -114,43 +109,29 @@ class Job:
         self._step = step
         self._position = 0 if reader is None else plan.output
         self._data = data
-        self._reader = reader
+        self._shown = None if reader is None else Shown(reader, chat=plan.chat, check=check)
         self._event_id: str | None = None
-        self._text = TextBuffer()
-        # The chatbot's last value. Text appended since then to the answer is
-        # in ``_text`` only, until another edit needs it here (``_behind``).
-        self._value: Any = None
-        self._behind = False
-        self._answer = NOTHING
-        # What the last thought has grown by since the value was last read.
-        self._aside = TextBuffer()
-        self._shown: set[Attachment] = set()
-        self._thoughts = 0
         self._folding = False
-        self._allowance = Allowance()
-        # Characters that came since the allowance was last told.
-        self._came = 0
-        self._check = check
 
     @property
     def text(self) -> str:
         """The answer so far."""
-        return replace_surrogates(str(self._text))
+        return "" if self._shown is None else self._shown.text
 
     @property
     def thoughts(self) -> tuple[Thought, ...]:
         """The thoughts of the answer so far, as last read."""
-        return self._answer.thoughts
+        return () if self._shown is None else self._shown.answer.thoughts
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
         """The files of the answer so far."""
-        return self._answer.attachments
+        return () if self._shown is None else self._shown.answer.attachments
 
     @property
     def has_text(self) -> bool:
         """Whether any of the answer has come."""
-        return bool(self._text)
+        return self._shown is not None and self._shown.has_text
 
     def join_payload(self) -> dict[str, Any]:
         """
@@ -240,7 +221,8 @@ class Job:
             return []
         name = message.get("msg")
         handler = self._HANDLERS.get(name) if type(name) is str else None
-        self._came += len(data)
+        if self._shown is not None:
+            self._shown.came += len(data)
         return handler(self, message) if handler else []
 
     def receive_eof(self) -> None:
@@ -284,7 +266,7 @@ class Job:
 
     def _start(self, eta: float | None = None) -> list[Event]:
         # The work on the answer begins with the step that gives it.
-        if self.started or self._reader is None:
+        if self.started or self._shown is None:
             return []
         self.started = True
         return [Started(eta)]
@@ -296,7 +278,8 @@ class Job:
         if message.get("success") is False or ("error" in output and "data" not in output):
             raise self._failure(message)
         data = output.get("data")
-        if self._reader is None:
+        shown = self._shown
+        if shown is None:
             # A step before the answer: what it gives in the end is what counts.
             return []
         if type(data) is not list or len(data) <= self._position:
@@ -304,144 +287,18 @@ class Job:
         if not self._folding:
             # From now on edits, if the protocol has them.
             self._folding = self._plan.protocol.edits
-            events = self._take(data[self._position])
+            events = shown.take(data[self._position])
         else:
             events = []
             try:
-                self._fold(data[self._position], events)
+                shown.fold(data[self._position], events)
             except InvalidDiff:
                 if not self.skipped:
                     raise
                 # An unreadable message may have carried the edits that these
                 # build on. The completion has the whole text.
-                self._value, self._behind, self._answer = None, False, NOTHING
+                shown.lose()
         return events if self.started else self._start() + events
-
-    def _fold(self, edits: Any, events: list[Event]) -> None:
-        """Apply the chatbot's edits; text that extends the answer is the common case."""
-        if type(edits) is not list:
-            raise InvalidDiff(f"Edits must be a list, not {type(edits).__name__}.")
-        added: list[str] = []
-        others: list[Any] = []
-        concerned = False
-        for edit in edits:
-            if (
-                not concerned
-                and type(edit) is list
-                and len(edit) == 3
-                and edit[0] == "append"
-                and edit[1] == self._answer.path
-                and type(edit[2]) is str
-            ):
-                added.append(edit[2])
-            else:
-                others.append(edit)
-                concerned = concerned or self._concerns_answer(edit)
-        text = "".join(added)
-        if not concerned:
-            if others:
-                self._edit(others)
-            if text:
-                self._behind = True
-                if self._answer.thinking:
-                    self._aside.add(text)
-                else:
-                    events += self._extend(text)
-            return
-        self._earn()
-        if self._behind:
-            present = self._last()
-            self._allowance.spend(len(present))
-            self._edit([["replace", self._answer.path, present]])
-        if added:
-            others.insert(0, ["append", self._answer.path, text])
-        self._edit(others)
-        events += self._take(self._value)
-
-    def _earn(self) -> None:
-        """Tell the allowance what came, before it is spent from: text alone spends nothing."""
-        self._allowance.earn(self._came)
-        self._came = 0
-
-    def _edit(self, edits: Any) -> None:
-        """Apply edits to the value, which is nobody else's."""
-        if not edits:
-            return
-        self._earn()
-        self._value = apply_edits(
-            self._value, edits, in_place=True, allowance=self._allowance, check=self._check
-        )
-
-    def _concerns_answer(self, edit: Any) -> bool:
-        """Tell whether an edit can change what the answer is or where it stands."""
-        start = self._answer.start
-        path = edit[1] if type(edit) is list and len(edit) > 1 else None
-        if start is None or type(path) is not list or len(path) < len(start):
-            return True
-        if path[: len(start) - 1] != start[:-1]:
-            return False
-        index = path[len(start) - 1]
-        if type(index) is not int or index >= start[-1]:
-            return True
-        # Of the turns before, one more or one less moves the answer.
-        return len(path) == len(start) and edit[0] in ("add", "delete")
-
-    def _take(self, value: Any, *, last: bool = False) -> list[Event]:
-        """Take the whole value that holds the answer and tell how the answer changed."""
-        assert self._reader is not None
-        if self._plan.chat and value is not None and type(value) not in (list, dict):
-            raise InvalidServerMessage("what the Space sent as its chat is no list of turns.")
-        self._earn()
-        self._value, self._behind = value, False
-        found = self._reader.read(value, self._allowance.spend)
-        old = str(self._text)
-        if found is None:
-            # An update that leaves the answer as it was, and has no place for more.
-            self._answer = replace(self._answer, text=old, path=None, start=None)
-            return []
-        self._answer, self._aside = found, TextBuffer()
-        events = self._tell_beside(last=last)
-        new = found.text
-        self._allowance.spend(len(new))
-        if new == old:
-            # In one piece, and the same as in the value.
-            self._text = TextBuffer(new)
-            return events
-        if new.startswith(old):
-            return events + self._extend(new[len(old) :])
-        offset = _shared_length(old, new)
-        self._text = TextBuffer(new)
-        return [*events, Revised(replace_surrogates(new[offset:]), offset)]
-
-    def _tell_beside(self, *, last: bool) -> list[Event]:
-        """Tell of thoughts that are complete, and of files, each once."""
-        answer = self._answer
-        if not answer.thoughts and not answer.attachments:
-            return []
-        size = len(answer.thoughts) - (answer.thinking and not last)
-        events: list[Event] = [
-            Thought(replace_surrogates(thought.title), replace_surrogates(thought.text))
-            for thought in answer.thoughts[self._thoughts : size]
-        ]
-        self._thoughts = max(self._thoughts, size)
-        events += [file for file in answer.attachments if file not in self._shown]
-        self._shown.update(answer.attachments)
-        return events
-
-    def _last(self) -> str:
-        """Return the present text at the answer's path."""
-        target = self._value
-        for key in self._answer.path or ():
-            target = target[key]
-        if self._answer.thinking:
-            return f"{target}{self._aside}"
-        return str(target) + str(self._text)[len(self._answer.text) :]
-
-    def _extend(self, text: str) -> list[Event]:
-        if not text:
-            return []
-        self._text.add(text)
-        return [Delta(text if text.isascii() else replace_surrogates(text))]
 
     def _failure(self, message: dict[str, Any]) -> Qwen72BError:
         output = message.get("output")
@@ -462,7 +319,8 @@ class Job:
                 "the Space cancelled the job before its answer was complete.", hint="Ask again."
             )
         data = output["data"]
-        if self._reader is None:
+        shown = self._shown
+        if shown is None:
             self.outputs = data if type(data) is list else []
             self.done = True
             return []
@@ -471,8 +329,8 @@ class Job:
         events = self._start()
         # null: the app's generator yielded nothing more than it had before.
         if data[self._position] is not None:
-            events += self._take(data[self._position], last=True)
-        if not self._answer.given:
+            events += shown.take(data[self._position], last=True)
+        if not shown.answer.given:
             self.unclear = True
             raise GenerationFailed(
                 f"the Space gave no answer: {self.told}"
@@ -548,15 +406,3 @@ def _number(value: Any) -> float | None:
 def _seconds(value: Any) -> float | None:
     number = _number(value)
     return float(number) if number is not None and abs(number) <= _MOST_SECONDS else None
-
-
-def _shared_length(old: str, new: str) -> int:
-    """Count the characters that two texts begin with alike; by halves, so that C compares."""
-    low, high = 0, min(len(old), len(new))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if old[low:middle] == new[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

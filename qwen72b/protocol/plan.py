@@ -145,15 +145,14 @@ class Plan:
     version: str = ""
     others: tuple[str, ...] = field(default=(), compare=False)
 
-    @property
-    def join_path(self) -> str:
-        """Path of the join."""
-        return f"{self.prefix}/queue/join"
+    #: Path of the join.
+    join_path: str = field(init=False, repr=False, compare=False)
+    #: Path of the stream; under ``sse``, of the upload.
+    data_path: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def data_path(self) -> str:
-        """Path of the stream; under ``sse``, of the upload."""
-        return f"{self.prefix}/queue/data"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "join_path", f"{self.prefix}/queue/join")
+        object.__setattr__(self, "data_path", f"{self.prefix}/queue/data")
 
     @property
     def output(self) -> int:

@@ -14,6 +14,7 @@ changes.
 from __future__ import annotations
 
 from http.client import HTTPException, HTTPResponse
+from time import monotonic
 from typing import Any
 
 import requests
@@ -143,7 +144,8 @@ class Body:
                 raise InvalidServerMessage(
                     f"the Space sent more than {most >> 20} MiB while {doing}."
                 )
-            self._scope.limit()
+            if monotonic() >= self._scope.deadlines.nearest:
+                self._scope.limit()
         return b"".join(chunks)
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 
 from .head import Head
 from .race import race
-from .scope import CallScope, current_scope, shut_down
+from .scope import CallScope, active, shut_down
 from .sockets import BoundedSocket, TLSSocket
 
 __all__ = ["CallConnection", "TLSCallConnection"]
@@ -50,7 +50,7 @@ class CallConnection(HTTPConnection):
     _dig: Callable[[], None] | None = None
 
     def _new_conn(self) -> socket.socket:
-        scope = current_scope()
+        scope: CallScope | None = getattr(active, "scope", None)
         if scope is None:
             return super()._new_conn()
         return self.open_socket(scope)
@@ -102,7 +102,7 @@ class CallConnection(HTTPConnection):
             ) from exc
 
     def connect(self) -> None:
-        scope = current_scope()
+        scope: CallScope | None = getattr(active, "scope", None)
         if scope is None:
             super().connect()
             return
@@ -125,7 +125,7 @@ class CallConnection(HTTPConnection):
         self._dig()
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        scope = current_scope()
+        scope: CallScope | None = getattr(active, "scope", None)
         if scope is None:
             super().request(*args, **kwargs)
             return

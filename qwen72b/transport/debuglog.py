@@ -116,7 +116,7 @@ def _blank(value: Any) -> Any:
     return value
 
 
-def tracer(scope: CallScope) -> Callable[[str], None] | None:
+def tracer(scope: CallScope) -> Callable[[str], None]:
     """
     Make what logs each message of the Space.
 
@@ -124,11 +124,8 @@ def tracer(scope: CallScope) -> Callable[[str], None] | None:
         scope: The call that it belongs to.
 
     Returns:
-        What is called with each message before it is taken; ``None`` where
-        nobody listens, so that the path of a piece of text stays short.
+        What is called with each message before it is taken.
     """
-    if not log.isEnabledFor(logging.DEBUG):
-        return None
 
     def trace(text: str) -> None:
         log.debug("%s: received %s", scope, shown(text))
@@ -144,17 +141,16 @@ def log_environment(scope: CallScope, base_url: str) -> None:
         scope: The call.
         base_url: Where to.
     """
-    if log.isEnabledFor(logging.DEBUG):
-        libraries = ", ".join(
-            f"{name} {getattr(sys.modules.get(name), '__version__', '')}"
-            for name in ("requests", "urllib3")
-        )
-        log.debug(
-            "%s: to %s with qwen72b %s, Python %s on %s, %s",
-            scope,
-            base_url,
-            __version__,
-            ".".join(map(str, sys.version_info[:3])),
-            sys.platform,
-            libraries,
-        )
+    libraries = ", ".join(
+        f"{name} {getattr(sys.modules.get(name), '__version__', '')}"
+        for name in ("requests", "urllib3")
+    )
+    log.debug(
+        "%s: to %s with qwen72b %s, Python %s on %s, %s",
+        scope,
+        base_url,
+        __version__,
+        ".".join(map(str, sys.version_info[:3])),
+        sys.platform,
+        libraries,
+    )

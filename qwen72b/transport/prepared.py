@@ -37,6 +37,26 @@ class Way:
         self.pool: Any = None
 
 
+class _Headers(dict[str, str]):
+    """Headers that are found under a name of any case, and gone through at a plain dict's speed."""
+
+    def __missing__(self, name: str) -> str:
+        for known, value in self.items():
+            if known.lower() == name.lower():
+                return value
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or self.get(name) is not None
+
+    def get(self, name: Any, default: Any = None) -> Any:
+        """Find a header, or give the default."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
 class Filled(requests.PreparedRequest):
     """A request that can be sent."""
 
@@ -67,6 +87,7 @@ class Template:
         prepared.prepare_headers(headers)
         self.way = way
         self._prepared = prepared
+        self._headers: Any = dict(prepared.headers)
         self._target = prepared.path_url
 
     def fill(
@@ -93,11 +114,12 @@ class Template:
         filled.target = self._target + query_text
         filled.method = prepared.method
         filled.url = f"{prepared.url}{query_text}"
-        # Nobody changes them from here on.
-        bare = body is None and not jar.sizes and way.auth is None
-        filled.headers = prepared.headers if bare else prepared.headers.copy()
-        if jar.sizes:
-            filled.prepare_cookies(jar)
+        if not jar.sizes and way.auth is None:
+            filled.headers = _Headers(self._headers)  # type: ignore[assignment]  # as good as requests'
+        else:
+            filled.headers = prepared.headers.copy()
+            if jar.sizes:
+                filled.prepare_cookies(jar)
         if isinstance(body, bytes):
             filled.body = body
             filled.headers["Content-Length"] = str(len(body))

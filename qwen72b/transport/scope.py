@@ -28,11 +28,13 @@ from .errand import Errand
 from .latch import Latch
 from .threads import start_thread
 
-__all__ = ["CallScope", "Hangup", "current_scope", "shut_down"]
+__all__ = ["CallScope", "Hangup", "active", "shut_down"]
 
 T = TypeVar("T")
 
-_local = threading.local()
+#: ``scope`` is the one that this thread is making a request in; requests passes
+#: nothing through to the connections.
+active = threading.local()
 
 # Calls of this process, told apart in the log.
 _numbers = count(1)
@@ -46,12 +48,6 @@ _LONGEST = 1e6
 
 class Hangup(OSError):
     """The call was ended from outside; never seen by users."""
-
-
-def current_scope() -> CallScope | None:
-    """Return the scope that this thread is making a request in."""
-    scope = getattr(_local, "scope", None)
-    return scope if isinstance(scope, CallScope) else None
 
 
 class CallScope:
@@ -78,16 +74,6 @@ class CallScope:
     def __str__(self) -> str:
         """Name the call in the log."""
         return f"call {self._number}"
-
-    @contextmanager
-    def current(self) -> Iterator[None]:
-        """Make this the scope that the thread's connections belong to."""
-        before = getattr(_local, "scope", None)
-        _local.scope = self
-        try:
-            yield
-        finally:
-            _local.scope = before
 
     def limit(self) -> float | None:
         """

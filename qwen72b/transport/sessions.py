@@ -23,7 +23,7 @@ from .adapter import Adapter
 from .auth import Secret, origin_of
 from .cookies import BoundedJar
 from .prepared import Template, Way
-from .scope import CallScope, shut_down
+from .scope import CallScope, active, shut_down
 
 __all__ = ["ForeignSession", "OwnSession", "Session"]
 
@@ -112,10 +112,12 @@ class OwnSession:
         # Not ``session.send``, which reads a redirect's body whole, and its target,
         # even where it is not to follow it.
         adapter = session.get_adapter(url)
+        before = getattr(active, "scope", None)
+        active.scope = scope
         try:
-            with scope.current():
-                response = adapter.send(request, timeout=timeout, **template.way.options)
+            response = adapter.send(request, timeout=timeout, **template.way.options)
         finally:
+            active.scope = before
             if self._closed:
                 # From a signal handler, perhaps, that came while a pool was looked up.
                 session.close()

@@ -233,7 +233,8 @@ def _tls_error(chain: list[BaseException], host: str) -> Qwen72BError:
     return ConnectFailed(
         f"TLS with {host} failed: {_words(chain)}.",
         stage="tls",
-        hint="Is the URL right, and the certificate authority known (verify=, REQUESTS_CA_BUNDLE)?",
+        hint="Is it https that is spoken there, and the certificate authority known "
+        "(verify=, REQUESTS_CA_BUNDLE)?",
     )
 
 

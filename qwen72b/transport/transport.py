@@ -149,13 +149,11 @@ class Transport:
                 response = self._session.send(
                     scope, request.method, url, params=query, data=body, headers=headers
                 )
-                try:
-                    scope.limit()
-                except OSError:
+                if scope.cancelled or monotonic() >= scope.deadlines.nearest:
                     # Its head may have been shut down under its reader: http.client
                     # takes it for whole.
                     response.close()
-                    raise
+                    scope.limit()
                 if listened:
                     log.debug(
                         "%s: %s %s %s -> %d %s after %.3f s",

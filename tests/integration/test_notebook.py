@@ -461,3 +461,22 @@ def test_saved_example_holds_one_output_per_answer() -> None:
     answers = read_answers(EXAMPLE)
     assert len(answers) == 8
     assert all(answer.strip() for answer in answers)
+
+
+def test_batch_shows_its_progress_on_the_page(space: FakeSpace, kernel: Any) -> None:
+    """In a notebook the tally of a batch changes in place, too."""
+    code = (
+        f"import qwen72b\nclient = qwen72b.Client({space.url!r})\n"
+        "_ = list(client.map(['a', 'b'], progress=True)); client.close()"
+    )
+    asked = kernel.channels.execute(code)
+    shown = ""
+    while True:
+        message = kernel.channels.get_iopub_msg(timeout=PATIENCE)
+        if message["parent_header"].get("msg_id") == asked:
+            shown += message["content"].get("text", "")
+            if message["content"].get("execution_state") == "idle":
+                break
+    assert shown.startswith("\r")
+    assert "2/2 (100%)" in shown.rpartition("\r")[2]
+    assert "\x1b" not in shown

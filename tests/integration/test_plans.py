@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-import qwen72b.client.space
+import qwen72b.client.plans
 from qwen72b import (
     AsyncClient,
     Client,
@@ -258,7 +258,7 @@ def test_stream_of_another_replica_is_asked_again(ask: Ask) -> None:
 
 def test_changed_space_is_asked_once_more(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure without a reason, an old configuration is read again; a new plan is tried."""
-    monkeypatch.setattr(qwen72b.client.space, "LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(qwen72b.client.plans, "LOOK_AGAIN", 0.0)
     with two_steps() as space:
 
         def answer(job: Job) -> list[Step]:
@@ -276,7 +276,7 @@ def test_changed_space_is_asked_once_more(ask: Ask, monkeypatch: pytest.MonkeyPa
 def test_unchanged_space_is_not_asked_again(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same plan would fail the same way; and a young configuration is not doubted."""
     for patience, configs in ((60.0, 1), (0.0, 2)):
-        monkeypatch.setattr(qwen72b.client.space, "LOOK_AGAIN", patience)
+        monkeypatch.setattr(qwen72b.client.plans, "LOOK_AGAIN", patience)
         with two_steps(user=[Fail(None)]) as space:
             with pytest.raises(GenerationFailed):
                 ask(space.url, "q")

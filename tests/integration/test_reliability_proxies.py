@@ -419,6 +419,9 @@ def test_mocked_requests(own_session: bool) -> None:
         mock.get(f"{url}/queue/data", body=body, content_type="text/event-stream")
         session = requests.Session() if own_session else None
         assert Client(url, session=session).ask("Hi") == "Hello"
+        sent = mock.calls[0].request.headers
+        assert sent["user-agent"].startswith("qwen72b/") and "ACCEPT" in sent
+        assert sent.get("x-nothing") is None and "x-nothing" not in sent
 
 
 def test_session_that_is_none() -> None:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import anyio
 import pytest
-import requests
 from timing import PATIENCE
 
 from qwen72b import (
     AsyncClient,
-    Client,
     RequestTimeout,
     StreamInterrupted,
     Timeout,
-    TransportError,
 )
 from qwen72b.testing import FakeSpace, Gate, Proceed, Stall
 
@@ -36,107 +32,93 @@ def space() -> Iterator[FakeSpace]:
         yield space
 
 
-async def _ask_async(url: str) -> None:
-    async with AsyncClient(url) as client:
-        await client.ask("Hi")
+WAYS = """
+import atexit, sys, threading
+import anyio, requests
+from qwen72b import AsyncClient, Client, TransportError
 
-
-async def _status_async(url: str) -> None:
-    async with AsyncClient(url) as client:
-        await client.status()
-
-
-def _ask(url: str, **options: Any) -> None:
-    with Client(url, **options) as client:
-        client.ask("Hi")
-
-
-def _ask_with_session(url: str) -> None:
-    with requests.Session() as session:
-        _ask(url, session=session)
-
-
-def _ask_many(url: str) -> None:
-    with Client(url) as client:
-        list(client.map(["a", "b"]))
-
-
-NEEDS: dict[str, Callable[[str], object]] = {
-    # A name is looked up in a thread that can be left behind.
-    "name": lambda url: _ask(url.replace("127.0.0.1", "localhost")),
-    "session": _ask_with_session,
-    "batch": _ask_many,
-    "asyncio": lambda url: anyio.run(_ask_async, url, backend="asyncio"),
-    "trio": lambda url: anyio.run(_ask_async, url, backend="trio"),
-    "status": lambda url: anyio.run(_status_async, url),
-}
-
-
-@pytest.mark.parametrize("ask", NEEDS.values(), ids=NEEDS)
-def test_no_thread_to_be_had(
-    ask: Callable[[str], object], space: FakeSpace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the system starts no thread (a container's limit), a typed error says what to do."""
-    space.answer("Hello")
-    start = threading.Thread.start
-    asking = threading.current_thread()
-
-    def refuse(thread: threading.Thread) -> None:
-        # The Space's own threads are started by others.
-        if threading.current_thread() is asking:
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(TransportError, match="no thread could be started") as caught:
-        ask(space.url)
-    assert "limit" in caught.value.hint
-    assert isinstance(caught.value.__cause__, RuntimeError)
-
-
-AT_EXIT = """
-import atexit, sys, anyio, qwen72b
+url = sys.argv[1]
+named = url.replace("127.0.0.1", "localhost")
 
 async def ask():
-    async with qwen72b.AsyncClient(sys.argv[1]) as client:
+    async with AsyncClient(url) as client:
         return await client.ask("Hi")
 
-def many():
-    return [str(result.reply) for result in qwen72b.Client(sys.argv[1]).map(["a"])]
+async def status():
+    async with AsyncClient(url) as client:
+        return await client.status()
 
-def last():
+def many():
+    with Client(url) as client:
+        return [str(result.reply) for result in client.map(["a"])]
+
+def try_it():
     try:
         print({})
-    except qwen72b.TransportError as error:
-        print(type(error).__name__, error)
+    except TransportError as error:
+        print(type(error.__cause__).__name__, error)
+"""
 
-atexit.register(last)
+AT_EXIT = f"{WAYS}\natexit.register(try_it)"
+
+REFUSED = f"""{WAYS}
+def refuse(thread):
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = refuse
+try_it()
 """
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        "qwen72b.Client(sys.argv[1]).ask('Hi')",
-        "qwen72b.Client(sys.argv[1].replace('127.0.0.1', 'localhost')).ask('Hi')",
-        "anyio.run(ask)",
-        "many()",
-    ],
-)
-def test_question_in_a_handler_of_atexit(way: str, space: FakeSpace) -> None:
-    """Where a thread is needed that Python starts no more (3.12 does not), that is said."""
-    space.answer("Hello")
+def _run(code: str, way: str, space: FakeSpace) -> str:
+    """Ask in a program of its own, where no pool has a thread yet; return what it prints."""
     run = subprocess.run(
-        [sys.executable, "-c", AT_EXIT.replace("{}", way), space.url],
+        [sys.executable, "-c", code.replace("{}", way), space.url],
         capture_output=True,
         text=True,
         check=False,
     )
     assert not run.stderr
-    refused = run.stdout.startswith("TransportError the interpreter is ending")
-    assert "Hello" in run.stdout or refused
+    return run.stdout
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        # A name is looked up in a thread that can be left behind.
+        "Client(named).ask('Hi')",
+        "Client(url, session=requests.Session()).ask('Hi')",
+        "many()",
+        "anyio.run(ask)",
+        "anyio.run(ask, backend='trio')",
+        "anyio.run(status)",
+    ],
+)
+def test_no_thread_to_be_had(way: str, space: FakeSpace) -> None:
+    """Where the system starts no thread (a container's limit), a typed error says what to do."""
+    space.answer("Hello")
+    said = _run(REFUSED, way, space)
+    assert said.startswith("RuntimeError no thread could be started: can't start new thread.")
+    assert "Raise the limit" in said
+
+
+def test_no_thread_is_needed_for_an_address(space: FakeSpace) -> None:
+    """A question to an address starts none."""
+    space.answer("Hello")
+    assert _run(REFUSED, "Client(url).ask('Hi')", space) == "Hello\n"
+
+
+@pytest.mark.parametrize(
+    "way", ["Client(url).ask('Hi')", "Client(named).ask('Hi')", "anyio.run(ask)", "many()"]
+)
+def test_question_in_a_handler_of_atexit(way: str, space: FakeSpace) -> None:
+    """Where a thread is needed that Python starts no more (3.12 does not), that is said."""
+    space.answer("Hello")
+    said = _run(AT_EXIT, way, space)
+    refused = said.startswith("RuntimeError the interpreter is ending")
+    assert "Hello" in said or refused
     # An address needs no thread.
-    assert not (refused and "(sys.argv[1]).ask" in way)
+    assert not (refused and "Client(url)" in way)
 
 
 class Busy:

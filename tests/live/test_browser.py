@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,53 @@ def test_page_calls_nobody(open_page: Callable[[Backend], Page], driver: Any) ->
     assert {url for url in received if url.startswith("http")} == {
         url for url in received if url.startswith(driver.current_url)
     }
+
+
+class Patient(Backend):
+    """Says a word, then nothing until it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__("A patient one", stand_in=True, concurrency=1)
+        self.stopped = threading.Event()
+
+    def stream(self, messages: Any) -> Iterator[str]:
+        try:
+            yield from super().stream(messages)
+        finally:
+            self.stopped.set()
+
+    def produce(self, messages: Any, generation: Any) -> None:
+        generation.emit("Word")
+        self.stopped.wait()
+
+
+def test_stop_ends_an_answer(open_page: Callable[[Backend], Page]) -> None:
+    """Stop keeps what came, and ends what the model is at."""
+    model = Patient()
+    page = open_page(model)
+    page.field("Input").send_keys("Hi" + Keys.ENTER)
+    page.wait(lambda: page.answers == ["Word"])
+    page.press("Stop")
+    assert model.stopped.wait(PATIENCE)
+    assert page.answers == ["Word"]
+
+
+@pytest.mark.parametrize("size", [(390, 844), (360, 640), (1280, 900)])
+def test_field_and_buttons_are_on_the_first_screen(
+    driver: Any, open_page: Callable[[Backend], Page], size: tuple[int, int]
+) -> None:
+    """On a phone as on a desk nothing has to be scrolled to ask; the letters are the system's."""
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page = open_page(backend("echo"))
+        bottoms = [page.field("Input").rect] + [
+            driver.find_element(By.XPATH, f"//button[normalize-space()='{name}']").rect
+            for name in ("Send", "Stop")
+        ]
+        assert all(0 < each["y"] and each["y"] + each["height"] <= size[1] for each in bottoms)
+        assert all(each["x"] + each["width"] <= size[0] for each in bottoms)
+        family = page.field("Input").value_of_css_property("font-family")
+        assert family.startswith("system-ui")
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

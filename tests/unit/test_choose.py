@@ -609,3 +609,29 @@ def test_other_outputs_are_no_answers(outputs: list[Any]) -> None:
         choose(page([BOX, *outputs], [function]))
     if outputs[-1]["type"] in ("textbox", "json", "markdown"):
         assert choose(page([BOX, *outputs], [function]), endpoint="/f").query == 2
+
+
+def test_clock_and_failure_start_no_question() -> None:
+    """What runs on a clock, or only after a failure, is no event of a person's."""
+    for changes in ({"every": 1.0}, {"trigger_only_on_failure": True}):
+        with pytest.raises(EndpointNotFound):
+            choose(page([BOT, BOX], [{**CHAT, **changes}]))
+
+
+def test_page_of_very_many_events_is_bounded() -> None:
+    """Neither hundreds of chats, nor long chains, nor very many boxes take long; none is guessed."""
+    many = [event(i, 2, "submit", [2, 1], [1]) for i in range(300)]
+    assert len(choose(page([BOT, BOX], many)).others) < 150
+    wide = [CHAT, *(then(i, 0, [1], [1]) for i in range(1, 200))]
+    with pytest.raises(EndpointNotFound):
+        choose(page([BOT, BOX], wide))
+    boxes = [box(i) for i in range(10, 200)]
+    with pytest.raises(EndpointNotFound):
+        choose(page([BOT, *boxes], [event(0, 10, "submit", [1, *range(10, 200)], [1])]))
+
+
+def test_negative_prompt_is_no_question() -> None:
+    """It has the word, but asks for the contrary."""
+    components = [BOT, box(2, "Prompt"), box(3, "Negative prompt"), part(4, "button", value="Go")]
+
+    assert choose(page(components, [event(0, 4, "click", [2, 3, 1], [1])])).query == 2

@@ -33,7 +33,7 @@ from qwen72b.protocol.config import QueueProtocol
 from qwen72b.protocol.fill import fill
 from qwen72b.protocol.job import Job
 from qwen72b.protocol.plan import DOCUMENTED, Plan
-from qwen72b.protocol.reading import ChatReader
+from qwen72b.protocol.reading import ChatReader, TextReader
 
 EVENT = "e1"
 
@@ -601,3 +601,25 @@ def test_words_of_a_failure_are_only_words(words: str, reason: str) -> None:
         job = joined()
         job.receive_data(json.dumps({"msg": "unexpected_error", "message": words}))
     assert len(caught.value.reason) < 10_100
+
+
+@pytest.mark.parametrize("chat", [7, "text", True])
+def test_chat_that_is_no_list_is_refused(chat: Any) -> None:
+    """A Chatbot holds turns."""
+    with pytest.raises(InvalidServerMessage, match="no list of turns"):
+        generating(joined(), chat)
+
+
+def test_text_of_a_box_is_the_answer() -> None:
+    """A page without a Chatbot shows its answer as text; null and updates leave it as it was."""
+    plan = replace(DOCUMENTED, chat=False)
+    filled = fill(plan, Prompt("q"))
+    job = Job(
+        plan, plan.steps[0], filled.data(plan.steps[0]), session_hash="x", reader=TextReader()
+    )
+    job.receive_join(json.dumps({"event_id": EVENT}))
+
+    assert generating(job, "Hel") == [Started(), Delta("Hel")]
+    assert generating(job, [["append", [], "lo"]]) == [Delta("lo")]
+    assert generating(job, [["replace", [], {"__type__": "update", "label": "x"}]]) == []
+    assert completed(job, None) == [Finished("Hello")]

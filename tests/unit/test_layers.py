@@ -39,8 +39,8 @@ WORDS = {
     "messages": Layer(names("errors")),
     "redaction": Layer(others=names("re")),
     "reply": Layer(names("events")),
-    "retry": Layer(names("errors")),
-    "timeout": Layer(names("errors"), names("math")),
+    "retry": Layer(names("errors redaction")),
+    "timeout": Layer(names("errors redaction"), names("math")),
     "version": Layer(),
 }
 
@@ -64,7 +64,7 @@ TABLE = Table(
         ),
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
-            names("errors messages protocol reply retry timeout transport"),
+            names("errors messages protocol redaction reply retry timeout transport"),
             names("array atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
                 "hashlib json logging os pickle queue random re select shutil stat sys threading time types uuid"
@@ -92,7 +92,7 @@ TABLE = Table(
         ),
         # Faces
         "progress": Layer(
-            names("errors escape events"), names("importlib.import_module tqdm types")
+            names("errors escape events"), names("importlib.import_module tqdm types warnings")
         ),
         "provider": Layer(names("aio client messages protocol redaction timeout")),
         "notebook": Layer(

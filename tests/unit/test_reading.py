@@ -243,3 +243,14 @@ def test_strange_values_have_no_text(value: Any) -> None:
 def test_text_of_a_box(value: Any, answer: Answer | None) -> None:
     """A box's text is the answer; what is no text is shown as data."""
     assert TextReader().read(value) == answer
+
+
+def test_reading_tells_what_it_goes_through() -> None:
+    """Comparing costs in proportion to the texts, and once for each."""
+    spent: list[int] = []
+    reader = ChatReader([["u", "a" * 10]], "q")
+
+    reader.read([["U", "x"], ["q", "n"]], spent.append)
+    reader.read([["U", "x"], ["q", "new"]], spent.append)
+
+    assert sum(spent) == len("Ux") + len("q")

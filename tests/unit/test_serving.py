@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import closing
+from typing import Any
 
 import pytest
 
-from qwen72b import InvalidOption
-from qwen72b.local.serving import base_url_of, listen
+from qwen72b import InvalidOption, SpaceUnavailable
+from qwen72b.local.serving import ServerThread, base_url_of, listen
 
 
 def test_small_pieces_are_sent_at_once() -> None:
@@ -35,3 +37,26 @@ def test_url(host: str, shown: str) -> None:
     with listen("127.0.0.1", 0, "test") as listener:
         port = listener.getsockname()[1]
         assert base_url_of(host, listener) == f"http://{shown}:{port}"
+
+
+def test_stop_does_not_wait_for_an_import() -> None:
+    """A Ctrl-C while the app is imported ends at once; that thread then ends without serving."""
+    pytest.importorskip("uvicorn")
+    imported = threading.Event()
+    importing = threading.Event()
+
+    def make_app() -> Any:
+        importing.set()
+        imported.wait()
+
+    with listen("127.0.0.1", 0, "test") as listener:
+        server = ServerThread(make_app, listener, name="test")
+        starting = threading.Thread(target=lambda: pytest.raises(SpaceUnavailable, server.start))
+        starting.start()
+        importing.wait()
+        server.stop()
+        assert server._thread.is_alive()
+        imported.set()
+        server._thread.join()
+        starting.join()
+        assert not server._started
