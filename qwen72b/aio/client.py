@@ -3,6 +3,8 @@ The async client of one Space, on asyncio and trio.
 
 What may wait is done in a worker thread; a stream that is open is read on the
 loop (see ``stream``).
+
+Above 300 lines: mostly the docstrings of the one public class.
 """
 
 from __future__ import annotations

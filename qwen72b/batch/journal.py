@@ -18,7 +18,6 @@ to, and never waited for once the batch is closed.
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import select
@@ -41,6 +40,9 @@ _SYNC_SECONDS = 1.0
 
 # Seconds between two looks at whether anybody still waits, while a pipe is full.
 _LOOK_SECONDS = 0.1
+
+# What a file system says that has no locks.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 
 # Bytes of a line: an answer of 64 MiB, escaped.
 _MOST_LINE = 512 * 1024 * 1024
@@ -238,9 +240,19 @@ class JournalFile:
 
     def _lock(self) -> None:
         try:
+            import fcntl
+
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise self._in_use() from exc
+        except (ImportError, OSError) as exc:
+            # Windows; Lustre, CIFS and the like.
+            if isinstance(exc, OSError) and exc.errno not in _NO_LOCKS:
+                raise
+            log.warning(
+                "%s cannot be locked here; two runs at once would spoil each other's answers.",
+                self._name,
+            )
 
     def _sync(self) -> None:
         try:
@@ -297,4 +309,5 @@ def _leave_all() -> None:
         file.leave()
 
 
-os.register_at_fork(after_in_child=_leave_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all)

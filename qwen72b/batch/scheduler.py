@@ -8,6 +8,8 @@ the items under way over all workers and so, whatever the executor, memory.
 An item that the Space refused for now goes again, before new ones. One that
 failed is a result like any other, and so is one whose worker was killed. Where
 the executor takes no more, what it has is waited for, and then the batch fails.
+
+Above 300 lines: one state, which every step of a round changes.
 """
 
 from __future__ import annotations

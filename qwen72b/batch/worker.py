@@ -117,7 +117,8 @@ def _forget() -> None:
     _asker.cache_clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def answer(spec: ClientSpec, key: tuple[int, int], prompt: Prompt, timeout: Timeout) -> Outcome:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         doctor,
         gateway,
         help,
+        inspect,
         serve,
         status,
     )

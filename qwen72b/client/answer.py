@@ -13,6 +13,9 @@ A signal handler, a destructor or a trace function may close at any point, in th
 middle of the reader's step too. So closing waits for nobody, and neither calls
 back nor logs: the end is noted here, and who wants to know (a conversation, the
 log) looks when it is its turn.
+
+Above 300 lines: whoever ends an answer, and from where, is to be read in one
+place.
 """
 
 from __future__ import annotations

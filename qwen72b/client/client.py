@@ -1,5 +1,7 @@
 """
 The blocking client of one Space.
+
+Above 300 lines: mostly the docstrings of the one public class.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ So a question is never left without an answer, and the next one can always be
 asked. How an answer ended is looked up by whoever uses the conversation next:
 a stream may be ended by a signal handler, at a point where nothing else can be
 done.
+
+Above 300 lines: mostly the docstrings of two public classes.
 """
 
 from __future__ import annotations

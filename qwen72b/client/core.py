@@ -8,6 +8,8 @@ and a batch asks through it.
 A signal handler may close it at any point of any code. So what runs stands in
 plain dictionaries, which are changed and copied in single steps, and no lock
 guards them: who adds something looks afterwards whether the client was closed.
+
+Above 300 lines: mostly the arguments of a client, and what they mean.
 """
 
 from __future__ import annotations
@@ -190,8 +192,12 @@ class ClientCore:
 
     def catch_up(self) -> None:
         """Do what closing leaves for later, since a signal handler may be who closes."""
-        while self._stopped:
-            self._stopped.popleft().finish()
+        while True:
+            try:
+                answer = self._stopped.popleft()
+            except IndexError:
+                return
+            answer.finish()
 
     @contextmanager
     def calling(self, timeout: TimeoutLike) -> Iterator[CallScope]:

@@ -12,6 +12,8 @@ is enough to go on.
 What is asked is a plan: functions of the Space that are called one after the
 other, in one session and one scope, and that end together. Each is a join and a
 stream of its own, and gets what those before it gave.
+
+Above 300 lines: all the talking in plain order, which is what it is for.
 """
 
 from __future__ import annotations

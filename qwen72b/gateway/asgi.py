@@ -1,5 +1,7 @@
 """
 The ASGI app: what is at which path, for whom, and how many at once.
+
+Above 300 lines: one request from its first byte to its last, in one place.
 """
 
 from __future__ import annotations

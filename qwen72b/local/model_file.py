@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -87,27 +86,35 @@ def small_model(progress: TextIO | None) -> Path:
 def _workplace(folder: Path) -> Iterator[Path]:
     """Make a folder for one fetch, and lock it for as long as this process lives."""
     # In the same folder, so that the rename at the end is atomic.
-    with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as name:
-        lock = os.open(name, os.O_RDONLY)
-        try:
-            # Where folders cannot be locked, none is cleared away either.
-            with contextlib.suppress(OSError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield Path(name)
-        finally:
-            os.close(lock)
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as name, _locked(Path(name)):
+        yield Path(name)
 
 
 def _clear(folder: Path) -> None:
     """Remove what fetches left that were killed."""
     for left in folder.glob("fetch-*"):
-        with contextlib.suppress(OSError):
-            lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _locked(left) as ours:
+            if ours:
                 shutil.rmtree(left, ignore_errors=True)
-            finally:
-                os.close(lock)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder; tell whether that went well. Where none can be, none is cleared away."""
+    lock = None
+    try:
+        import fcntl
+
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = True
+    except (ImportError, OSError):
+        ours = False
+    try:
+        yield ours
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def _cache_folder() -> Path:

@@ -108,7 +108,8 @@ def list_candidates(
         page: The page.
         taken: Labels, folded, of inputs for which the caller has values.
         named: The ``endpoint`` that the caller wants. It may be one that
-            nobody sees, or whose box has another name than a question's.
+            nobody sees, or whose box has another name than a question's. Empty
+            for whatever could be had by name.
         hidden: Whether a box that nobody sees may take the question.
 
     Returns:
@@ -125,7 +126,7 @@ def list_candidates(
         if paths is None:
             continue
         candidate = _candidate(page, triggers, paths, taken, named, hidden)
-        if candidate is not None and (named is None or candidate.is_called(named)):
+        if candidate is not None and (not named or candidate.is_called(named)):
             found.append(candidate)
             if len(found) == _MOST_CANDIDATES:
                 break

@@ -120,8 +120,8 @@ def _plan(page: Page, candidate: Candidate, taken: frozenset[str], found: list[C
 
 
 def _nothing(page: Page, named: str | None, found: list[Candidate]) -> EndpointNotFound:
+    every = list_candidates(page, taken=frozenset(), named="")
     if named is not None:
-        every = list_candidates(page, taken=frozenset(), named=None)
         return EndpointNotFound(
             f"the Space has nothing to ask that is called {named[:60]!r}.",
             hint=f"What can be asked: {_listed(every)}." if every else "",
@@ -135,7 +135,11 @@ def _nothing(page: Page, named: str | None, found: list[Candidate]) -> EndpointN
         )
     return EndpointNotFound(
         "the Space has no event that takes a question and writes a chat or a text.",
-        hint="Point base_url or space at a Space to chat with.",
+        hint=f"If one of these does all the same, name it, as in "
+        f"endpoint={_shown(every[0].name)}: {_listed(every)}."
+        if every
+        else "Point base_url or space at a Space to chat with.",
+        candidates=_names(every),
     )
 
 

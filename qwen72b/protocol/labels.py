@@ -77,13 +77,17 @@ _MESSAGE = _words(
     r"вопрос|сообщение|pergunta|mensagem|domanda|messaggio|pytanie|wiadomość",
     r"消息|訊息|问题|問題|提问|提問|提示词|質問|メッセージ|プロンプト|질문|메시지|프롬프트",
 )
+# What begins so asks for a message, whatever that is about.
+_VERB = re.compile(
+    r"(?:ask|say|tell me|discuss|chat (?:with|about|to|here)|talk (?:with|about|to))\b"
+)
 _SETTING = _words(
     r"ur[li]s?|links?|https?|websites?|web ?pages?|endpoints?|hosts?|domains?|addres(?:s|ses)|"
     r"e ?mails?|user ?names?|names?|ids?|uuid|models?|paths?|files?|file ?names?|folders?|"
     r"director(?:y|ies)|repos?(?:itory)?|seeds?|languages?|lang|stop|proxy|ports?|temperature|"
     r"top ?[pk]|max(?:imum)?|min(?:imum)?|length|penalty|tokens|limit|numbers?|count|amount|dates?|"
     r"time ?zones?|cit(?:y|ies)|country|phone|titles?|tags?|regex|negative|prefix|suffix|styles?|"
-    r"voices?|formats?|schema|version|status|logs?|types?|topic|categor(?:y|ies)|keywords?|"
+    r"voices?|formats?|schema|version|status|logs?|topic|categor(?:y|ies)|keywords?|"
     r"context|documents?|knowledge|references?|sources?|histor(?:y|ies)|memory|examples?|feedback|"
     r"comments?|notes?|session|nombre|nom|adresse|sprache|modell?o?|modèle|modell|datei|имя|"
     r"адрес|ссылка|модель|язык|город|файл|nome|idioma|lingua|enlace|correo|ciudad|ville|stadt",
@@ -134,7 +138,7 @@ def _text_kind(text: str, short: bool) -> BoxKind:
         return BoxKind.SYSTEM
     if setting is not None and "negative" in words:
         return BoxKind.SETTING
-    if _MESSAGE.search(words):
+    if _MESSAGE.search(words) or _VERB.match(words):
         return BoxKind.MESSAGE
     if _INSTRUCTION.search(words):
         return BoxKind.INSTRUCTION

@@ -4,6 +4,8 @@ The components and functions of a Space's page, as its ``/config`` lists them.
 Reading is lenient where a stranger's page may hold anything: what is malformed
 is left out, and a component of an unknown type is one like any other. What the
 words on the page mean is told by ``labels``, and what to do with it by ``choose``.
+
+Above 300 lines: the docstrings of what a page is made of.
 """
 
 from __future__ import annotations

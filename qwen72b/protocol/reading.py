@@ -5,6 +5,9 @@ A Chatbot's value is told by its content, never by its length: an app may give
 back the history without the new turn, fewer turns than it got, or the new turn
 alone. All that the assistant says in the new turn is the answer; messages with
 a title (``metadata.title``: thoughts, tools) are thoughts, files are attachments.
+
+Above 300 lines: the forms of an answer are read beside each other, lest they
+differ.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
 Strategy: the routes and refusals of a real Gradio server (`routes`); in front
 of them the faults that a test has ordered (`app`), behind them the scripts of
 its answers (`script`), and beside them a `record` of what the client did.
+
+Above 300 lines: mostly the docstrings of the one public class.
 """
 
 from __future__ import annotations

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from configparser import ConfigParser
 
-from documents import HOME, parse
+from documents import HOME, parse, read_tables
 from docutils import nodes
+
+from qwen72b.cli.help import TOPICS
 
 DOCUMENT = parse("readme")
 
@@ -34,3 +36,21 @@ def test_pictures() -> None:
     for picture in pictures:
         assert picture["alt"]
         assert 0 < (HOME / picture["uri"]).stat().st_size < 150_000
+
+
+def test_table_of_spaces() -> None:
+    """The README says of Spaces what the guide says, and no more."""
+    tables = dict(read_tables("shape"))
+    assert tables["readme"]
+    assert all(row in tables["spaces"] for row in tables["readme"])
+
+
+def test_topics() -> None:
+    """The README names each topic of the guide."""
+    named = {literal.astext() for literal in DOCUMENT.findall(nodes.literal)}
+    assert set(TOPICS) <= named
+
+
+def test_length() -> None:
+    """What is longer belongs into the guide."""
+    assert len((HOME / "README.rst").read_text("utf-8").splitlines()) <= 240

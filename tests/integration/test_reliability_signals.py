@@ -183,6 +183,22 @@ def test_log_is_left_to_the_next(
         logger.removeHandler(strict)
 
 
+def test_handler_that_closes_and_leaves(handler: list[Callable[[], object]]) -> None:
+    """Closing and then leaving the program frees everything, wherever it was."""
+
+    def leave() -> None:
+        client.close()
+        raise SystemExit
+
+    with FakeSpace() as space:
+        space.answer("Hel", _step(interrupt), Stall())
+        client = Client(space.url)
+        handler.append(leave)
+        with pytest.raises(SystemExit):
+            client.ask("Hi")
+        space.wait_until_idle()
+
+
 @pytest.mark.parametrize("what", ["client", "stream"])
 def test_async_handler(what: str, handler: list[Callable[[], object]]) -> None:
     """On an event loop, closing never waits, so a handler can run it to its end."""

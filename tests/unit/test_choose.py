@@ -325,6 +325,9 @@ def test_button_that_undoes_is_asked_by_name_only() -> None:
         {"label": "OpenAI API key"},
         {"label": "Enter code", "type": "password"},
         {"label": "Website URL"},
+        {"label": "Chat title"},
+        {"label": "Type your name"},
+        {"label": "Enter a link"},
         {"label": "用户名"},
         {"label": "System prompt"},
         {"label": "E-Mail"},
@@ -350,6 +353,10 @@ def test_foreign_box_takes_no_question(props: dict[str, Any]) -> None:
         {"placeholder": "Enter text and press enter, or upload a file"},
         {"label": "Message", "placeholder": "Ask the system anything"},
         {"label": "Instruction"},
+        {"label": "Type here"},
+        {"label": "Ask your documents"},
+        {"label": "Chat with my repo"},
+        {"label": "Talk to a model"},
         {"label": "Ask about the name of the document, or its URL, or the author"},
         {"label": "", "placeholder": "Type your message and press the enter key"},
     ],
@@ -635,3 +642,16 @@ def test_negative_prompt_is_no_question() -> None:
     components = [BOT, box(2, "Prompt"), box(3, "Negative prompt"), part(4, "button", value="Go")]
 
     assert choose(page(components, [event(0, 4, "click", [2, 3, 1], [1])])).query == 2
+
+
+def test_box_with_another_name_is_had_by_the_function_s() -> None:
+    """The error names what could be asked all the same; a password box never."""
+    functions = [{**CHAT, "api_name": "greet"}]
+
+    with pytest.raises(EndpointNotFound, match="endpoint='/greet'") as caught:
+        choose(page([BOT, box(2, "Name")], functions))
+    assert caught.value.candidates == ("/greet",)
+    assert choose(page([BOT, box(2, "Name")], functions), endpoint="greet").query == 2
+    with pytest.raises(EndpointNotFound) as caught:
+        choose(page([BOT, box(2, "Key")], functions), endpoint="greet")
+    assert caught.value.candidates == ()

@@ -216,3 +216,11 @@ def test_disorder_is_seen(module: str, line: str, fault: str) -> None:
     text = (HOME / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
     changed = house().changed(module, f"{text}\n{line}\n")
     assert any(fault in found for found in TABLE.faults(changed))
+
+
+def test_long_modules_say_why() -> None:
+    """A module of more than 300 lines has a second subject, or a reason at its head."""
+    for path in HOME.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > 300:
+            assert "Above 300 lines" in text[: text.index("from __future__")], path
