@@ -14,8 +14,7 @@ What is no regular file (a pipe, a terminal, a device) gets the outcomes, too,
 but remembers nothing, and reading from it might never end: it is only written
 to, and never waited for once the batch is closed.
 
-Above 300 lines: a file that is gone on from and a pipe that is only written to
-share the rules of who may use them, and of what is taken back.
+Above 300 lines: opening, repairing and writing keep one another's promises.
 """
 
 from __future__ import annotations
