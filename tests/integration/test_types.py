@@ -69,13 +69,8 @@ def test_examples_pass_mypy(folder: Path) -> None:
     (folder / "narrowing_by_ok.py").write_text(NARROWING_BY_OK)
     # The package's own lines are checked by the project's settings, and the
     # extras need not be here.
-    settings = "[mypy]
-strict = True
-follow_imports = silent
-ignore_missing_imports = True
-"
-    (folder / "mypy.ini").write_text(f"{settings}mypy_path = {HOME}
-")
+    settings = "[mypy]\nstrict = True\nfollow_imports = silent\nignore_missing_imports = True\n"
+    (folder / "mypy.ini").write_text(f"{settings}mypy_path = {HOME}\n")
     check(folder, "mypy", *(path.name for path in folder.glob("*.py")))
 
 
