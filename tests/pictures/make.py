@@ -14,6 +14,7 @@ import fcntl
 import io
 import os
 import pty
+import re
 import shutil
 import struct
 import sys
@@ -128,8 +129,12 @@ def run_on_terminal(command: str) -> str:
         seen += more
     os.close(screen)
     os.waitpid(process, 0)
+    text = seen.decode().replace("\r\n", "\n")
+    # The beginning of a word is taken back where the whole is too long for its line.
+    while back := re.search(r"\x1b\[(\d+)D\x1b\[K", text):
+        text = text[: back.start() - int(back[1])] + text[back.end() :]
     # A status line is written over; what is after its last erasure stays.
-    lines = seen.decode().replace("\r\n", "\n").split("\n")
+    lines = text.split("\n")
     return "\n".join(line.rpartition("\x1b[2K")[2].replace("\r", "") for line in lines)
 
 
