@@ -237,6 +237,9 @@ class JournalFile:
         except BlockingIOError:
             # Another writer was quicker.
             self._send(bytes(rest))
+        except StreamInterrupted:
+            # A kind of OSError too.
+            raise
         except OSError as exc:
             raise OSError(exc.errno, exc.strerror, self._name) from exc
 

@@ -242,7 +242,7 @@ def test_close_of_a_finished_stream() -> None:
         assert "".join(stream) == "Hello"
         stream.close()
         assert stream.result() == "Hello"
-        assert list(stream) == []
+        assert next(stream, None) is None
 
 
 def test_connection_is_kept_after_the_end() -> None:
