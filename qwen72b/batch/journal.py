@@ -13,6 +13,8 @@ that is not ours is never touched.
 What is no regular file (a pipe, a terminal, a device) gets the outcomes, too,
 but remembers nothing, and reading from it might never end: it is only written
 to, and never waited for once the batch is closed.
+
+Above 300 lines: opening, repairing and writing keep one another's promises.
 """
 
 from __future__ import annotations
