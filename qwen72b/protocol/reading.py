@@ -22,7 +22,9 @@ from ..events import Attachment, Thought
 
 __all__ = ["NOTHING", "Answer", "ChatReader", "TextReader"]
 
-# What looking at an element costs, in characters that could be gone through.
+# Elements of a turn, from which on it counts that they are looked at; and what
+# that costs, in characters that could be gone through.
+_MANY = 100
 _PER_ELEMENT = 64
 
 # Between two messages of one turn.
@@ -120,8 +122,8 @@ class ChatReader:
                     return NOTHING
                 first = i
                 break
-        if spend is not None:
-            # Few, unless nobody asks anything in a list of a hundred thousand.
+        if spend is not None and len(value) - first > _MANY:
+            # Nobody asks anything in a list of thousands.
             spend(_PER_ELEMENT * (len(value) - first))
         turn = [
             message
