@@ -59,7 +59,12 @@ def reached(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if len(choices) > 1:
         raise InvalidOption(f"{choices[0]} and {choices[1]} name two different Spaces.")
     if not _local_choices(args):
-        yield {"base_url": args.url, "space": args.space, "timeout": args.timeout}
+        yield {
+            "base_url": args.url,
+            "space": args.space,
+            "endpoint": args.endpoint,
+            "timeout": args.timeout,
+        }
         return
     from ..local.server import running
 

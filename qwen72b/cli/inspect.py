@@ -30,7 +30,6 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("where", nargs="?", metavar="URL", help="the Space's URL, or OWNER/NAME")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
-    parser.add_argument("--endpoint", metavar="NAME", help="of a function, by name or number")
     add_connection(parser, local=False)
     add_verbosity(parser)
 
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         args.url, args.space = (args.where, None) if ":" in args.where else (None, args.where)
     with connected(args) as client:
         try:
-            found = client.describe(endpoint=args.endpoint)
+            found = client.describe()
         except EndpointNotFound as error:
             if args.json:
                 failed = {"url": client.base_url, "reason": error.reason}

@@ -195,6 +195,11 @@ def add_connection(parser: argparse.ArgumentParser, *, local: bool = True) -> No
         "--url", metavar="URL", help="its address (default: QWEN72B_BASE_URL, or the public Space)"
     )
     group.add_argument("--space", metavar="OWNER/NAME", help="its name on Hugging Face")
+    group.add_argument(
+        "--endpoint",
+        metavar="NAME",
+        help="what of it to ask: a function's name or number (inspect tells)",
+    )
     if local:
         group.add_argument(
             "--local", action="store_true", help="a Space on this machine with a small model"

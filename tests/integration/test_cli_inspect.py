@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ def test_inspect_of_a_doubt(capsys: Capture) -> None:
         assert json.loads(told.out)["candidates"] == ["/red", "/blue"]
         assert "'/red'" in told.err
         assert main(["inspect", space.url, "--endpoint", "blue"]) == 0
+
+
+def test_endpoint_is_named_to_every_command(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What inspect lists is what a question can be put to."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with FakeSpace.from_config(page("two_tabs"), {"blue": [["", [["q", "blue!"]]]]}) as space:
+        assert main(["--url", space.url, "--endpoint", "/blue", "q"]) == 0
+        assert capsys.readouterr().out == "blue!\n"
+        assert main(["status", "--url", space.url, "--endpoint", "1"]) == 0
+    assert "endpoint /blue" in capsys.readouterr().out
 
 
 def test_space_is_named_once(capsys: Capture) -> None:
