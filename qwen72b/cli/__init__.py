@@ -68,8 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as exc:
         console.erase()
         return exit_status(exc)
-    except (BrokenPipeError, Terminated) as exc:
-        console.abandon()
+    except BrokenPipeError as exc:
+        console.abandon(sys.stdout)
+        return exit_status(exc)
+    except Terminated as exc:
+        # The terminal may have gone, and both with it.
+        console.abandon(sys.stdout, sys.stderr)
         return exit_status(exc)
     except Exception as exc:  # noqa: BLE001 - no traceback reaches a user of the command
         console.complain(*describe(exc, verbose=verbose))

@@ -12,11 +12,12 @@ Above 300 lines: a short method for each command of the chat.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidOption, Qwen72BError
+from ..errors import InvalidOption, Qwen72BError, StreamInterrupted
 from .connection import connected
 from .exits import Terminated, describe
 from .options import add_connection, add_verbosity
@@ -80,9 +81,10 @@ def run(args: argparse.Namespace) -> int:
 
     with connected(args) as client, terminations() as received:
         chat = _Chat(client, args)
+        received.hang_up = client.close
         try:
             with keys_at_once() if chat.editing else nullcontext():
-                chat.run()
+                chat.run(lambda: received.number > 0)
         except BaseException as exc:
             chat.rescue()
             if received.number:
@@ -140,8 +142,8 @@ class _Chat:
         """Whether a line that was piped in could not be read."""
         return self._reader.skipped > 0 and not self._reader.interactive
 
-    def run(self) -> None:
-        """Chat until there are no more questions."""
+    def run(self, told_to_end: Callable[[], bool]) -> None:
+        """Chat until there are no more questions, or somebody says that it is to end."""
         interactive = self._reader.interactive
         if interactive:
             self._console.say(
@@ -155,6 +157,8 @@ class _Chat:
                 if not interactive:
                     raise
                 self._console.note()
+            if told_to_end():
+                raise StreamInterrupted("the chat was told to end.")
         if self._kept_in is not None and self._kept:
             self._console.say(f"the chat is in {self._kept_in}; chat -c goes on with it.")
 

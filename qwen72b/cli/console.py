@@ -129,14 +129,22 @@ class Console:
         if sys.stdout is not None:
             sys.stdout.flush()
 
-    def abandon(self) -> None:
-        """Forget what is still to be written: the reader has gone."""
+    def abandon(self, *streams: TextIO | None) -> None:
+        """
+        Forget what is still to be written: the reader has gone.
+
+        Args:
+            *streams: Standard output, or standard error, or both.
+        """
         # The interpreter flushes once more at its end, and would complain.
-        with suppress(OSError, ValueError):
-            output = sys.stdout.fileno()
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, output)
-            os.close(null)
+        for stream in streams:
+            if stream is None:
+                continue
+            with suppress(OSError, ValueError):
+                output = stream.fileno()
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, output)
+                os.close(null)
 
     def _put(self, text: str) -> None:
         if sys.stdout is None:

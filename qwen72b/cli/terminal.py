@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -27,9 +27,11 @@ class _Received:
 
     Attributes:
         number: Its number; 0 if none came.
+        hang_up: What the handler does before it raises; safe in a handler.
     """
 
     number = 0
+    hang_up: Callable[[], None] | None = None
 
 
 @contextmanager
@@ -48,6 +50,10 @@ def terminations() -> Iterator[_Received]:
         for each in before:
             # What is to be saved now shall not be interrupted.
             signal.signal(each, signal.SIG_IGN)
+        if received.hang_up is not None:
+            # What is raised in a destructor is lost; an answer that was ended
+            # is not waited for all the same.
+            received.hang_up()
         raise Terminated(number)
 
     numbers = [getattr(signal, name, None) for name in ("SIGHUP", "SIGTERM")]

@@ -20,6 +20,8 @@ from timing import PATIENCE
 # Makes the terminal the process's own, so that Ctrl-C reaches it.
 _TAKE_TERMINAL = """
 import fcntl, os, signal, sys, termios
+# Whoever runs the tests may ignore it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 for number in sys.argv[1].split():
     signal.signal(int(number), signal.SIG_IGN)
 fcntl.ioctl(2, termios.TIOCSCTTY, 0)
