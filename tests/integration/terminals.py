@@ -13,9 +13,11 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from time import sleep
 from typing import Any
 
-from timing import PATIENCE
+from timing import MS, PATIENCE, SHORT
 
 # Makes the terminal the process's own, so that Ctrl-C reaches it.
 _TAKE_TERMINAL = """
@@ -89,6 +91,18 @@ class Terminal:
     def resize(self, height: int, width: int) -> None:
         """Give the terminal another size."""
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def wait_until_asleep(self) -> None:
+        """
+        Wait until the process waits for keys.
+
+        A signal that comes between Python's last look for one and readline's
+        ``select`` is seen with the next key only; that is CPython's, not ours.
+        """
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        sleep(SHORT)
+        while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "S":
+            sleep(MS)
 
     def hang_up(self) -> None:
         """Take the terminal away, as closing its window does."""

@@ -359,6 +359,7 @@ def test_chat_outlives_its_terminal(space: FakeSpace, tmp_path: Path, way: str) 
             screen.type("Two\r")
             screen.read_until("Half an answer")
         if way == "told":
+            screen.wait_until_asleep()
             screen.process.terminate()
             screen.read_until(f"the chat is in {tmp_path}")
             screen.finish()
