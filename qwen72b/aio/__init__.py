@@ -4,8 +4,7 @@ The async side, on asyncio and trio: beside the blocking one, on the same answer
 
 from __future__ import annotations
 
-from .batch import AsyncBatch
 from .client import AsyncClient
 from .stream import AsyncStream
 
-__all__ = ["AsyncBatch", "AsyncClient", "AsyncStream"]
+__all__ = ["AsyncClient", "AsyncStream"]

@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..client.core import ClientCore
-from ..client.description import Description
 from ..client.status import SpaceStatus
 from ..errors import InvalidOption, Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from ..batch.items import Item
     from ..batch.journal import Journal
     from ..batch.progress import Tally
+    from ..client.description import Description
     from .batch import AsyncBatch
 
 __all__ = ["AsyncClient"]

@@ -23,7 +23,6 @@ from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
 from .conversation import Conversation
 from .core import ClientCore
-from .description import Description
 from .status import SpaceStatus
 from .stream import Stream
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from ..batch.items import Item
     from ..batch.journal import Journal
     from ..batch.progress import Tally
+    from .description import Description
 
 __all__ = ["Client"]
 

@@ -19,14 +19,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import requests
 
 from ..errors import InvalidOption, InvalidRequest, Qwen72BError, SpaceUnavailable
 from ..messages import Prompt
-from ..protocol.choose import choose
 from ..protocol.plan import Plan
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike, to_timeout
@@ -34,12 +33,14 @@ from ..transport.deadlines import Deadlines
 from ..transport.scope import CallScope
 from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .answer import Answer
-from .description import Description, describe
 from .net import reading
 from .options import Asked, CallOptions
 from .settings import checked_headers, read_settings
 from .space import Space
 from .status import SpaceStatus
+
+if TYPE_CHECKING:
+    from .description import Description
 
 __all__ = ["ClientCore"]
 
@@ -286,6 +287,9 @@ class ClientCore:
         except IO_ERRORS as exc:
             found_out = translate(exc, scope, "reading the Space's page", self.base_url)
             raise found_out from plain_cause(exc)
+        from ..protocol.choose import choose
+        from .description import describe
+
         with reading():
             plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
         return describe(self.base_url, page, plan, asked.inputs)
