@@ -212,6 +212,10 @@ class Answer:
         body = self._exchange.source
         if events or events is None or body is None or body.socket is None:
             return events
+        if not body.starved:
+            # What came was no whole event, or even the end: there may be no more to
+            # wait for.
+            return events
         return body.socket.fileno(), body.patience
 
     def release(self) -> None:

@@ -45,8 +45,9 @@ class Body:
         self._failure: Exception | None = None
         #: The socket, if the bytes are received straight from it.
         self.socket: BoundedSocket | None = None
-        #: For how many seconds to wait until the socket is readable, after
-        #: ``read_now`` found nothing.
+        #: Whether ``read_now`` found nothing at the socket, and so has to wait; and
+        #: for how many seconds, until the socket is readable.
+        self.starved = False
         self.patience: float | None = None
         # Mocks of requests put something else there.
         original = getattr(response.raw, "_original_response", None)
@@ -99,6 +100,7 @@ class Body:
             OSError: As ``read``.
             HTTPException: As ``read``.
         """
+        self.starved = False
         if self.socket is None:
             return None
         if self._ended:
@@ -116,6 +118,7 @@ class Body:
                 self._failure = exc
                 raise
             if data is None:
+                self.starved = True
                 return None
         return self._take(data) or (b"" if self._ended else None)
 

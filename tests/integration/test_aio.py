@@ -32,7 +32,7 @@ from qwen72b import (
     StreamInterrupted,
     Timeout,
 )
-from qwen72b.testing import Burst, Complete, Fail, FakeSpace, Gate, Proceed, Repeat, Stall
+from qwen72b.testing import Burst, Complete, Fail, FakeSpace, Gate, Proceed, Repeat, Send, Stall
 
 both_loops = pytest.mark.anyio
 
@@ -604,3 +604,17 @@ class TestTrio:
 
         assert trio.run(main) == "Hel"
         fake_space.wait_for_disconnect()
+
+
+@both_loops
+async def test_end_that_comes_with_half_an_event(fake_space: FakeSpace) -> None:
+    """What came in one piece with the end of the body is no reason to wait for more."""
+    half, gate = b'data: {"msg"', Gate()
+    end = Send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(half), half))
+    fake_space.answer("Hel", gate, end, Gate())
+    async with AsyncClient(fake_space.url) as client:
+        stream = client.stream("Hi")
+        assert await anext(stream) == "Hel"
+        gate.open()
+        with pytest.raises(StreamInterrupted):
+            await anext(stream)
