@@ -33,7 +33,7 @@ TURNS = [("What is up?", "The sky."), ("还有呢?", "The moon,\n\nand 🌟 star
 PLAIN = [
     name
     for name, script in SCRIPTS.items()
-    if not script.failure and not script.extra and name != "tokens2000"
+    if not script.failure and not script.extra and name not in ("tokens2000", "no_yield")
 ]
 # What a chatbot that cleans indentation has to take back.
 REWOUND = {"nested_list", "indented", "indent_late", "indent_all", "whitespace"}
@@ -180,6 +180,13 @@ def test_error_with_quotes_and_lines(lab: Lab) -> None:
         client.ask(prompt)
 
     assert caught.value.reason == SCRIPTS["gr_error_quotes"].words
+
+
+def test_app_that_answers_nothing(lab: Lab) -> None:
+    """An end without an assistant's turn is an error, and no empty answer."""
+    prompt, _ = lab.prompt("no_yield")
+    with Client(lab.base_url) as client, pytest.raises(GenerationFailed, match="without an answer"):
+        client.ask(prompt)
 
 
 @pytest.mark.parametrize("name", ["exception_first", "exception_mid"])

@@ -154,7 +154,8 @@ def test_config(echo_space: str) -> None:
     assert list(types.values()).count("markdown") == 1
     assert [
         (each["id"], each["api_name"], each["targets"], each["inputs"], each["outputs"])
-        for each in config["dependencies"]
+        # What Gradio adds for the Stop button comes after them.
+        for each in config["dependencies"][:4]
     ] == [
         (0, "model_chat", [[11, "submit"]], [11, 10, 8], [11, 10, 4]),
         (1, "model_chat_1", [[14, "click"]], [11, 10, 8], [11, 10, 4]),
