@@ -17,6 +17,7 @@ from qwen72b.local import backend, running
 pytest.importorskip("gradio", minversion="5.50")
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:The '.*' parameter in .* will be removed"),
     pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
     pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
     pytest.mark.filterwarnings("ignore:'HTTP_422_UNPROCESSABLE_ENTITY' is deprecated"),
