@@ -178,7 +178,8 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
     async def _read(self) -> bool:
         answer, pending = self._answer, self._pending
         while not pending:
-            if not answer.acquire():
+            found = answer.begin_now()
+            if found is False:
                 events = await self._hop()
                 if events is None:
                     break
@@ -186,11 +187,12 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
                 continue
             rested = False
             try:
-                while isinstance(found := answer.take_now(), tuple):
+                while isinstance(found, tuple):
                     rested = True
                     source, limit = found
                     with move_on_after(limit):
                         await wait_readable(source)
+                    found = answer.take_now()
                 if not rested:
                     # Other tasks have their turn in the middle of a burst too.
                     await checkpoint()

@@ -24,6 +24,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator
 from time import monotonic
+from typing import Literal
 
 from ..errors import Qwen72BError, StreamInterrupted
 from ..events import Delta, Event, Finished, Revised, Started
@@ -179,22 +180,30 @@ class Answer:
             if self._scope.cancelled:
                 self._release()
 
-    def acquire(self) -> bool:
+    def begin_now(self) -> list[Event] | tuple[int, float | None] | Literal[False] | None:
         """
-        Become the reader, for steps that only take what has come.
+        Become the reader, for steps that only take what has come, and take the first.
 
         Returns:
-            Whether that went well; if not, there is another reader or the next
-            step may wait, and ``step`` is the way to go on.
+            As ``take_now``, and ``release`` is due afterwards. ``False`` if there is
+            another reader or the next step may wait: then ``step`` is the way to
+            go on.
+
+        Raises:
+            Qwen72BError: As ``take_now``; ``release`` is not due then.
         """
         exchange = self._exchange
         if exchange.source is None or not self._reading.acquire(blocking=False):
             return False
-        if exchange.source is None:
-            self._reading.release()
-            return False
-        exchange.waits = False
-        return True
+        try:
+            if exchange.source is not None:
+                exchange.waits = False
+                return self.take_now()
+        except BaseException:
+            self.release()
+            raise
+        self._reading.release()
+        return False
 
     def take_now(self) -> list[Event] | tuple[int, float | None] | None:
         """
