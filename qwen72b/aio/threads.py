@@ -9,6 +9,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from anyio import CapacityLimiter, Event, move_on_after, to_thread
@@ -38,7 +39,9 @@ def _hang_up_at_exit() -> None:
 # An event loop that is left with a task still waiting leaves a thread of anyio's,
 # which the interpreter joins at its exit, before it calls what atexit knows.
 # This is how concurrent.futures ends its own threads.
-getattr(threading, "_register_atexit", atexit.register)(_hang_up_at_exit)
+# Where the interpreter is ending already, nothing is left to be ended first.
+with suppress(RuntimeError):
+    getattr(threading, "_register_atexit", atexit.register)(_hang_up_at_exit)
 
 
 class Threads:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sized
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -45,7 +46,9 @@ def _close_all() -> None:
 # The interpreter joins the threads of pools at its exit, before it calls what
 # atexit knows: it would wait for answers that nobody reads. This is how
 # concurrent.futures ends its own, and what was registered last is called first.
-getattr(threading, "_register_atexit", atexit.register)(_close_all)
+# Where it is ending already, nothing is left to be ended first.
+with suppress(RuntimeError):
+    getattr(threading, "_register_atexit", atexit.register)(_close_all)
 
 
 class Batch(Iterator[AnyResult]):

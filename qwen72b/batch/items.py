@@ -102,8 +102,10 @@ def _given_id(item: Any) -> str | None:
         )
     if given is None or isinstance(given, str):
         return given or None
-    if type(given) is int:
+    if type(given) is int and given.bit_length() < 1000:
         return str(given)
+    if type(given) is int:
+        raise InvalidRequest("the id is a number of hundreds of digits.")
     raise InvalidRequest(f"the id {given!r} is no str or int.")
 
 

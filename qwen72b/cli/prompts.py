@@ -201,7 +201,11 @@ class Prompts:
         # Prompts are longer than the 128 kB that are meant to catch mistakes.
         csv.field_size_limit(2**31 - 1)
         reader = csv.DictReader(chain([header], lines), delimiter=delimiter, strict=True)
-        column = self._find_column(list(reader.fieldnames or ()))
+        names = list(reader.fieldnames or ())
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InvalidOption(f"{self._name} has the column {twice[0]!r} twice.")
+        column = self._find_column(names)
         # But for the header; a cell may have several lines.
         self._total = max(0, self._total - 1)
         return self._rows(reader, column)
@@ -226,7 +230,13 @@ class Prompts:
                 where = f"line {reader.line_num}"
                 item = {key: row.get(key) for key in ("id", "custom_id", "system") if row.get(key)}
                 prompt = row[column]
-                if not prompt:
+                # Where cells without a name go.
+                if row.get(None):
+                    yield InvalidRequest(
+                        f"{where} has more cells than the header has names.",
+                        hint="A prompt with commas in it stands between quotes.",
+                    )
+                elif not prompt:
                     yield InvalidRequest(f"{where} has no {column}.")
                 elif not all(map(_is_text, [prompt, *item.values()])):
                     yield InvalidRequest(f"{where} is no UTF-8 text.")

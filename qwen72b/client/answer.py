@@ -23,6 +23,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator
+from copy import copy
 from time import monotonic
 from typing import Literal
 
@@ -72,6 +73,8 @@ class Answer:
         self._failed = False
         # Read to its end, or failed.
         self._over = False
+        # What its readers were told, if they were told of a failure.
+        self._failure: Qwen72BError | None = None
         self._logged = False
         self._closed_by = ""
         self._begun: float | None = None
@@ -255,7 +258,7 @@ class Answer:
             StreamInterrupted: If it did not come to its end.
         """
         if not self.complete:
-            raise self._closed_error()
+            raise self._closed_error() if self._failure is None else copy(self._failure)
         text, job = self.text, self._exchange.job
         return Reply(
             text,
@@ -303,11 +306,14 @@ class Answer:
 
     def _take(self) -> list[Event] | None:
         """Take one step; note the end if it was the last."""
+        if self._failure is not None:
+            # Whoever reads on, in another thread or later, is told the same.
+            raise copy(self._failure)
         if self._begun is None:
             self._begin()
         try:
             events = next(self._steps, None)
-            if events is None and not self._over:
+            if events is None and not self.complete:
                 raise self._closed_error()
         except BaseException as exc:
             # Ctrl-C is no Exception: it stops an answer, as closing does.
@@ -318,8 +324,12 @@ class Answer:
             self._log_end(f"failed with {type(exc).__name__}" if self._failed else "stopped")
             self._leave(self)
             tell_stop(exc)
-            if isinstance(exc, Hangup):
-                raise self._closed_error() from exc
+            error = self._closed_error() if isinstance(exc, Hangup) else exc
+            if isinstance(error, Qwen72BError):
+                # A copy: the frames of the one that is raised lead back here.
+                self._failure = copy(error)
+            if error is not exc:
+                raise error from exc
             raise
         if events:
             self._mark(events)

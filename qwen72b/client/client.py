@@ -21,6 +21,7 @@ from ..redaction import hide, hide_url, hide_values
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
+from ..transport.threads import no_thread
 from .conversation import Conversation
 from .core import ClientCore
 from .status import SpaceStatus
@@ -282,8 +283,12 @@ class Client:
         Raises:
             InvalidRequest: If an argument is refused or the client was closed.
         """
-        from ..batch.batch import Batch
-        from ..batch.options import BatchOptions
+        try:
+            from ..batch.batch import Batch
+            from ..batch.options import BatchOptions
+        except RuntimeError as exc:
+            # Python 3.13 loads no pools of threads while it is ending.
+            raise no_thread(exc) from exc
 
         self._core.check_open()
         options = BatchOptions(

@@ -225,6 +225,8 @@ def _checked_auth(auth: tuple[str, str] | None) -> tuple[str, str] | None:
         or not all(isinstance(part, str) for part in auth)
     ):
         raise InvalidOption('auth must be ("user", "password").')
+    if any("\ud800" <= character <= "\udfff" for part in auth for character in part):
+        raise InvalidOption("auth holds a character that no request can carry.")
     return hide(auth[0]), hide(auth[1])
 
 

@@ -152,8 +152,8 @@ def walk_chain(page: Page, root: Function) -> list[tuple[Function, ...]] | None:
     Walk down the chain of an event: for each function, the way that leads to it.
 
     Returns:
-        The paths, parents first; ``None`` if the chain runs in a circle or has
-        more functions than any page of people.
+        The paths, parents first; ``None`` if the chain runs in a circle, or has more
+        functions than any page of people or more steps than are followed.
     """
     found: list[tuple[Function, ...]] = []
     seen = {root.id}
@@ -162,7 +162,8 @@ def walk_chain(page: Page, root: Function) -> list[tuple[Function, ...]] | None:
         # JavaScript of the page changes nothing that the server sees.
         path = (*before, function) if function.callable else before
         if len(path) > MOST_STEPS:
-            continue
+            # What its first steps show is not its answer.
+            return None
         if function.callable:
             found.append(path)
         for follower in page.followers(function.id):
@@ -183,13 +184,12 @@ def _candidate(
 ) -> Candidate | None:
     """Find the answering step of a chain, and its question."""
     everything = {number for path in paths for number in path[-1].inputs}
-    boxes = [
-        component
-        for component in map(page.component, sorted(everything))
-        if component.is_text_box and taken.isdisjoint(component.names)
-    ]
+    boxes = [component for component in map(page.component, everything) if component.is_text_box]
     if len(boxes) > _MOST_BOXES:
         return None
+    boxes.sort(key=lambda component: component.id)
+    if taken:
+        boxes = [component for component in boxes if taken.isdisjoint(component.names)]
     asked = _questions(boxes, triggers, named, hidden or named is not None)
     # The submit of a box that is none of the question's does something else.
     triggers = [pair for pair in triggers if not pair[1] or pair[0] in asked]

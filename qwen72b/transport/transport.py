@@ -138,7 +138,7 @@ class Transport:
         body: bytes | Mapping[str, str] | None = request.form
         if request.payload is not None:
             headers["Content-Type"] = "application/json"
-            body = _write_json(request.payload).encode()
+            body = _encode(_write_json(request.payload))
             if listened:
                 log.debug("%s: sends %s", scope, shown(request.payload))
         query = request.query
@@ -234,6 +234,14 @@ class Transport:
     def close(self) -> None:
         """Close the connections of our own session."""
         self._session.close()
+
+
+def _encode(text: str) -> bytes:
+    """Encode a text; lone surrogates, which a Space's own values may hold, become U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _redirect(response: requests.Response, url: str) -> str | None:

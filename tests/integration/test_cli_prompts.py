@@ -81,6 +81,7 @@ def test_forms_are_read(
         (b'["one",\n"caf\xe9"]', [], "no UTF-8 text"),
         (codecs.BOM_UTF16_LE + b'"\x00\x00\xd8"\x00', [], "no UTF-16 text"),
         ("a,b\n1,2\n", ["--column", "prompt"], "It has a, b."),
+        ("prompt,prompt\na,b\n", ["--column", "prompt"], "has the column 'prompt' twice"),
         ('prompt\n"one\n', ["--column", "prompt"], "no CSV file"),
     ],
 )

@@ -43,7 +43,7 @@ def broken(fault: type[BaseException], times: int = 0) -> Any:
     ("place", "name"),
     [
         ("qwen72b.client.space", "read_page"),
-        ("qwen72b.client.plans", "choose"),
+        ("qwen72b.protocol.choose", "choose"),
         ("qwen72b.client.exchange", "fill"),
         (Job, "receive_join"),
         (Job, "_generating"),

@@ -303,3 +303,10 @@ def test_describe_tells_the_plan(ask: Ask) -> None:
     assert len(found.steps) == 4
     assert "hf_secret" not in str(found) + json.dumps(found.to_dict())
     assert str(found).isascii()
+
+
+def test_lone_surrogates_of_an_input_are_replaced(ask: Ask) -> None:
+    """No UTF-8 can carry them, be they the caller's or the Space's."""
+    with two_steps() as space:
+        ask(space.url, "q", inputs={"Temperature": "\ud800"})
+        assert any("\ufffd" in str(job.data) for job in space.jobs)

@@ -21,6 +21,7 @@ from timing import PATIENCE, PROMPT
 from qwen72b import (
     AsyncClient,
     Client,
+    GenerationFailed,
     InvalidRequest,
     Qwen72BError,
     Qwen_Qwen_2_72B,
@@ -29,6 +30,7 @@ from qwen72b import (
 )
 from qwen72b.testing import (
     Chunk,
+    Fail,
     FakeSpace,
     Gate,
     Heartbeat,
@@ -580,3 +582,19 @@ def lambda_step(act: Callable[[], object]) -> Any:
             act()
 
     return Act()
+
+
+def test_failure_is_told_to_whoever_reads_on() -> None:
+    """A second loop, the next event and the result tell the failure again, and no other."""
+    with FakeSpace() as space, Client(space.url) as client:
+        space.answer("Hel", Fail("boom"))
+        stream = client.stream("Hi")
+        with pytest.raises(GenerationFailed, match="boom"):
+            list(stream)
+        with pytest.raises(GenerationFailed, match="boom"):
+            list(stream)
+        with pytest.raises(GenerationFailed, match="boom"):
+            next(stream)
+        with pytest.raises(GenerationFailed, match="boom") as caught:
+            stream.result()
+        assert caught.value.partial == "Hel"

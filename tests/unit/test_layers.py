@@ -85,7 +85,8 @@ TABLE = Table(
             names("batch client errors events messages protocol redaction reply retry timeout")
             | names("transport"),
             names(
-                "anyio atexit collections concurrent.futures copy functools math os threading types"
+                "anyio atexit collections concurrent.futures contextlib.suppress copy functools",
+                "math os threading types",
             ),
             # A caller's own session.
             types=names("requests"),
