@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, overload
 from uuid import uuid4
 
+from ..client.answer import tell_stop
 from ..escape import escape
 from ..events import Event, Queued
 from ..fences import close_fence
@@ -58,7 +59,9 @@ def show(stream: Iterable[str] | AsyncIterable[str]) -> Reply | Awaitable[Reply]
     try:
         for item in drawing.items:
             drawing.take(item)
-    except BaseException:
+    except BaseException as exc:
+        # It may have come between two steps of the answer.
+        tell_stop(exc)
         if hasattr(stream, "close"):
             stream.close()
         raise
@@ -74,7 +77,8 @@ async def _show_async(stream: AsyncIterable[str]) -> Reply:
         with _wakeful_loop():
             async for item in drawing.items:
                 drawing.take(item)
-    except BaseException:
+    except BaseException as exc:
+        tell_stop(exc)
         if hasattr(stream, "aclose"):
             await stream.aclose()
         raise
