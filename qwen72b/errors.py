@@ -37,6 +37,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from .masking import mask, shown_headers
+
 __all__ = [
     "AuthenticationError",
     "ConnectFailed",
@@ -109,9 +111,11 @@ class Qwen72BError(Exception):
     ) -> None:
         # One string only: OSError, a base of some of these, reads two
         # arguments as errno and strerror.
+        # What a server said may be in it, and in that what it was sent.
+        reason = mask(reason)
         super().__init__(reason)
         self.reason = reason
-        self.hint = hint
+        self.hint = mask(hint)
         self.partial = partial
         self.retry_after = retry_after
 
@@ -193,7 +197,8 @@ class HTTPStatusError(TransportError):
 
     Args:
         status_code: The HTTP status.
-        headers: The response's headers.
+        headers: The response's headers, without the values of cookies and
+            tokens, and without users, passwords and queries of URLs.
         body: The beginning of the response's body, as text.
     """
 
@@ -208,8 +213,8 @@ class HTTPStatusError(TransportError):
     ) -> None:
         super().__init__(reason, **data)
         self.status_code = status_code
-        self.headers: dict[str, str] = dict(headers or {})
-        self.body = body
+        self.headers: dict[str, str] = shown_headers(headers or {})
+        self.body = mask(body)
 
 
 class AuthenticationError(HTTPStatusError):
@@ -244,7 +249,7 @@ class EndpointNotFound(ProtocolError):
         partial: str = "",
     ) -> None:
         super().__init__(reason, hint=hint, partial=partial)
-        self.candidates = tuple(candidates)
+        self.candidates = tuple(map(mask, candidates))
 
 
 class UnsupportedProtocol(ProtocolError):
@@ -284,7 +289,7 @@ class SpaceUnavailable(SpaceError):
         **data: Any,
     ) -> None:
         super().__init__(reason, **data)
-        self.stage = stage
+        self.stage = None if stage is None else mask(stage)
         self.status_code = status_code
 
 
@@ -307,4 +312,4 @@ class GenerationFailed(SpaceError):
 
     def __init__(self, reason: str, *, title: str | None = None, **data: Any) -> None:
         super().__init__(reason, **data)
-        self.title = title
+        self.title = None if title is None else mask(title)

@@ -138,13 +138,22 @@ def redact(text: str) -> str:
     Returns:
         It, with dots in their place.
     """
-    text = re.sub(r"[^\s'\"<>]*@", lambda found: _scheme(found[0]) + "...@", text)
-    return re.sub(r"(://[^\s'\"<>?]*)\?[^\s'\"<>]*", r"\1?...", text)
+    return _WORD.sub(_redact_word, text)
 
 
-def _scheme(text: str) -> str:
-    found = re.search(r"[A-Za-z][A-Za-z0-9+.-]*://", text)
-    return found[0] if found else ""
+# What a URL can be; gone through once, however long it is.
+_WORD = re.compile(r"[^\s'\"<>]+")
+
+
+def _redact_word(match: re.Match[str]) -> str:
+    word = match[0]
+    before, at, rest = word.rpartition("@")
+    if at:
+        found = re.search(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://", before)
+        word = f"{found[0] if found else ''}...@{rest}"
+    path = word.find("://")
+    query = word.find("?", path)
+    return word if path < 0 or query < 0 else f"{word[:query]}?..."
 
 
 def _hide_name(name: Any) -> Any:

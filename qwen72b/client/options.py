@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InvalidOption
+from ..masking import Secrets, is_secret_name
 from ..protocol.plan import Plan
 from ..retry import Retry
 from ..timeout import Timeout
@@ -59,6 +60,10 @@ class Asked:
                 raise InvalidOption(f"the value of the input {label!r} is no JSON.") from exc
         if not isinstance(self.fold, bool):
             raise InvalidOption(f"fold must be True or False, not {self.fold!r}.")
+        private = [value for label, value in inputs.items() if is_secret_name(label)]
+        if private:
+            texts = [value for value in private if isinstance(value, str)]
+            object.__setattr__(self, "_known", Secrets(texts))
 
     def given(
         self, endpoint: str | int | None = None, inputs: Mapping[str, Any] | None = None

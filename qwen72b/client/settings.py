@@ -16,12 +16,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InvalidOption
+from ..masking import Secrets
 from ..protocol.hub import PUBLIC_SPACE, space_url
 from ..redaction import HiddenURL, hide, hide_url, shown_url
 from ..timeout import Timeout
 from ..transport.auth import Secret, origin_of
+from .headers import checked_headers
 
-__all__ = ["Settings", "checked_headers", "hub_url", "may_have_token", "read_settings"]
+__all__ = ["Settings", "hub_url", "may_have_token", "read_settings"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Settings:
         auth: User and password of the app's login.
         wait_for_space: Seconds to wait for a Space that is coming up.
         sending: How requests are sent: the arguments of ``Transport``.
+        known: What is masked of it.
     """
 
     base_url: str
@@ -45,6 +48,7 @@ class Settings:
     auth: tuple[str, str] | None
     wait_for_space: float | None
     sending: dict[str, Any]
+    known: Secrets
 
 
 def read_settings(
@@ -90,11 +94,12 @@ def read_settings(
             f"base_url {url!r} and space {space!r} name two different Spaces.", hint="Pass one."
         )
     hub = hub_url()
+    auth = _checked_auth(auth)
     return Settings(
         url,
         space,
         hub,
-        _checked_auth(auth),
+        auth,
         wait_for_space,
         {
             "secret": _checked_token(token, url, hub),
@@ -103,6 +108,7 @@ def read_settings(
             "cert": _checked_files("cert", cert),
             "headers": checked_headers(headers),
         },
+        Secrets(() if auth is None else auth[1:]),
     )
 
 
@@ -264,25 +270,3 @@ def _with_scheme(proxy: str) -> str:
 def _is_proxy(proxy: str) -> bool:
     parts = _split(_with_scheme(proxy))
     return parts is not None and parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname)
-
-
-def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """
-    Check headers that go with every request, or with those of one call.
-
-    Args:
-        headers: As in ``Client``.
-
-    Raises:
-        InvalidOption: If a name or a value would break a request.
-    """
-    if not isinstance(headers, Mapping | None):
-        raise InvalidOption(f"headers must be a mapping, not {type(headers).__name__}.")
-    for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            # Without the name: a whole line may stand there, with its secret.
-            raise InvalidOption("the name of a header is malformed.")
-        if not isinstance(value, str) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
-            # Without the value: it may be a secret.
-            raise InvalidOption(f"the value of the header {name!r} is no printable ASCII text.")
-    return dict(headers or {})

@@ -18,6 +18,7 @@ import requests
 from requests.cookies import extract_cookies_to_jar
 from requests.utils import get_netrc_auth, select_proxy
 
+from ..masking import Secrets, secrets_of_headers
 from ..redaction import hide, hide_url
 from .adapter import Adapter
 from .auth import Secret, origin_of
@@ -190,6 +191,8 @@ class ForeignSession:
         self, session: requests.Session, secret: Secret | None, options: dict[str, Any]
     ) -> None:
         self._session = session
+        login = session.auth[1:] if isinstance(session.auth, tuple) else ()
+        self._known = Secrets([*secrets_of_headers(session.headers), *login])
         self._options = {**options, "auth": secret, "stream": True, "allow_redirects": False}
 
     def send(
