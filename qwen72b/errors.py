@@ -73,6 +73,18 @@ def _restore(cls: type[Qwen72BError], args: tuple[Any, ...], state: dict[str, An
     return error
 
 
+def _words(text: str) -> str:
+    """Take out of a sentence what is secret, and what cannot be printed: lone surrogates."""
+    return mask(text if text.isascii() else text.encode("utf-8", "backslashreplace").decode())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]}..."
+
+
+# Characters of a sentence about what the caller passed.
+_MOST_WORDS = 800
+
 E = TypeVar("E", bound="Qwen72BError")
 
 
@@ -112,10 +124,10 @@ class Qwen72BError(Exception):
         # One string only: OSError, a base of some of these, reads two
         # arguments as errno and strerror.
         # What a server said may be in it, and in that what it was sent.
-        reason = mask(reason)
+        reason = _words(reason)
         super().__init__(reason)
         self.reason = reason
-        self.hint = mask(hint)
+        self.hint = _words(hint)
         self.partial = partial
         self.retry_after = retry_after
 
@@ -132,6 +144,10 @@ class Qwen72BError(Exception):
 
 class InvalidRequest(Qwen72BError, ValueError):
     """The caller asked for something that cannot be; nothing was sent."""
+
+    def __init__(self, reason: str, *, hint: str = "", **data: Any) -> None:
+        # Names and labels of the caller's may have any length.
+        super().__init__(_shortened(reason), hint=_shortened(hint), **data)
 
 
 class InvalidMessages(InvalidRequest):

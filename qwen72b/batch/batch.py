@@ -19,6 +19,7 @@ from weakref import WeakSet
 
 from ..errors import InvalidOption
 from ..messages import system_text
+from ..redaction import shown
 from ..timeout import to_timeout
 from ..transport.interrupts import in_signal_handler
 from .asker import Asker
@@ -83,6 +84,12 @@ class Batch(Iterator[AnyResult]):
         executor = options.executor
         if executor is not None and not callable(getattr(executor, "submit", None)):
             raise InvalidOption(f"executor must be an Executor, not {type(executor).__name__}.")
+        progress = options.progress
+        if not (progress is None or isinstance(progress, bool) or callable(progress)):
+            raise InvalidOption(
+                f"progress must be True or a function, not {shown(progress)}.",
+                hint="It is called with a Tally after each outcome.",
+            )
         self._turn = threading.Lock()
         # Last: it is what tells a finished construction.
         self._scheduler = Scheduler(

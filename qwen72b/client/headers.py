@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InvalidOption
 from ..masking import Secrets, secrets_of_headers
+from ..redaction import shown
 
 __all__ = ["checked_headers"]
 
@@ -32,7 +33,9 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise InvalidOption("the name of a header is malformed.")
         if not isinstance(value, str) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
             # Without the value: it may be a secret.
-            raise InvalidOption(f"the value of the header {name!r} is no printable ASCII text.")
+            raise InvalidOption(
+                f"the value of the header {shown(name)} is no printable ASCII text."
+            )
     return _Headers(headers or {})
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from ..errors import InvalidOption
 from ..masking import Secrets
 from ..protocol.hub import PUBLIC_SPACE, space_url
-from ..redaction import HiddenURL, hide, hide_url, shown_url
+from ..redaction import HiddenURL, hide, hide_url, shown, shown_url
 from ..timeout import Timeout
 from ..transport.auth import Secret, origin_of
 from .headers import checked_headers
@@ -133,7 +133,7 @@ def _problem_of_url(url: str) -> tuple[str, str] | None:
             f"base_url {shown_url(url)!r} is a Space's page on the Hub, or its name.",
             f'Pass space="{page[1]}" instead.',
         )
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts is None or parts.scheme not in ("http", "https"):
         return (
             f"base_url {shown_url(url)!r} is not a URL.",
             "Pass https://host or http://host:port.",
@@ -161,7 +161,12 @@ def _split(url: str) -> Any:
         parts.port  # noqa: B018  # reading it is what checks it
     except ValueError:
         return None
-    return parts
+    # RFC 1035: a name has 253 characters at most. A surrogate is none.
+    return parts if 0 < len(parts.hostname or "") <= 253 and _is_text(url) else None
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _checked_space(space: str | None) -> str | None:
@@ -170,7 +175,7 @@ def _checked_space(space: str | None) -> str | None:
     part = r"[A-Za-z0-9][A-Za-z0-9._-]*"
     if not isinstance(space, str) or not re.fullmatch(f"{part}/{part}", space):
         raise InvalidOption(
-            f"space={space!r} is not the name of a Space.", hint='Pass "owner/name".'
+            f"space={shown(space)} is not the name of a Space.", hint='Pass "owner/name".'
         )
     return str(space)
 
@@ -231,7 +236,7 @@ def _checked_auth(auth: tuple[str, str] | None) -> tuple[str, str] | None:
         or not all(isinstance(part, str) for part in auth)
     ):
         raise InvalidOption('auth must be ("user", "password").')
-    if any("\ud800" <= character <= "\udfff" for part in auth for character in part):
+    if not all(map(_is_text, auth)):
         raise InvalidOption("auth holds a character that no request can carry.")
     return hide(auth[0]), hide(auth[1])
 
@@ -242,7 +247,7 @@ def _checked_files(name: str, value: Any) -> Any:
         return value
     for path in value if isinstance(value, (tuple, list)) else (value,):
         if not isinstance(path, (str, os.PathLike)) or not os.path.exists(path):
-            raise InvalidOption(f"{name}: there is no file {path!r}.")
+            raise InvalidOption(f"{name}: there is no file {shown(path)}.")
     return value
 
 
@@ -269,4 +274,4 @@ def _with_scheme(proxy: str) -> str:
 
 def _is_proxy(proxy: str) -> bool:
     parts = _split(_with_scheme(proxy))
-    return parts is not None and parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname)
+    return parts is not None and parts.scheme.lower() in _PROXY_SCHEMES

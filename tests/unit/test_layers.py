@@ -37,8 +37,8 @@ WORDS = {
     "events": Layer(),
     "fences": Layer(others=names("re")),
     "masking": Layer(names("redaction"), names("html json re urllib.parse weakref")),
-    "messages": Layer(names("errors")),
-    "redaction": Layer(others=names("re")),
+    "messages": Layer(names("errors redaction")),
+    "redaction": Layer(others=names("re reprlib")),
     "reply": Layer(names("events")),
     "retry": Layer(names("errors redaction")),
     "timeout": Layer(names("errors redaction"), names("math")),
@@ -50,7 +50,7 @@ TABLE = Table(
         **WORDS,
         # What is said. Sans-I/O: text in, events out. sseclient does no I/O.
         "protocol": Layer(
-            names("errors events masking messages"),
+            names("errors events masking messages redaction"),
             PURE,
             alone={"protocol.sse": names("sseclient")},
         ),
@@ -100,7 +100,7 @@ TABLE = Table(
         ),
         "provider": Layer(names("aio client messages protocol redaction timeout")),
         "notebook": Layer(
-            names("client escape events fences progress reply"),
+            names("client errors escape events fences progress reply"),
             names("IPython argparse asyncio collections contextlib")
             | names("importlib.import_module shlex sys time uuid"),
         ),
