@@ -90,7 +90,7 @@ class ClientCore:
         fold: bool,
     ) -> None:
         self.timeout = to_timeout(timeout, Timeout())
-        self.retry = _checked_retry(retry, Retry())
+        self.retry = Retry() if retry is None else _checked_retry(retry)
         if session is not None and not isinstance(session, requests.Session):
             raise InvalidOption(
                 f"session must be a requests.Session, not {type(session).__name__}."
@@ -175,7 +175,7 @@ class ClientCore:
             asked = asked.given(endpoint, inputs)
         options = CallOptions(
             limits,
-            _checked_retry(retry, self.retry),
+            self.retry if retry is None else _checked_retry(retry),
             {} if headers is None else checked_headers(headers),
             fallback,
             asked,
@@ -183,12 +183,12 @@ class ClientCore:
         answer = Answer(self._space, prompt, options, self._leave)
         self._answers[answer] = True
         if self._closed:
-            self._leave(answer)
+            self._leave(answer, False)
             self.check_open()
         return answer
 
-    def _leave(self, answer: Answer) -> None:
-        if self._answers.pop(answer, False):
+    def _leave(self, answer: Answer, unfinished: bool) -> None:
+        if self._answers.pop(answer, False) and unfinished:
             self._stopped.append(answer)
 
     def catch_up(self) -> None:
@@ -334,9 +334,7 @@ class ClientCore:
         self._begin(None)
 
 
-def _checked_retry(retry: Retry | None, usual: Retry) -> Retry:
-    if retry is None:
-        return usual
+def _checked_retry(retry: Retry) -> Retry:
     if not isinstance(retry, Retry):
         raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
     return retry
