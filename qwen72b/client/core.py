@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientCore"]
 
+_USUAL_TIMEOUT = Timeout()
+_USUAL_RETRY = Retry()
+
 
 class ClientCore:
     """
@@ -89,8 +92,8 @@ class ClientCore:
         inputs: Mapping[str, Any] | None,
         fold: bool,
     ) -> None:
-        self.timeout = to_timeout(timeout, Timeout())
-        self.retry = Retry() if retry is None else _checked_retry(retry)
+        self.timeout = to_timeout(timeout, _USUAL_TIMEOUT)
+        self.retry = _USUAL_RETRY if retry is None else _checked_retry(retry)
         if session is not None and not isinstance(session, requests.Session):
             raise InvalidOption(
                 f"session must be a requests.Session, not {type(session).__name__}."
