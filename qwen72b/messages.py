@@ -119,17 +119,18 @@ def to_prompt(messages: Messages, *, system: str | None = None) -> Prompt:
             hint="The Space answers the user's last message.",
         )
     chat: list[Turn] = []
+    told = system is not None
     for role, text in turns:
         if role == "system":
-            continue
-        if chat and chat[-1][0] == role:
+            told = True
+        elif chat and chat[-1][0] == role:
             chat[-1] = (role, f"{chat[-1][1]}\n\n{text}")
         else:
             chat.append((role, text))
     return Prompt(
         query=chat[-1][1],
         history=tuple(chat[:-1]),
-        system=system_text(turns, system),
+        system=system_text(turns, system) if told else None,
     )
 
 

@@ -70,7 +70,8 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
         self._reading = Lock(fast_acquire=True)
 
     def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034  # see _Iteration
-        self._check_unread()
+        if self._answer.complete:
+            self._check_unread()
         return _ChunkIteration(self)
 
     async def __anext__(self) -> str:

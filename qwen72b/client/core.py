@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientCore"]
 
+_USUAL_TIMEOUT = Timeout()
+_USUAL_RETRY = Retry()
+
 
 class ClientCore:
     """
@@ -90,8 +93,8 @@ class ClientCore:
         inputs: Mapping[str, Any] | None,
         fold: bool,
     ) -> None:
-        self.timeout = to_timeout(timeout, Timeout())
-        self.retry = _checked_retry(retry, Retry())
+        self.timeout = to_timeout(timeout, _USUAL_TIMEOUT)
+        self.retry = _USUAL_RETRY if retry is None else _checked_retry(retry)
         if session is not None and not isinstance(session, requests.Session):
             raise InvalidOption(
                 f"session must be a requests.Session, not {type(session).__name__}."
@@ -176,7 +179,7 @@ class ClientCore:
             asked = asked.given(endpoint, inputs)
         options = CallOptions(
             limits,
-            _checked_retry(retry, self.retry),
+            self.retry if retry is None else _checked_retry(retry),
             {} if headers is None else checked_headers(headers),
             fallback,
             asked,
@@ -184,12 +187,12 @@ class ClientCore:
         answer = Answer(self._space, prompt, options, self._leave)
         self._answers[answer] = True
         if self._closed:
-            self._leave(answer)
+            self._leave(answer, False)
             self.check_open()
         return answer
 
-    def _leave(self, answer: Answer) -> None:
-        if self._answers.pop(answer, False):
+    def _leave(self, answer: Answer, unfinished: bool) -> None:
+        if self._answers.pop(answer, False) and unfinished:
             self._stopped.append(answer)
 
     def catch_up(self) -> None:
@@ -335,9 +338,7 @@ class ClientCore:
         self._begin(None)
 
 
-def _checked_retry(retry: Retry | None, usual: Retry) -> Retry:
-    if retry is None:
-        return usual
+def _checked_retry(retry: Retry) -> Retry:
     if not isinstance(retry, Retry):
         raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
     return retry

@@ -61,8 +61,8 @@ class AnswerFace:
         return f"<{type(self).__name__} {what}, {len(self.text)} characters>"
 
     def _check_unread(self) -> None:
-        """Refuse to iterate over what is over: there would be nothing, without a word."""
-        if self._answer.complete and not self._pending:
+        """Refuse to iterate over what is complete: there would be nothing, without a word."""
+        if not self._pending:
             raise InvalidRequest(
                 "this stream was read to its end.",
                 hint="Its text is in .text, the whole answer in result().",

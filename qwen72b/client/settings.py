@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -88,11 +89,13 @@ def read_settings(
         Timeout(total=wait_for_space)
     space = _checked_space(space)
     url = _checked_url(base_url, space)
-    host = urlsplit(url).hostname or ""
-    if space is not None and host.endswith(".hf.space") and url.lower() != space_url(space).lower():
-        raise InvalidOption(
-            f"base_url {url!r} and space {space!r} name two different Spaces.", hint="Pass one."
-        )
+    if space is not None:
+        host = urlsplit(url).hostname or ""
+        if host.endswith(".hf.space") and url.lower() != space_url(space).lower():
+            raise InvalidOption(
+                f"base_url {url!r} and space {space!r} name two different Spaces.",
+                hint="Pass one.",
+            )
     hub = hub_url()
     auth = _checked_auth(auth)
     return Settings(
@@ -119,6 +122,12 @@ def _checked_url(url: str | None, space: str | None) -> str:
         url = hide_url(os.environ.get("QWEN72B_BASE_URL", "").strip()) or space_url(PUBLIC_SPACE)
     if not isinstance(url, str):
         raise InvalidOption(f"base_url must be a str, not {type(url).__name__}.")
+    return _without_problem(url)
+
+
+# Only what is good is kept, and so no secret: what raises is not.
+@lru_cache(maxsize=64)
+def _without_problem(url: str) -> str:
     if problem := _problem_of_url(url):
         raise InvalidOption(problem[0], hint=problem[1])
     # There is no secret in it, so it may be shown.
@@ -206,6 +215,7 @@ def hub_url() -> str:
     return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
 
 
+@lru_cache(maxsize=64)
 def may_have_token(base_url: str, hub: str) -> bool:
     """
     Tell whether the token of the environment may go to a Space.

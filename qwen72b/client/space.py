@@ -110,7 +110,7 @@ class Space:
             Qwen72BError: If the Space does not take it.
         """
         doing = "joining the queue"
-        request = Request("POST", plan.join_path, doing, payload=job.join_payload())
+        request = Request("POST", plan.join_path, doing, payload=job.payload)
         text = self._fetch(scope, request)
         try:
             job.receive_join(text)
@@ -155,7 +155,7 @@ class Space:
             "GET",
             plan.join_path if first else plan.data_path,
             "opening the stream",
-            query=job.stream_query(),
+            query=job.query,
             accept="text/event-stream",
         )
         response = self._transport.send(scope, request)

@@ -111,7 +111,7 @@ class EventSplitter:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if not self._tail and data.endswith(b"\n\n"):
             # The common case: the network brought whole events.
-            return _valid(data)
+            return data if data.isascii() else _valid(data)
         end = data.rfind(b"\n\n") + 2
         if end < 2:
             ended_line = bool(self._tail) and self._tail[-1].endswith(b"\n")
@@ -192,8 +192,6 @@ def _check_size(size: int, lines: int) -> None:
 
 
 def _valid(data: bytes) -> bytes:
-    if data.isascii():
-        return data
     try:
         data.decode()
     except UnicodeDecodeError:

@@ -5,6 +5,7 @@ A token that goes to one origin only, and never shows itself.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import requests
@@ -42,6 +43,7 @@ class Secret(AuthBase):
         return "Secret(...)"
 
 
+@lru_cache(maxsize=64)
 def origin_of(url: str) -> str:
     """
     Tell the origin of a URL: its scheme, host, and port unless it is the usual one.

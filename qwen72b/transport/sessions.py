@@ -72,7 +72,7 @@ class OwnSession:
         self._session: requests.Session | None = None
         self._lock = threading.Lock()
         self._closed = False
-        self._jar = BoundedJar()
+        self._jar: BoundedJar | None = None
         # By origin.
         self._ways: dict[str, Way] = {}
         # By method, URL and headers.
@@ -106,6 +106,7 @@ class OwnSession:
         key = (method, url, *headers.items())
         template = self._templates.get(key) or self._prepare(session, key, headers)
         jar = self._jar
+        assert jar is not None
         request = template.fill(jar, params, data)
         limit = scope.limit()
         # Per step; the connections keep to the call's deadlines over all of them.
@@ -147,6 +148,8 @@ class OwnSession:
                 session = requests.Session()
                 session.mount("http://", Adapter())
                 session.mount("https://", Adapter())
+                if self._jar is None:
+                    self._jar = BoundedJar()
                 # Whole, and even so it may be taken away at any point.
                 self._session = session
             return session
