@@ -14,7 +14,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator, Sized
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 from weakref import WeakSet
 
 from ..errors import InvalidOption
@@ -188,6 +188,13 @@ class Batch(Iterator[AnyResult]):
         # A half-made batch, whose arguments were refused, has nothing to close.
         if hasattr(self, "_scheduler"):
             self.close()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        # A copy would hang up on the original when it goes.
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it is one running batch; the results "
+            "that it gives can be."
+        )
 
     def __repr__(self) -> str:
         if not hasattr(self, "_scheduler"):
