@@ -76,7 +76,7 @@ TABLE = Table(
             names(
                 "errors events masking messages protocol redaction reply retry timeout transport"
             ),
-            names("collections concurrent.futures contextlib copy errno json")
+            names("collections concurrent.futures contextlib copy errno functools json")
             | names(
                 "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
             ),
