@@ -210,7 +210,7 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
         step = partial(answer.step, only_open=True)
         if answer.opened:
             return await threads.run_beside(step, answer.close)
-        return await threads.run(step, answer.close, answer.patience)
+        return await threads.run(step, answer)
 
 
 class _Iteration:

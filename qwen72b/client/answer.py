@@ -127,12 +127,15 @@ class Answer:
         """Whether the stream is open."""
         return self._exchange.opened
 
-    def patience(self) -> float | None:
-        """
-        Tell how long the next step may wait for a thread, which is waiting in the queue.
+    @property
+    def impatient(self) -> bool:
+        """Whether it is late, or closed, so that ``queue_here`` would raise."""
+        scope = self._scope
+        return scope.cancelled or monotonic() >= scope.deadlines.nearest
 
-        Returns:
-            Seconds; ``None`` without a limit.
+    def queue_here(self) -> None:
+        """
+        Go on waiting for a thread, which is waiting in the queue.
 
         Raises:
             RequestTimeout: If a deadline has passed.
@@ -144,7 +147,7 @@ class Answer:
             deadlines.start("queue")
             self._queues_here = True
         try:
-            return scope.limit()
+            scope.limit()
         except Hangup as exc:
             raise self._closed_error() from exc
         except OSError as exc:
