@@ -73,7 +73,7 @@ TABLE = Table(
         ),
         "client": Layer(
             names("errors events messages protocol redaction reply retry timeout transport"),
-            names("collections concurrent.futures contextlib copy errno json")
+            names("collections concurrent.futures contextlib copy errno functools json")
             | names(
                 "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
             ),
