@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import InvalidMessages
+from .redaction import shown
 
 __all__ = [
     "Messages",
@@ -206,7 +207,7 @@ def _read_message(message: object, index: int) -> Turn:
     role = message["role"]
     if not isinstance(role, str) or role not in _ROLES:
         raise InvalidMessages(
-            f"{where} has the unknown role {role!r}.",
+            f"{where} has the unknown role {shown(role)}.",
             index=index,
             hint="Roles are " + ", ".join(repr(name) for name in _ROLES) + ".",
         )

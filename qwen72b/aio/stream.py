@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from anyio import Lock, move_on_after, wait_readable
 from anyio.lowlevel import checkpoint
@@ -233,6 +233,10 @@ class _Iteration:
 
     def __del__(self) -> None:
         self._stream._answer.close()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        # A copy would hang up on the original when it goes.
+        self._stream.__reduce_ex__(protocol)
 
 
 class _ChunkIteration(_Iteration, AsyncIterator[str]):

@@ -33,9 +33,10 @@ from ..transport.deadlines import Deadlines
 from ..transport.scope import CallScope
 from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .answer import Answer
+from .headers import checked_headers
 from .net import reading
 from .options import Asked, CallOptions
-from .settings import checked_headers, read_settings
+from .settings import read_settings
 from .space import Space
 from .status import SpaceStatus
 

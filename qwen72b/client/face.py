@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from typing import NoReturn, SupportsIndex
 
 from ..errors import InvalidRequest
 from ..events import Delta, Event, Revised
@@ -59,6 +60,13 @@ class AnswerFace:
         # Whoever prints one has not read it yet, and wants to know how.
         what = f"{state}: iterate, or call result()" if state == "new" else state
         return f"<{type(self).__name__} {what}, {len(self.text)} characters>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        # A copy would hang up on the original when it goes.
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it is one running answer; what ask() or result() "
+            "gives can be."
+        )
 
     def _check_unread(self) -> None:
         """Refuse to iterate over what is complete: there would be nothing, without a word."""

@@ -48,6 +48,7 @@ from ..events import (
     Started,
     Thought,
 )
+from ..masking import mask
 from .joberror import MAX_WORDS, job_error
 from .jsontext import NotJSON, TooManyValues, read_json
 from .plan import Plan, Step
@@ -329,13 +330,13 @@ class Job:
 
     def _log(self, message: dict[str, Any]) -> list[Event]:
         text, level, title = message.get("log"), message.get("level"), message.get("title")
-        words = replace_surrogates(text) if isinstance(text, str) else ""
+        words = mask(replace_surrogates(text)) if isinstance(text, str) else ""
         self.told = words[:MAX_WORDS] or self.told
         return [
             Logged(
                 words,
                 level if isinstance(level, str) else "info",
-                replace_surrogates(title) if isinstance(title, str) else "",
+                mask(replace_surrogates(title)) if isinstance(title, str) else "",
             )
         ]
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
+from ..masking import Secrets
 from ..redaction import Hidden
 
 __all__ = ["Secret", "origin_of", "without_zone"]
@@ -31,6 +32,7 @@ class Secret(AuthBase):
     def __init__(self, token: str, origin: str) -> None:
         self._token = Hidden(token)
         self._origin = origin
+        self._known = Secrets([self._token])
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if origin_of(request.url or "") == self._origin:
