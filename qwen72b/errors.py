@@ -71,6 +71,26 @@ def _restore(cls: type[Qwen72BError], args: tuple[Any, ...], state: dict[str, An
     return error
 
 
+# What ends a sentence, and what may stand behind that.
+_ENDS = (".", "!", "?", "\u2026", ":", "\u3002", "\uff01", "\uff1f")
+_CLOSING = "\"')]}`*\u2019\u201d\u00bb\u300d\uff09"
+
+
+def told(reason: str, hint: str) -> str:
+    """
+    Put a reason and a hint together: two sentences, also where the reason is a Space's bare words.
+
+    Args:
+        reason: What happened.
+        hint: What to do about it; may be empty.
+    """
+    if not hint:
+        return reason
+    reason = reason.rstrip()
+    end = "" if not reason or reason.rstrip(_CLOSING).endswith(_ENDS) else "."
+    return f"{reason}{end} {hint}".lstrip()
+
+
 E = TypeVar("E", bound="Qwen72BError")
 
 
@@ -123,7 +143,7 @@ class Qwen72BError(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return f"{self.reason} {self.hint}" if self.hint else self.reason
+        return told(self.reason, self.hint)
 
     def _render_traceback_(self) -> list[str]:
         """Tell IPython what to show: what happened and what to do, without frames of ours."""
