@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import InvalidOption
 from ..version import __version__
+from .console import Console
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -56,6 +57,21 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise what the command line reports in one line."""
         raise InvalidOption(f"{message}.", hint=f"See {self.prog} --help.")
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; one that cannot be written is an error, which argparse ignores."""
+        if file is not None:
+            super().print_help(file)
+        else:
+            Console().line(self.format_help().rstrip("\n"))
+
+
+class _Version(argparse.Action):
+    """The option that prints the version, and tells if it cannot."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        Console().line(f"qwen72b {__version__}")
+        parser.exit()
 
 
 def build_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser], dict[str, str]]:
@@ -179,7 +195,9 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="say more: causes of errors, timings, the log"
     )
-    parser.add_argument("--version", action="version", version=f"qwen72b {__version__}")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show program's version number and exit"
+    )
 
 
 def add_connection(parser: argparse.ArgumentParser, *, local: bool = True) -> None:
