@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import ConnectFailed, InvalidOption, InvalidRequest
+from ..errors import ConnectFailed, InvalidOption, InvalidRequest, told
 from .connection import connected
 from .exits import describe, exit_status
 from .options import add_connection, add_verbosity
@@ -198,7 +198,11 @@ def _is_hopeless(failed: Sequence[BaseException], tally: Tally) -> bool:
 
 
 def _failure(result: Result) -> str:
-    reason = getattr(result.error, "reason", None) or str(result.error)
+    error = result.error
+    reason = getattr(error, "reason", None) or str(error)
+    if isinstance(error, InvalidRequest):
+        # What is wrong with this one; the others' hints would come again and again.
+        reason = told(reason, error.hint)
     if isinstance(result.item, InvalidRequest):
         return reason
     return f"{result.item['where']}: {result.id}: {reason}"
