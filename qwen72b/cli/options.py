@@ -8,6 +8,7 @@ where none is named.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -184,6 +185,28 @@ def seconds(text: str) -> float:
     return number
 
 
+def _input(text: str) -> tuple[str, Any]:
+    """Read a label and its value: JSON's numbers, true, false, lists and so on, or a text."""
+    # For this option only.
+    import json
+
+    label, found, value = text.partition("=")
+    if not label.strip() or not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not as Temperature=0.2 is: LABEL=VALUE")
+    try:
+        return label.strip(), json.loads(value, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError):
+        return label.strip(), value
+
+
+def _finite(text: str) -> float:
+    """Read a number; Python reads NaN and 1e999 as well, which JSON cannot say."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
     """
     Add what every command has.
@@ -217,6 +240,15 @@ def add_connection(parser: argparse.ArgumentParser, *, local: bool = True) -> No
         "--endpoint",
         metavar="NAME",
         help="what of it to ask: a function's name or number (inspect tells)",
+    )
+    group.add_argument(
+        "--input",
+        type=_input,
+        action="append",
+        default=[],
+        dest="inputs",
+        metavar="LABEL=VALUE",
+        help="what another of its inputs is to be (inspect lists them); may be repeated",
     )
     if local:
         group.add_argument(
