@@ -128,8 +128,9 @@ class Gateway:
             except Gone:
                 log.info("%s: the client hung up", _shown(channel))
             else:
-                took = monotonic() - begun
-                log.info("%s: %d in %.2f s", _shown(channel), channel.status, took)
+                if log.isEnabledFor(logging.INFO):
+                    took = monotonic() - begun
+                    log.info("%s: %d in %.2f s", _shown(channel), channel.status, took)
         else:
             await send({"type": "websocket.close"})
 

@@ -89,10 +89,9 @@ class Channel:
             Refusal: If it is larger, or does not come.
             Gone: If the client hung up.
         """
-        too_large = Refusal(413, f"the body is larger than {most} bytes.", code="request_too_large")
         length = self.header("content-length")
         if length.isdecimal() and int(length[:20]) > most:
-            raise too_large
+            raise _too_large(most)
         parts: list[bytes] = []
         size = 0
         try:
@@ -101,7 +100,7 @@ class Channel:
                     parts.append(await self._next_part())
                     size += len(parts[-1])
                     if size > most:
-                        raise too_large
+                        raise _too_large(most)
         except TimeoutError:
             raise Refusal(
                 408, f"the body did not come within {BODY_TIME:g} s.", code="timeout"
@@ -190,3 +189,7 @@ class Channel:
         self._body_read = not message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
+
+
+def _too_large(most: int) -> Refusal:
+    return Refusal(413, f"the body is larger than {most} bytes.", code="request_too_large")

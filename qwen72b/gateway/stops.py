@@ -54,6 +54,8 @@ class StopCutter:
         Returns:
             What is certain to be part of the answer; may be empty.
         """
+        if self.found:
+            return ""
         text = self._held + piece
         before = cut_at_stop(text, self._stops)
         if before is not None:

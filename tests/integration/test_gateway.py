@@ -16,6 +16,7 @@ import qwen72b.gateway.heads
 from qwen72b import AsyncClient
 from qwen72b.gateway import app, running
 from qwen72b.testing import (
+    Burst,
     Close,
     Fail,
     FakeSpace,
@@ -185,6 +186,11 @@ class TestAnswers:
         """The answer ends before the first stop sequence, also where it comes in pieces."""
         answer = gateway.ask(stop=stop, stream=stream)
         assert (answer.text if stream else answer.json["choices"][0]["message"]["content"]) == text
+
+    def test_stop_sequence_in_a_burst(self, space: FakeSpace, gateway: Door) -> None:
+        """Of pieces that come at once none after a stop sequence is part of the answer."""
+        space.answer(Burst(words(LINES), per_write=99))
+        assert gateway.ask(stop="blue", stream=True).text == "It is "
 
     @pytest.mark.parametrize("stream", [True, False])
     def test_stop_hangs_up(self, space: FakeSpace, gateway: Door, stream: bool) -> None:

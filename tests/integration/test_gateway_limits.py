@@ -20,6 +20,7 @@ import qwen72b.gateway.heads
 from qwen72b import AsyncClient, InvalidOption
 from qwen72b.gateway import app, running
 from qwen72b.testing import (
+    Burst,
     Fail,
     FakeSpace,
     Gate,
@@ -30,9 +31,6 @@ from qwen72b.testing import (
 )
 
 pytest.importorskip("uvicorn")
-
-LINES = "It is blue. It is not green."
-
 
 LINES = "It is blue. It is not green."
 
@@ -431,6 +429,52 @@ class TestMounting:
             sent = await _call(made, "/llm/v1/chat/completions", root_path="/llm")
         assert sent[0]["status"] == 200
         assert json.loads(sent[1]["body"])["choices"][0]["message"]["content"] == LINES
+
+    @pytest.mark.anyio
+    async def test_pieces_that_come_at_once(self, space: FakeSpace) -> None:
+        """What one network read brings leaves in one part of the body, a chunk for each piece."""
+        space.answer(Burst(words(LINES), per_write=99))
+        async with AsyncClient(space.url) as client:
+            sent = await _call(app(client, hosts=None), "/v1/chat/completions", stream=True)
+        head, *bodies = [message.get("body", b"") for message in sent]
+        assert head == b""
+        assert len(bodies) == 2
+        assert bodies[0].count(b'"content":') == 1 + len(words(LINES))
+        assert bodies[1].endswith(b"data: [DONE]\n\n")
+
+    @pytest.mark.anyio
+    async def test_comment_that_is_not_read(
+        self, space: FakeSpace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A client that takes not even a comment for very long loses its place."""
+        monkeypatch.setattr(qwen72b.gateway.chat, "HEAD_TIME", 0.01)
+        monkeypatch.setattr(qwen72b.gateway.chat, "UNREAD_TIME", 0.01)
+        space.answer(Stall())
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                await anyio.sleep_forever()
+
+        async with AsyncClient(space.url) as client:
+            await _call(app(client, hosts=None), "/v1/chat/completions", send=send, stream=True)
+        space.wait_for_disconnect()
+        assert "has not read" in caplog.text
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("stream", [True, False])
+    async def test_answer_that_is_not_read(
+        self, space: FakeSpace, monkeypatch: pytest.MonkeyPatch, stream: bool
+    ) -> None:
+        """A client that does not take its answer for very long loses its place, streamed or not."""
+        for name in ("HEAD_TIME", "KEEP_ALIVE", "UNREAD_TIME"):
+            monkeypatch.setattr(qwen72b.gateway.chat, name, 0.01)
+
+        async def send(message: Any) -> None:
+            await anyio.sleep_forever()
+
+        async with AsyncClient(space.url) as client:
+            made = app(client, hosts=None)
+            await _call(made, "/v1/chat/completions", send=send, stream=stream)
 
     @pytest.mark.anyio
     async def test_server_that_tells_of_hang_ups_when_it_sends(self, space: FakeSpace) -> None:
