@@ -241,12 +241,37 @@ class TestSampling:
         assert "top_p has no meaning" in caplog.text
         assert "temperature" not in caplog.text
 
+    @pytest.mark.parametrize(("asked", "got"), [(0, 0.1), (0.1, 0.1), (0.5, 0.5), (1, 1), (1.5, 1)])
+    def test_value_outside_the_bounds(
+        self,
+        space: FakeSpace,
+        gateway: Door,
+        caplog: pytest.LogCaptureFixture,
+        asked: float,
+        got: float,
+    ) -> None:
+        """What the Space's input does not take is brought within its bounds, which is told once."""
+        _slider(space).update(minimum=0.1, maximum=1, step=0.1)
+        for _ in range(2):
+            assert gateway.ask(temperature=asked).status == 200
+        assert [job.data[-1] for job in space.jobs] == [got, got]
+        told = "temperature is kept within the bounds of the Space's input"
+        assert caplog.text.count(told) == (asked != got)
+
+    def test_bounds_that_change(self, space: FakeSpace, gateway: Door) -> None:
+        """Where the Space says no to a value that it took before, its inputs are looked at anew."""
+        _slider(space).update(minimum=0, maximum=2)
+        assert gateway.ask(temperature=2).status == 200
+        _slider(space).update(minimum=0, maximum=1)
+        space.fault("join", Respond(status=404, body={"detail": "Not Found"}))
+        answers = [gateway.ask(temperature=2) for _ in range(2)]
+        assert answers[-1].status == 200
+        assert [job.data[-1] for job in space.jobs][-1] == 1
+
     def test_space_that_changes(self, space: FakeSpace, gateway: Door) -> None:
         """An input that is gone is looked for again, and the question is answered without it."""
         assert gateway.ask(temperature=0.25).status == 200
-        for component in space.config["components"]:
-            if component["type"] == "slider":
-                component["props"]["label"] = "Wetness"
+        _slider(space)["label"] = "Wetness"
         space.fault("join", Respond(status=404, body={"detail": "Not Found"}))
         answers = [gateway.ask(temperature=0.25) for _ in range(2)]
         assert answers[-1].status == 200
@@ -256,6 +281,13 @@ class TestSampling:
         """A Space that is down says so itself."""
         space.fault("config", page("Sleeping Space"), times=None)
         assert gateway.ask(temperature=0.25).status == 503
+
+
+def _slider(space: FakeSpace) -> dict[str, Any]:
+    """Give what the Space says of its slider."""
+    [slider] = [each for each in space.config["components"] if each["type"] == "slider"]
+    props: dict[str, Any] = slider["props"]
+    return props
 
 
 class TestModels:
