@@ -62,6 +62,7 @@ class Channel:
         self._receive = receive
         self._send = send
         self._body_read = False
+        self._asked_for_body = False
 
     def header(self, name: str) -> str:
         """
@@ -117,6 +118,9 @@ class Channel:
         Raises:
             Gone: If the client hung up.
         """
+        if self.header("expect") and not self._asked_for_body:
+            # It waits to be asked for the body, and is not.
+            return
         with move_on_after(DRAIN_TIME):
             while not self._body_read and most > 0:
                 most -= len(await self._next_part())
@@ -183,6 +187,7 @@ class Channel:
             raise Gone from exc
 
     async def _next_part(self) -> bytes:
+        self._asked_for_body = True
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise Gone

@@ -189,6 +189,15 @@ class TestLimits:
             assert b"connection: close" in seen
         assert space.requests == []
 
+    def test_large_body_that_waits_to_be_asked_for(self, gateway: Door) -> None:
+        """A client that asks first whether to send a body is not told to, if it is too large."""
+        with closing(gateway.connect()) as there:
+            there.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n"
+            )
+            assert read_until(there, b"}}").startswith(b"HTTP/1.1 413")
+
     def test_slow_body(self, gateway: Door, monkeypatch: pytest.MonkeyPatch) -> None:
         """A body that does not come is 408."""
         monkeypatch.setattr(qwen72b.gateway.channel, "BODY_TIME", 0.05)
@@ -220,6 +229,23 @@ class TestLimits:
         monkeypatch.setattr(qwen72b.gateway.heads, "HEAD_TIME", AMPLE)
         space.answer("It", *[" is"] * 20, delay=AMPLE / 15)
         assert gateway.ask(stream=True).events[-1] == "[DONE]"
+
+    def test_request_after_another_may_take_longer_than_a_head(
+        self, space: FakeSpace, gateway: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What comes after a request that waited for the one before it cuts no answer."""
+        monkeypatch.setattr(qwen72b.gateway.heads, "HEAD_TIME", AMPLE)
+        space.answer("Yes.", times=1)
+        space.answer("It", *[" is"] * 20, delay=AMPLE / 15)
+        body = json.dumps({"messages": HI, "stream": True}).encode()
+        head = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+        )
+        with closing(gateway.connect()) as there:
+            there.sendall((head % len(body) + body) * 2)
+            read_until(there, b"It")
+            there.sendall(b"GET /health HTT")
+            assert b"[DONE]" in read_until(there, b"[DONE]")
 
     def test_large_head(self, gateway: Door) -> None:
         """A head without end is refused."""
