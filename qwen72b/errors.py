@@ -37,6 +37,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from .masking import mask, shown_headers
+
 __all__ = [
     "AuthenticationError",
     "ConnectFailed",
@@ -70,6 +72,18 @@ def _restore(cls: type[Qwen72BError], args: tuple[Any, ...], state: dict[str, An
     error.__dict__.update(state)
     return error
 
+
+def _words(text: str) -> str:
+    """Take out of a sentence what is secret, and what cannot be printed: lone surrogates."""
+    return mask(text if text.isascii() else text.encode("utf-8", "backslashreplace").decode())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]}..."
+
+
+# Characters of a sentence about what the caller passed.
+_MOST_WORDS = 800
 
 # What ends a sentence, and what may stand behind that.
 _ENDS = (".", "!", "?", "\u2026", ":", "\u3002", "\uff01", "\uff1f")
@@ -136,9 +150,11 @@ class Qwen72BError(Exception):
     ) -> None:
         # One string only: OSError, a base of some of these, reads two
         # arguments as errno and strerror.
+        # What a server said may be in it, and in that what it was sent.
+        reason = _words(reason)
         super().__init__(reason)
         self.reason = reason
-        self.hint = hint
+        self.hint = _words(hint)
         self.partial = partial
         self.retry_after = retry_after
 
@@ -164,6 +180,10 @@ class InvalidRequest(Qwen72BError, ValueError):
         ...     print(error.reason)
         the question is empty.
     """
+
+    def __init__(self, reason: str, *, hint: str = "", **data: Any) -> None:
+        # Names and labels of the caller's may have any length.
+        super().__init__(_shortened(reason), hint=_shortened(hint), **data)
 
 
 class InvalidMessages(InvalidRequest):
@@ -286,7 +306,8 @@ class HTTPStatusError(TransportError):
 
     Args:
         status_code: The HTTP status.
-        headers: The response's headers.
+        headers: The response's headers, without the values of cookies and
+            tokens, and without users, passwords and queries of URLs.
         body: The beginning of the response's body, as text.
 
     Example:
@@ -308,8 +329,8 @@ class HTTPStatusError(TransportError):
     ) -> None:
         super().__init__(reason, **data)
         self.status_code = status_code
-        self.headers: dict[str, str] = dict(headers or {})
-        self.body = body
+        self.headers: dict[str, str] = shown_headers(headers or {})
+        self.body = mask(body)
 
 
 class AuthenticationError(HTTPStatusError):
@@ -378,7 +399,7 @@ class EndpointNotFound(ProtocolError):
         partial: str = "",
     ) -> None:
         super().__init__(reason, hint=hint, partial=partial)
-        self.candidates = tuple(candidates)
+        self.candidates = tuple(map(mask, candidates))
 
 
 class UnsupportedProtocol(ProtocolError):
@@ -461,7 +482,7 @@ class SpaceUnavailable(SpaceError):
         **data: Any,
     ) -> None:
         super().__init__(reason, **data)
-        self.stage = stage
+        self.stage = None if stage is None else mask(stage)
         self.status_code = status_code
 
 
@@ -509,4 +530,4 @@ class GenerationFailed(SpaceError):
 
     def __init__(self, reason: str, *, title: str | None = None, **data: Any) -> None:
         super().__init__(reason, **data)
-        self.title = title
+        self.title = None if title is None else mask(title)

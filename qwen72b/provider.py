@@ -9,7 +9,7 @@ client as everything else.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn, SupportsIndex
 
 from .aio.client import AsyncClient
 from .aio.stream import AsyncStream
@@ -90,6 +90,10 @@ class ChunkGenerator(AsyncIterator[str]):
 
     def __del__(self) -> None:
         self._stream._answer.close()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        # A copy would hang up on the original when it goes.
+        self._stream.__reduce_ex__(protocol)
 
 
 class Qwen_Qwen_2_72B:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from anyio import CancelScope, from_thread
 
@@ -112,6 +112,12 @@ class AsyncBatch(AsyncIterator[AnyResult]):
     ) -> None:
         await self.aclose()
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it is one running batch; the results "
+            "that it gives can be."
+        )
+
     def __repr__(self) -> str:
         if not hasattr(self, "_batch"):
             return f"<{type(self).__name__} half-built>"
@@ -139,6 +145,10 @@ class _Loop(AsyncIterator[AnyResult]):
 
     def __del__(self) -> None:
         self._batch._stop()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        # A copy would stop the batch when it goes.
+        self._batch.__reduce_ex__(protocol)
 
 
 def blocking(items: Iterable[Item] | AsyncIterable[Item]) -> Iterable[Item]:

@@ -99,7 +99,7 @@ class AsyncClient:
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
         fold: bool = True,
-        max_threads: int | None = 64,
+        max_threads: int | None = 128,
     ) -> None:
         # Before anything else: no frame of ours is to hold a secret bare.
         token, auth, headers = hide(token), hide(auth), hide(headers)

@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from anyio import Lock, move_on_after, wait_readable
 from anyio.lowlevel import checkpoint
@@ -83,7 +83,8 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
         self._reading = Lock(fast_acquire=True)
 
     def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034  # see _Iteration
-        self._check_unread()
+        if self._answer.complete:
+            self._check_unread()
         return _ChunkIteration(self)
 
     async def __anext__(self) -> str:
@@ -273,7 +274,7 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
         step = partial(answer.step, only_open=True)
         if answer.opened:
             return await threads.run_beside(step, answer.close)
-        return await threads.run(step, answer.close, answer.patience)
+        return await threads.run(step, answer)
 
 
 class _Iteration:
@@ -296,6 +297,10 @@ class _Iteration:
 
     def __del__(self) -> None:
         self._stream._answer.close()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        # A copy would hang up on the original when it goes.
+        self._stream.__reduce_ex__(protocol)
 
 
 class _ChunkIteration(_Iteration, AsyncIterator[str]):

@@ -24,6 +24,7 @@ from ..errors import (
     StreamInterrupted,
     told,
 )
+from ..masking import mask
 from ..redaction import hide, redact
 
 __all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "Terminated", "describe", "exit_status", "hint_for"]
@@ -162,6 +163,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _redacted(line: str) -> str:
     """Blot out the token, and the users, passwords and queries of URLs."""
-    line = redact(line)
+    line = mask(redact(line))
     token = hide(os.environ.get("HF_TOKEN", "").strip())
     return line.replace(token, "...") if token else line

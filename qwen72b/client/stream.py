@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import Qwen72BError, without_frames
-from ..events import Delta, Event
+from ..events import Delta, Event, Revised
 from ..reply import Reply
 from .face import AnswerFace
 
@@ -40,7 +40,8 @@ class Stream(AnswerFace, Iterator[str]):
     """
 
     def __iter__(self) -> Generator[str, None, None]:
-        self._check_unread()
+        if self._answer.complete:
+            self._check_unread()
         return self._iterate()
 
     def _iterate(self) -> Generator[str, None, None]:
@@ -52,6 +53,8 @@ class Stream(AnswerFace, Iterator[str]):
                     # _to_chunk, unrolled: this is the path of every piece of text.
                     handed.buffer.add(event.text)
                     yield event.text
+                elif not isinstance(event, (Delta, Revised)):
+                    continue
                 elif chunk := self._to_chunk(event):
                     yield chunk
         finally:

@@ -98,10 +98,12 @@ def fill(
             or an input is unknown or its label not unique.
     """
     values = dict(plan.defaults)
-    given = {find_setting(plan, name).component: value for name, value in (inputs or {}).items()}
+    given: dict[int, Any] = {}
+    for name, value in (inputs or {}).items():
+        given[find_setting(plan, name).component] = value
     values.update(given)
     query, turns, folded = _fold(plan, prompt, fold)
-    sent = encode_history(turns, plan.chat_format)
+    sent = encode_history(turns, plan.chat_format) if turns else []
     for number in plan.chats:
         values[number] = sent
     values[plan.query] = {"text": query, "files": []} if plan.multimodal else query
@@ -110,7 +112,7 @@ def fill(
         given[plan.system] = None
     # States stay null: the server has their values. Chatbots that get no
     # history are empty, whatever greeting the page shows.
-    steps = tuple(step for step in plan.steps if sent or step.kind is not StepKind.HISTORY)
+    steps = plan.steps if sent else plan.fresh_steps
     return Filled(
         plan, steps, values, query, sent, folded, frozenset((plan.query, *plan.chats, *given))
     )
