@@ -85,6 +85,26 @@ def _shortened(text: str) -> str:
 # Characters of a sentence about what the caller passed.
 _MOST_WORDS = 800
 
+# What ends a sentence, and what may stand behind that.
+_ENDS = (".", "!", "?", "\u2026", ":", "\u3002", "\uff01", "\uff1f")
+_CLOSING = "\"')]}`*\u2019\u201d\u00bb\u300d\uff09"
+
+
+def told(reason: str, hint: str) -> str:
+    """
+    Put a reason and a hint together: two sentences, also where the reason is a Space's bare words.
+
+    Args:
+        reason: What happened.
+        hint: What to do about it; may be empty.
+    """
+    if not hint:
+        return reason
+    reason = reason.rstrip()
+    end = "" if not reason or reason.rstrip(_CLOSING).endswith(_ENDS) else "."
+    return f"{reason}{end} {hint}".lstrip()
+
+
 E = TypeVar("E", bound="Qwen72BError")
 
 
@@ -111,6 +131,13 @@ class Qwen72BError(Exception):
         partial: The part of the answer that had arrived.
         retry_after: Seconds to wait before asking again, as the server said or
             its words tell; ``None`` if they do not.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Write a poem.")
+        ... except Qwen72BError as error:
+        ...     print("So far:", error.partial, "Then:", error.reason)
+        So far: Roses are red, Then: GPU out of memory
     """
 
     def __init__(
@@ -132,7 +159,7 @@ class Qwen72BError(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return f"{self.reason} {self.hint}" if self.hint else self.reason
+        return told(self.reason, self.hint)
 
     def _render_traceback_(self) -> list[str]:
         """Tell IPython what to show: what happened and what to do, without frames of ours."""
@@ -143,7 +170,16 @@ class Qwen72BError(Exception):
 
 
 class InvalidRequest(Qwen72BError, ValueError):
-    """The caller asked for something that cannot be; nothing was sent."""
+    """
+    The caller asked for something that cannot be; nothing was sent.
+
+    Example:
+        >>> try:
+        ...     Client().ask("")
+        ... except InvalidRequest as error:
+        ...     print(error.reason)
+        the question is empty.
+    """
 
     def __init__(self, reason: str, *, hint: str = "", **data: Any) -> None:
         # Names and labels of the caller's may have any length.
@@ -157,6 +193,13 @@ class InvalidMessages(InvalidRequest):
     Args:
         index: Position of the message in the caller's list, from 0; ``None``
             if the fault is in no single message.
+
+    Example:
+        >>> try:
+        ...     Client().ask([{"role": "user", "content": "Hi"}, {"role": "poet"}])
+        ... except InvalidMessages as error:
+        ...     print("It is message", error.index)
+        It is message 1
     """
 
     def __init__(self, reason: str, *, index: int | None = None, **data: Any) -> None:
@@ -165,15 +208,42 @@ class InvalidMessages(InvalidRequest):
 
 
 class ModelNotFound(InvalidRequest):
-    """The Space serves one model, and this is not its name."""
+    """
+    The Space serves one model, and this is not its name.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi", model="gpt-4o")
+        ... except ModelNotFound as error:
+        ...     print(error.reason)
+        this Space does not serve the model 'gpt-4o'.
+    """
 
 
 class InvalidOption(InvalidRequest):
-    """A setting (URL, token, timeout, proxy, ...) has no usable value."""
+    """
+    A setting (URL, token, timeout, proxy, ...) has no usable value.
+
+    Example:
+        >>> try:
+        ...     Client(timeout=-1)
+        ... except InvalidOption as error:
+        ...     print(error.reason)
+        the timeout total=-1 is not a positive number of seconds.
+    """
 
 
 class TransportError(Qwen72BError):
-    """The network's fault."""
+    """
+    The network's fault.
+
+    Example:
+        >>> try:
+        ...     Client("http://127.0.0.1:9").ask("Hi", retry=Retry(attempts=1))
+        ... except TransportError as error:
+        ...     print("The network:", type(error).__name__)
+        The network: ConnectFailed
+    """
 
 
 class ConnectFailed(TransportError, ConnectionError):
@@ -182,6 +252,13 @@ class ConnectFailed(TransportError, ConnectionError):
 
     Args:
         stage: What failed: ``"dns"``, ``"tcp"``, ``"tls"`` or ``"proxy"``.
+
+    Example:
+        >>> try:
+        ...     Client("http://127.0.0.1:9").ask("Hi", retry=Retry(attempts=1))
+        ... except ConnectFailed as error:
+        ...     print(error.stage)
+        tcp
     """
 
     def __init__(self, reason: str, *, stage: str = "tcp", **data: Any) -> None:
@@ -196,6 +273,13 @@ class RequestTimeout(TransportError, TimeoutError):
     Args:
         phase: Which: ``"connect"``, ``"read"``, ``"queue"``, ``"first_token"``
             or ``"total"``.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi", timeout=0.1)
+        ... except RequestTimeout as error:
+        ...     print(error.phase)
+        total
     """
 
     def __init__(self, reason: str, *, phase: str = "total", **data: Any) -> None:
@@ -204,7 +288,16 @@ class RequestTimeout(TransportError, TimeoutError):
 
 
 class StreamInterrupted(TransportError, ConnectionError):
-    """The answer was cut before its end; ``partial`` holds what had come."""
+    """
+    The answer was cut before its end; ``partial`` holds what had come.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Write a poem.")
+        ... except StreamInterrupted as error:
+        ...     print(error.partial)
+        Roses are red,
+    """
 
 
 class HTTPStatusError(TransportError):
@@ -216,6 +309,13 @@ class HTTPStatusError(TransportError):
         headers: The response's headers, without the values of cookies and
             tokens, and without users, passwords and queries of URLs.
         body: The beginning of the response's body, as text.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except HTTPStatusError as error:
+        ...     print(error.status_code, error.body)
+        418 I am a teapot.
     """
 
     def __init__(
@@ -234,18 +334,45 @@ class HTTPStatusError(TransportError):
 
 
 class AuthenticationError(HTTPStatusError):
-    """The Space wants a login or a token, or refuses the one it got (401, 403)."""
+    """
+    The Space wants a login or a token, or refuses the one it got (401, 403).
+
+    Example:
+        >>> try:
+        ...     Client(token="hf_wrong").ask("Hi")
+        ... except AuthenticationError as error:
+        ...     print(error.status_code)
+        401
+    """
 
 
 class RateLimited(HTTPStatusError):
-    """Too many requests (429); ``retry_after`` says how long to wait, if the server did."""
+    """
+    Too many requests (429); ``retry_after`` says how long to wait, if the server did.
+
+    Example:
+        >>> try:
+        ...     Client(retry=Retry(attempts=1)).ask("Hi")
+        ... except RateLimited as error:
+        ...     print("Ask again in", error.retry_after, "seconds.")
+        Ask again in 30.0 seconds.
+    """
 
     def __init__(self, reason: str, *, status_code: int = 429, **data: Any) -> None:
         super().__init__(reason, status_code=status_code, **data)
 
 
 class ProtocolError(Qwen72BError):
-    """The Space broke the protocol, or speaks one that is unknown here."""
+    """
+    The Space broke the protocol, or speaks one that is unknown here.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except ProtocolError as error:
+        ...     print("No chat Space, or a broken one:", type(error).__name__)
+        No chat Space, or a broken one: InvalidServerMessage
+    """
 
 
 class EndpointNotFound(ProtocolError):
@@ -254,6 +381,13 @@ class EndpointNotFound(ProtocolError):
 
     Args:
         candidates: What could be asked, by the name to give as ``endpoint``.
+
+    Example:
+        >>> try:
+        ...     Client(endpoint="/chat").ask("Hi")
+        ... except EndpointNotFound as error:
+        ...     print(error.candidates[0])
+        /model_chat
     """
 
     def __init__(
@@ -269,19 +403,55 @@ class EndpointNotFound(ProtocolError):
 
 
 class UnsupportedProtocol(ProtocolError):
-    """The Space runs Gradio 3, whose queue speaks WebSocket."""
+    """
+    The Space runs Gradio 3, whose queue speaks WebSocket.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except UnsupportedProtocol as error:
+        ...     print(error.reason)
+        the Space runs Gradio 3.50.2, whose queue speaks WebSocket.
+    """
 
 
 class InvalidServerMessage(ProtocolError):
-    """A message of the Space has a shape that the protocol does not allow."""
+    """
+    A message of the Space has a shape that the protocol does not allow.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except InvalidServerMessage as error:
+        ...     print("Not Gradio, or broken:", error)
+        Not Gradio, or broken: the Space's answer to the join is not JSON: ...
+    """
 
 
 class InvalidDiff(ProtocolError):
-    """An edit of the Space does not fit the value that it edits."""
+    """
+    An edit of the Space does not fit the value that it edits.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Write a poem.")
+        ... except InvalidDiff as error:
+        ...     print(error.partial)
+        Roses are red,
+    """
 
 
 class SpaceError(Qwen72BError):
-    """The Space kept the protocol and refused or failed."""
+    """
+    The Space kept the protocol and refused or failed.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except SpaceError as error:
+        ...     print("The Space says:", error.reason)
+        The Space says: GPU out of memory
+    """
 
 
 class SpaceUnavailable(SpaceError):
@@ -294,6 +464,13 @@ class SpaceUnavailable(SpaceError):
             unknown.
         status_code: HTTP status of the page that came instead of an answer;
             ``None`` if there was none.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except SpaceUnavailable as error:
+        ...     print(error.reason)
+        the Space answered with a page instead of data: Paused (HTTP 503).
     """
 
     def __init__(
@@ -310,11 +487,29 @@ class SpaceUnavailable(SpaceError):
 
 
 class QueueFull(SpaceError):
-    """The Space's queue takes no more jobs for now; ``retry_after`` may say for how long."""
+    """
+    The Space's queue takes no more jobs for now; ``retry_after`` may say for how long.
+
+    Example:
+        >>> try:
+        ...     Client(retry=Retry(attempts=1)).ask("Hi")
+        ... except QueueFull as error:
+        ...     print(error.reason)
+        the Space's queue is full.
+    """
 
 
 class QuotaExceeded(SpaceError):
-    """The GPU quota of this caller is used up; ``retry_after`` may say for how long."""
+    """
+    The GPU quota of this caller is used up; ``retry_after`` may say for how long.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except QuotaExceeded as error:
+        ...     print("Ask again in", error.retry_after, "seconds.")
+        Ask again in 3600.0 seconds.
+    """
 
 
 class GenerationFailed(SpaceError):
@@ -324,6 +519,13 @@ class GenerationFailed(SpaceError):
     Args:
         title: The title that the app gave its error (Gradio 5.25 and later);
             ``None`` if it gave none.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Write a poem.")
+        ... except GenerationFailed as error:
+        ...     print(error.reason, "after", error.partial)
+        GPU out of memory after Roses are red,
     """
 
     def __init__(self, reason: str, *, title: str | None = None, **data: Any) -> None:

@@ -62,6 +62,15 @@ class Batch(Iterator[AnyResult]):
     Leaving a ``for`` loop early, ``close()``, and dropping the last reference
     stop it: what was not sent is not sent, what is under way in this process
     is hung up on, and what has been answered is in the journal.
+
+    Example:
+        >>> with Client().map(["What is the capital of France?", "And of Italy?"]) as batch:
+        ...     for result in batch:
+        ...         print(result.reply)
+        Paris.
+        Rome.
+        >>> batch.tally.answered
+        2
     """
 
     def __init__(
@@ -165,6 +174,12 @@ class Batch(Iterator[AnyResult]):
         Stop, from any thread and in a signal handler; whoever waits for a result gets an error.
 
         Idempotent.
+
+        Example:
+            >>> batch = Client().map(["What is the capital of France?", "And of Italy?"])
+            >>> next(batch).reply
+            'Paris.'
+            >>> batch.close()
         """
         self._scheduler.closing = True
         self._scheduler.coordinator.close()

@@ -107,7 +107,9 @@ def _given_id(item: Any) -> str | None:
     if type(given) is int and given.bit_length() < 1000:
         return str(given)
     if type(given) is int:
-        raise InvalidRequest("the id is a number of hundreds of digits.")
+        raise InvalidRequest(
+            "the id is a number of hundreds of digits.", hint="Pass it as text, between quotes."
+        )
     raise InvalidRequest(f"the id {shown(given)} is no str or int.")
 
 

@@ -68,6 +68,13 @@ class Journal:
             descriptor, such as 1 for standard output, which is only written to.
         openai: Whether to write in the shape of OpenAI's batch output; lines
             of either shape are read.
+
+    Example:
+        >>> journal = Journal("out.jsonl", openai=True)
+        >>> [result] = Client().map(["What is the capital of France?"], journal=journal)
+        >>> [result] = Client().map(["What is the capital of France?"], journal=journal)
+        >>> result.resumed
+        True
     """
 
     path: str | os.PathLike[str] | int

@@ -9,11 +9,18 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from ..errors import ConnectFailed, InvalidOption, InvalidRequest
+from ..errors import (
+    ConnectFailed,
+    InvalidOption,
+    InvalidRequest,
+    SpaceError,
+    TransportError,
+    told,
+)
 from .connection import connected
 from .exits import describe, exit_status
 from .options import add_connection, add_verbosity
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from ..batch.batch import Batch
     from ..batch.progress import Tally
     from ..batch.result import Result
+    from ..client.client import Client
     from .console import Console
     from .options import Commands
     from .prompts import Prompts
@@ -111,17 +119,11 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer all prompts; tell whether any failed."""
-    to_stdout = args.output == "-"
-    if to_stdout and sys.stdout is None:
-        raise InvalidOption("standard output is closed.")
-    if not to_stdout and os.path.exists(args.output) and args.prompts != "-":
-        if not os.path.exists(args.prompts):
-            raise InvalidOption(f"{args.prompts} cannot be read: there is no such file.")
-        if os.path.samefile(args.prompts, args.output):
-            raise InvalidOption("the answers would go into the file of prompts.")
+    from .files import check_output, opened
     from .prompts import Prompts
 
-    with _opened(args.prompts) as file:
+    check_output(args.output, args.prompts)
+    with opened(args.prompts) as file:
         prompts = Prompts(
             file,
             "standard input" if args.prompts == "-" else args.prompts,
@@ -140,7 +142,7 @@ def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
     output = sys.stdout.fileno() if args.output == "-" else args.output
     journal = Journal(output, openai=args.openai)
     with (
-        connected(args) as client,
+        _settled(args) as client,
         _executor(args.dask) as executor,
         client.map(
             prompts,
@@ -157,6 +159,17 @@ def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
         ) as batch,
     ):
         return _watch(batch, args)
+
+
+@contextmanager
+def _settled(args: argparse.Namespace) -> Iterator[Client]:
+    """Open the client, and refuse before the first prompt what would fail with each."""
+    with connected(args) as client:
+        if args.inputs:
+            # What else is wrong may pass; the batch knows better.
+            with suppress(TransportError, SpaceError):
+                client.describe()
+        yield client
 
 
 def _watch(batch: Batch, args: argparse.Namespace) -> int:
@@ -198,7 +211,11 @@ def _is_hopeless(failed: Sequence[BaseException], tally: Tally) -> bool:
 
 
 def _failure(result: Result) -> str:
-    reason = getattr(result.error, "reason", None) or str(result.error)
+    error = result.error
+    reason = getattr(error, "reason", None) or str(error)
+    if isinstance(error, InvalidRequest):
+        # What is wrong with this one; the others' hints would come again and again.
+        reason = told(reason, error.hint)
     if isinstance(result.item, InvalidRequest):
         return reason
     return f"{result.item['where']}: {result.id}: {reason}"
@@ -226,19 +243,6 @@ class _Progress:
         if now - self._shown >= _DRAW:
             self._shown = now
             self._console.status(str(tally))
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        file = open(name, "rb")  # noqa: SIM115  # closed below
-    except OSError as exc:
-        raise InvalidOption(f"{name} cannot be read: {exc.strerror or exc}.") from exc
-    with file:
-        yield file
 
 
 @contextmanager

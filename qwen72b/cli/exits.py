@@ -22,6 +22,7 @@ from ..errors import (
     RequestTimeout,
     SpaceUnavailable,
     StreamInterrupted,
+    told,
 )
 from ..masking import mask
 from ..redaction import hide, redact
@@ -95,7 +96,7 @@ def describe(error: BaseException, *, verbose: bool = False) -> list[str]:
         Lines; one, unless verbose. No secret is in them.
     """
     if isinstance(error, Qwen72BError):
-        lines = [f"{error.reason} {hint_for(error)}".rstrip()]
+        lines = [told(error.reason, hint_for(error))]
         if verbose:
             lines += [f"  because of {type(link).__name__}: {link}" for link in _causes(error)]
     elif isinstance(error, OSError):

@@ -16,6 +16,7 @@ from .asgi import MAX_BODY, Gateway, app
 from .channel import Receive, Scope, Send
 from .guard import LOOPBACK_NAMES
 from .heads import HeadTimes
+from .writes import Writes
 
 if TYPE_CHECKING:
     from ..aio.client import AsyncClient
@@ -60,6 +61,12 @@ def running(
     Raises:
         InvalidOption: If an argument has no usable value, the address is
             taken, or the extra ``gateway`` is not installed.
+
+    Example:
+        >>> from qwen72b.gateway import running
+        >>> with running(AsyncClient()) as url:
+        ...     print(urllib.request.urlopen(f"{url}/v1/models").status)
+        200
     """
     with listen(host, port, "gateway") as listener:
         gateway = app(
@@ -98,9 +105,9 @@ def served(gateway: Gateway, listener: socket.socket) -> Iterator[None]:
         raise InvalidOption(
             "The gateway is not installed.", hint="Run: pip install uvicorn"
         ) from exc
-    heads = HeadTimes()
+    heads, writes = HeadTimes(), Writes()
     settings = {
-        "http": heads.limiting(H11Protocol),
+        "http": heads.limiting(writes.gathering(H11Protocol)),
         # Whose request it is matters to nobody, and a header can be made up.
         "proxy_headers": False,
         "server_header": False,
@@ -108,7 +115,7 @@ def served(gateway: Gateway, listener: socket.socket) -> Iterator[None]:
         "access_log": False,
     }
     server = ServerThread(
-        lambda: _telling(gateway, heads), listener, name="gateway", settings=settings
+        lambda: _telling(gateway, heads, writes), listener, name="gateway", settings=settings
     )
     try:
         server.start()
@@ -153,13 +160,13 @@ def host_names(
     return list(allowed)
 
 
-def _telling(gateway: Gateway, heads: HeadTimes) -> Any:
-    """Have the app tell for which connections a request has come."""
+def _telling(gateway: Gateway, heads: HeadTimes, writes: Writes) -> Any:
+    """Have the app tell for which connections a request has come, and what it sends at once."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             with heads.answering(scope["client"]):
-                await gateway(scope, receive, send)
+                await gateway(scope, receive, writes.gathered(scope["client"], send))
         else:
             await gateway(scope, receive, send)
 

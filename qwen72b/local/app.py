@@ -138,7 +138,8 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             concurrency_limit=40,
         )
         stop.click(fn=None, cancels=answering)
-    page.queue(api_open=False)
+    # The page has a queue; to ask for it would make the whole app once more.
+    page.api_open = False
     return page
 
 

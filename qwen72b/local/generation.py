@@ -120,6 +120,12 @@ class Backend(ABC):
         stand_in: Whether it is another model than Qwen2-72B-Instruct.
         concurrency: Answers that it can make at a time; more wait in the
             Space's queue, where they are told their rank.
+
+    Example:
+        >>> from qwen72b.local import backend
+        >>> echo = backend("echo")
+        >>> echo.name
+        'echo'
     """
 
     def __init__(self, label: str, *, stand_in: bool, concurrency: int) -> None:
@@ -172,6 +178,14 @@ class Backend(ABC):
         for generation in generations:
             generation.join()
         self.release()
+
+    def settle(self) -> None:
+        """
+        Wait until it can answer.
+
+        Raises:
+            InvalidOption: If it never can.
+        """
 
     def release(self) -> None:
         """Free what this backend holds; called once no answer is in the making."""

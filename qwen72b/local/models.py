@@ -56,12 +56,19 @@ def backend(
             ``sys.stderr``; ``None`` for nowhere.
 
     Returns:
-        A backend; ``running`` and ``serve`` close it.
+        A backend; ``running`` and ``serve`` close it. A model in a file is
+        loaded meanwhile, and ``running`` and ``serve`` tell of a failure.
 
     Raises:
         InvalidOption: If an argument is missing or useless, or the extra
             ``local`` is not installed.
         SpaceUnavailable: If the small model cannot be fetched.
+
+    Example:
+        >>> from qwen72b.local import backend, running
+        >>> with running(backend("echo")) as base_url:
+        ...     print(Client(base_url).ask("Hi"))
+        Hi
     """
     if kind == "echo":
         return EchoBackend()

@@ -52,9 +52,15 @@ def running(
         The Space's base URL, once it takes requests.
 
     Raises:
-        InvalidOption: If the address is taken or useless, or the extra
-            ``local`` is not installed.
+        InvalidOption: If the address is taken or useless, the model cannot be
+            loaded, or the extra ``local`` is not installed.
         SpaceUnavailable: If Gradio does not start.
+
+    Example:
+        >>> from qwen72b.local import backend, running
+        >>> with running(backend("echo")) as base_url:
+        ...     print(Client(base_url).ask("Hi"))
+        Hi
     """
     allowed = frozenset(map(checked_host, allow_hosts))
     with contextlib.closing(backend), listen(host, port, "local Space") as listener:
@@ -70,6 +76,7 @@ def running(
         )
         try:
             space.start()
+            backend.settle()
             yield base_url_of(host, listener)
         finally:
             # First the answers, else Gradio waits for their threads.

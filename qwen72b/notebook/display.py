@@ -53,6 +53,11 @@ def show(stream: Iterable[str] | AsyncIterable[str]) -> Reply | Awaitable[Reply]
 
     Raises:
         Qwen72BError: If the answer fails or is cut; what came stays on the page.
+
+    Example:
+        >>> from qwen72b.notebook import show
+        >>> reply = show(Client().stream("What is the capital of France?"))
+        Paris.
     """
     if not isinstance(stream, (Iterable, AsyncIterable)):
         raise InvalidOption(

@@ -108,10 +108,13 @@ TABLE = Table(
             names("aio batch client errors escape events fences gateway local masking progress")
             | names("protocol redaction reply timeout version"),
             names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
-            | names("distributed errno importlib io itertools json logging os pydoc re readline")
+            | names("distributed errno importlib io itertools json logging math os re readline")
             | names("codecs csv datetime functools markdown_it pathlib signal termios threading")
             | names("types unicodedata")
-            | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
+            | names(
+                "requests rich shlex shutil.which socket ssl stat subprocess sys time traceback"
+            )
+            | names("urllib.parse"),
         ),
         "local": Layer(
             names("errors protocol redaction"),
