@@ -37,6 +37,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from .masking import mask, shown_headers
+
 __all__ = [
     "AuthenticationError",
     "ConnectFailed",
@@ -71,6 +73,38 @@ def _restore(cls: type[Qwen72BError], args: tuple[Any, ...], state: dict[str, An
     return error
 
 
+def _words(text: str) -> str:
+    """Take out of a sentence what is secret, and what cannot be printed: lone surrogates."""
+    return mask(text if text.isascii() else text.encode("utf-8", "backslashreplace").decode())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]}..."
+
+
+# Characters of a sentence about what the caller passed.
+_MOST_WORDS = 800
+
+# What ends a sentence, and what may stand behind that.
+_ENDS = (".", "!", "?", "\u2026", ":", "\u3002", "\uff01", "\uff1f")
+_CLOSING = "\"')]}`*\u2019\u201d\u00bb\u300d\uff09"
+
+
+def told(reason: str, hint: str) -> str:
+    """
+    Put a reason and a hint together: two sentences, also where the reason is a Space's bare words.
+
+    Args:
+        reason: What happened.
+        hint: What to do about it; may be empty.
+    """
+    if not hint:
+        return reason
+    reason = reason.rstrip()
+    end = "" if not reason or reason.rstrip(_CLOSING).endswith(_ENDS) else "."
+    return f"{reason}{end} {hint}".lstrip()
+
+
 E = TypeVar("E", bound="Qwen72BError")
 
 
@@ -97,6 +131,13 @@ class Qwen72BError(Exception):
         partial: The part of the answer that had arrived.
         retry_after: Seconds to wait before asking again, as the server said or
             its words tell; ``None`` if they do not.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Write a poem.")
+        ... except Qwen72BError as error:
+        ...     print("So far:", error.partial, "Then:", error.reason)
+        So far: Roses are red, Then: GPU out of memory
     """
 
     def __init__(
@@ -109,14 +150,16 @@ class Qwen72BError(Exception):
     ) -> None:
         # One string only: OSError, a base of some of these, reads two
         # arguments as errno and strerror.
+        # What a server said may be in it, and in that what it was sent.
+        reason = _words(reason)
         super().__init__(reason)
         self.reason = reason
-        self.hint = hint
+        self.hint = _words(hint)
         self.partial = partial
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return f"{self.reason} {self.hint}" if self.hint else self.reason
+        return told(self.reason, self.hint)
 
     def _render_traceback_(self) -> list[str]:
         """Tell IPython what to show: what happened and what to do, without frames of ours."""
@@ -127,7 +170,20 @@ class Qwen72BError(Exception):
 
 
 class InvalidRequest(Qwen72BError, ValueError):
-    """The caller asked for something that cannot be; nothing was sent."""
+    """
+    The caller asked for something that cannot be; nothing was sent.
+
+    Example:
+        >>> try:
+        ...     Client().ask("")
+        ... except InvalidRequest as error:
+        ...     print(error.reason)
+        the question is empty.
+    """
+
+    def __init__(self, reason: str, *, hint: str = "", **data: Any) -> None:
+        # Names and labels of the caller's may have any length.
+        super().__init__(_shortened(reason), hint=_shortened(hint), **data)
 
 
 class InvalidMessages(InvalidRequest):
@@ -137,6 +193,13 @@ class InvalidMessages(InvalidRequest):
     Args:
         index: Position of the message in the caller's list, from 0; ``None``
             if the fault is in no single message.
+
+    Example:
+        >>> try:
+        ...     Client().ask([{"role": "user", "content": "Hi"}, {"role": "poet"}])
+        ... except InvalidMessages as error:
+        ...     print("It is message", error.index)
+        It is message 1
     """
 
     def __init__(self, reason: str, *, index: int | None = None, **data: Any) -> None:
@@ -145,15 +208,42 @@ class InvalidMessages(InvalidRequest):
 
 
 class ModelNotFound(InvalidRequest):
-    """The Space serves one model, and this is not its name."""
+    """
+    The Space serves one model, and this is not its name.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi", model="gpt-4o")
+        ... except ModelNotFound as error:
+        ...     print(error.reason)
+        this Space does not serve the model 'gpt-4o'.
+    """
 
 
 class InvalidOption(InvalidRequest):
-    """A setting (URL, token, timeout, proxy, ...) has no usable value."""
+    """
+    A setting (URL, token, timeout, proxy, ...) has no usable value.
+
+    Example:
+        >>> try:
+        ...     Client(timeout=-1)
+        ... except InvalidOption as error:
+        ...     print(error.reason)
+        the timeout total=-1 is not a positive number of seconds.
+    """
 
 
 class TransportError(Qwen72BError):
-    """The network's fault."""
+    """
+    The network's fault.
+
+    Example:
+        >>> try:
+        ...     Client("http://127.0.0.1:9").ask("Hi", retry=Retry(attempts=1))
+        ... except TransportError as error:
+        ...     print("The network:", type(error).__name__)
+        The network: ConnectFailed
+    """
 
 
 class ConnectFailed(TransportError, ConnectionError):
@@ -162,6 +252,13 @@ class ConnectFailed(TransportError, ConnectionError):
 
     Args:
         stage: What failed: ``"dns"``, ``"tcp"``, ``"tls"`` or ``"proxy"``.
+
+    Example:
+        >>> try:
+        ...     Client("http://127.0.0.1:9").ask("Hi", retry=Retry(attempts=1))
+        ... except ConnectFailed as error:
+        ...     print(error.stage)
+        tcp
     """
 
     def __init__(self, reason: str, *, stage: str = "tcp", **data: Any) -> None:
@@ -176,6 +273,13 @@ class RequestTimeout(TransportError, TimeoutError):
     Args:
         phase: Which: ``"connect"``, ``"read"``, ``"queue"``, ``"first_token"``
             or ``"total"``.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi", timeout=0.1)
+        ... except RequestTimeout as error:
+        ...     print(error.phase)
+        total
     """
 
     def __init__(self, reason: str, *, phase: str = "total", **data: Any) -> None:
@@ -184,7 +288,16 @@ class RequestTimeout(TransportError, TimeoutError):
 
 
 class StreamInterrupted(TransportError, ConnectionError):
-    """The answer was cut before its end; ``partial`` holds what had come."""
+    """
+    The answer was cut before its end; ``partial`` holds what had come.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Write a poem.")
+        ... except StreamInterrupted as error:
+        ...     print(error.partial)
+        Roses are red,
+    """
 
 
 class HTTPStatusError(TransportError):
@@ -193,8 +306,16 @@ class HTTPStatusError(TransportError):
 
     Args:
         status_code: The HTTP status.
-        headers: The response's headers.
+        headers: The response's headers, without the values of cookies and
+            tokens, and without users, passwords and queries of URLs.
         body: The beginning of the response's body, as text.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except HTTPStatusError as error:
+        ...     print(error.status_code, error.body)
+        418 I am a teapot.
     """
 
     def __init__(
@@ -208,23 +329,50 @@ class HTTPStatusError(TransportError):
     ) -> None:
         super().__init__(reason, **data)
         self.status_code = status_code
-        self.headers: dict[str, str] = dict(headers or {})
-        self.body = body
+        self.headers: dict[str, str] = shown_headers(headers or {})
+        self.body = mask(body)
 
 
 class AuthenticationError(HTTPStatusError):
-    """The Space wants a login or a token, or refuses the one it got (401, 403)."""
+    """
+    The Space wants a login or a token, or refuses the one it got (401, 403).
+
+    Example:
+        >>> try:
+        ...     Client(token="hf_wrong").ask("Hi")
+        ... except AuthenticationError as error:
+        ...     print(error.status_code)
+        401
+    """
 
 
 class RateLimited(HTTPStatusError):
-    """Too many requests (429); ``retry_after`` says how long to wait, if the server did."""
+    """
+    Too many requests (429); ``retry_after`` says how long to wait, if the server did.
+
+    Example:
+        >>> try:
+        ...     Client(retry=Retry(attempts=1)).ask("Hi")
+        ... except RateLimited as error:
+        ...     print("Ask again in", error.retry_after, "seconds.")
+        Ask again in 30.0 seconds.
+    """
 
     def __init__(self, reason: str, *, status_code: int = 429, **data: Any) -> None:
         super().__init__(reason, status_code=status_code, **data)
 
 
 class ProtocolError(Qwen72BError):
-    """The Space broke the protocol, or speaks one that is unknown here."""
+    """
+    The Space broke the protocol, or speaks one that is unknown here.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except ProtocolError as error:
+        ...     print("No chat Space, or a broken one:", type(error).__name__)
+        No chat Space, or a broken one: InvalidServerMessage
+    """
 
 
 class EndpointNotFound(ProtocolError):
@@ -233,6 +381,13 @@ class EndpointNotFound(ProtocolError):
 
     Args:
         candidates: What could be asked, by the name to give as ``endpoint``.
+
+    Example:
+        >>> try:
+        ...     Client(endpoint="/chat").ask("Hi")
+        ... except EndpointNotFound as error:
+        ...     print(error.candidates[0])
+        /model_chat
     """
 
     def __init__(
@@ -244,23 +399,59 @@ class EndpointNotFound(ProtocolError):
         partial: str = "",
     ) -> None:
         super().__init__(reason, hint=hint, partial=partial)
-        self.candidates = tuple(candidates)
+        self.candidates = tuple(map(mask, candidates))
 
 
 class UnsupportedProtocol(ProtocolError):
-    """The Space runs Gradio 3, whose queue speaks WebSocket."""
+    """
+    The Space runs Gradio 3, whose queue speaks WebSocket.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except UnsupportedProtocol as error:
+        ...     print(error.reason)
+        the Space runs Gradio 3.50.2, whose queue speaks WebSocket.
+    """
 
 
 class InvalidServerMessage(ProtocolError):
-    """A message of the Space has a shape that the protocol does not allow."""
+    """
+    A message of the Space has a shape that the protocol does not allow.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except InvalidServerMessage as error:
+        ...     print("Not Gradio, or broken:", error)
+        Not Gradio, or broken: the Space's answer to the join is not JSON: ...
+    """
 
 
 class InvalidDiff(ProtocolError):
-    """An edit of the Space does not fit the value that it edits."""
+    """
+    An edit of the Space does not fit the value that it edits.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Write a poem.")
+        ... except InvalidDiff as error:
+        ...     print(error.partial)
+        Roses are red,
+    """
 
 
 class SpaceError(Qwen72BError):
-    """The Space kept the protocol and refused or failed."""
+    """
+    The Space kept the protocol and refused or failed.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except SpaceError as error:
+        ...     print("The Space says:", error.reason)
+        The Space says: GPU out of memory
+    """
 
 
 class SpaceUnavailable(SpaceError):
@@ -273,6 +464,13 @@ class SpaceUnavailable(SpaceError):
             unknown.
         status_code: HTTP status of the page that came instead of an answer;
             ``None`` if there was none.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except SpaceUnavailable as error:
+        ...     print(error.reason)
+        the Space answered with a page instead of data: Paused (HTTP 503).
     """
 
     def __init__(
@@ -284,16 +482,34 @@ class SpaceUnavailable(SpaceError):
         **data: Any,
     ) -> None:
         super().__init__(reason, **data)
-        self.stage = stage
+        self.stage = None if stage is None else mask(stage)
         self.status_code = status_code
 
 
 class QueueFull(SpaceError):
-    """The Space's queue takes no more jobs for now; ``retry_after`` may say for how long."""
+    """
+    The Space's queue takes no more jobs for now; ``retry_after`` may say for how long.
+
+    Example:
+        >>> try:
+        ...     Client(retry=Retry(attempts=1)).ask("Hi")
+        ... except QueueFull as error:
+        ...     print(error.reason)
+        the Space's queue is full.
+    """
 
 
 class QuotaExceeded(SpaceError):
-    """The GPU quota of this caller is used up; ``retry_after`` may say for how long."""
+    """
+    The GPU quota of this caller is used up; ``retry_after`` may say for how long.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Hi")
+        ... except QuotaExceeded as error:
+        ...     print("Ask again in", error.retry_after, "seconds.")
+        Ask again in 3600.0 seconds.
+    """
 
 
 class GenerationFailed(SpaceError):
@@ -303,8 +519,15 @@ class GenerationFailed(SpaceError):
     Args:
         title: The title that the app gave its error (Gradio 5.25 and later);
             ``None`` if it gave none.
+
+    Example:
+        >>> try:
+        ...     Client().ask("Write a poem.")
+        ... except GenerationFailed as error:
+        ...     print(error.reason, "after", error.partial)
+        GPU out of memory after Roses are red,
     """
 
     def __init__(self, reason: str, *, title: str | None = None, **data: Any) -> None:
         super().__init__(reason, **data)
-        self.title = title
+        self.title = None if title is None else mask(title)

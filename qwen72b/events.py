@@ -33,6 +33,11 @@ class Queued:
         rank: Jobs before this one; 0 is next.
         size: Jobs in the queue; ``None`` if the Space did not say.
         eta: Expected wait in seconds; ``None`` if the Space does not know.
+
+    Example:
+        >>> event = Queued(rank=3, size=10, eta=12.0)
+        >>> print(event.rank, "before you, about", event.eta, "seconds")
+        3 before you, about 12.0 seconds
     """
 
     rank: int | None
@@ -47,6 +52,10 @@ class Started:
 
     Args:
         eta: Expected duration in seconds; ``None`` if the Space does not know.
+
+    Example:
+        >>> any(isinstance(event, Started) for event in Client().stream("Hi").events())
+        True
     """
 
     eta: float | None = None
@@ -59,6 +68,14 @@ class Delta:
 
     Args:
         text: The text that was added; never empty.
+
+    Example:
+        >>> for event in Client().stream("Why is the sky blue?").events():
+        ...     if isinstance(event, Delta):
+        ...         print(event)
+        Delta(text='Because')
+        Delta(text=' of')
+        Delta(text=' the air.')
     """
 
     text: str
@@ -72,6 +89,11 @@ class Revised:
     Args:
         text: The new end of the answer; may be empty.
         offset: Characters of the answer that still stand before it.
+
+    Example:
+        >>> text, event = "I think so", Revised("know it", offset=2)
+        >>> text[: event.offset] + event.text
+        'I know it'
     """
 
     text: str
@@ -89,6 +111,11 @@ class Progress:
         unit: What a step is, such as ``"steps"``.
         fraction: Part done, from 0 to 1, if the Space says so instead.
         description: The Space's words; may be empty.
+
+    Example:
+        >>> event = Progress(index=3, length=4, description="thinking")
+        >>> f"{event.description}: {event.index} of {event.length} {event.unit}"
+        'thinking: 3 of 4 steps'
     """
 
     index: float | None = None
@@ -107,6 +134,12 @@ class Logged:
         text: The message.
         level: ``"info"``, ``"warning"`` or ``"success"``.
         title: The message's title; may be empty.
+
+    Example:
+        >>> for event in Client().stream("Hi").events():
+        ...     if isinstance(event, Logged):
+        ...         print(f"{event.level}: {event.text}")
+        warning: Your text is short.
     """
 
     text: str
@@ -122,6 +155,11 @@ class Thought:
     Args:
         title: What the Space calls it.
         text: What it says.
+
+    Example:
+        >>> event = Thought("Searched the web", "3 pages found")
+        >>> print(f"{event.title}: {event.text}")
+        Searched the web: 3 pages found
     """
 
     title: str
@@ -137,6 +175,11 @@ class Attachment:
         url: Where the Space has it.
         name: The file's name; the Space's word, so no path to write to.
         mime_type: Its media type; empty if unknown.
+
+    Example:
+        >>> event = Attachment("http://127.0.0.1:7860/file=plot.png", "plot.png", "image/png")
+        >>> event.mime_type.startswith("image/")
+        True
     """
 
     url: str
@@ -151,6 +194,11 @@ class Finished:
 
     Args:
         text: The whole answer as the Space last gave it: the authority.
+
+    Example:
+        >>> *_, last = Client().stream("What is the capital of France?").events()
+        >>> last
+        Finished(text='Paris.')
     """
 
     text: str

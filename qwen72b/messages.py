@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import InvalidMessages
+from .redaction import shown
 
 __all__ = [
     "Messages",
@@ -118,17 +119,18 @@ def to_prompt(messages: Messages, *, system: str | None = None) -> Prompt:
             hint="The Space answers the user's last message.",
         )
     chat: list[Turn] = []
+    told = system is not None
     for role, text in turns:
         if role == "system":
-            continue
-        if chat and chat[-1][0] == role:
+            told = True
+        elif chat and chat[-1][0] == role:
             chat[-1] = (role, f"{chat[-1][1]}\n\n{text}")
         else:
             chat.append((role, text))
     return Prompt(
         query=chat[-1][1],
         history=tuple(chat[:-1]),
-        system=system_text(turns, system),
+        system=system_text(turns, system) if told else None,
     )
 
 
@@ -205,7 +207,7 @@ def _read_message(message: object, index: int) -> Turn:
     role = message["role"]
     if not isinstance(role, str) or role not in _ROLES:
         raise InvalidMessages(
-            f"{where} has the unknown role {role!r}.",
+            f"{where} has the unknown role {shown(role)}.",
             index=index,
             hint="Roles are " + ", ".join(repr(name) for name in _ROLES) + ".",
         )

@@ -31,6 +31,10 @@ def queue_words(event: Queued) -> str:
 
     Returns:
         Words without an end, such as ``3 before you in the queue, about 12 s``.
+
+    Example:
+        >>> queue_words(Queued(rank=3, eta=12.0))
+        '3 before you in the queue, about 12 s'
     """
     if event.rank is None:
         words = "Waiting in the queue"
@@ -43,16 +47,16 @@ class ProgressBar:
     """
     A tqdm bar on stderr, or a widget in a notebook that has ipywidgets.
 
-    ::
-
-        with ProgressBar() as bar:
-            for event in stream.events():
-                bar.take(event)
-
-    ``Stream.result(progress=True)`` does this.
+    ``Stream.result(progress=True)`` does what the example does.
 
     Raises:
         InvalidOption: If tqdm is not installed.
+
+    Example:
+        >>> from qwen72b.progress import ProgressBar
+        >>> with ProgressBar() as bar:
+        ...     for event in Client().stream("Why is the sky blue?").events():
+        ...         bar.take(event)
     """
 
     def __init__(self) -> None:
@@ -77,6 +81,11 @@ class ProgressBar:
 
         Args:
             event: The next event of the stream.
+
+        Example:
+            >>> from qwen72b.progress import ProgressBar
+            >>> with ProgressBar() as bar:
+            ...     bar.take(Queued(rank=3, eta=12.0))
         """
         if isinstance(event, Delta):
             self._answering()
@@ -94,7 +103,14 @@ class ProgressBar:
             self.close()
 
     def close(self) -> None:
-        """Take the bar away; idempotent."""
+        """
+        Take the bar away; idempotent.
+
+        Example:
+            >>> from qwen72b.progress import ProgressBar
+            >>> bar = ProgressBar()
+            >>> bar.close()
+        """
         self._bar.close()
 
     def __enter__(self) -> Self:

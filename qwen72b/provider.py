@@ -9,7 +9,7 @@ client as everything else.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn, SupportsIndex
 
 from .aio.client import AsyncClient
 from .aio.stream import AsyncStream
@@ -91,6 +91,10 @@ class ChunkGenerator(AsyncIterator[str]):
     def __del__(self) -> None:
         self._stream._answer.close()
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        # A copy would hang up on the original when it goes.
+        self._stream.__reduce_ex__(protocol)
+
 
 class Qwen_Qwen_2_72B:
     """
@@ -98,6 +102,12 @@ class Qwen_Qwen_2_72B:
 
     Point it elsewhere by ``base_url=``, by ``QWEN72B_BASE_URL``, or by ``url``
     on a subclass.
+
+    Example:
+        >>> class MySpace(Qwen_Qwen_2_72B):
+        ...     url = "https://owner-name.hf.space"
+        >>> MySpace.get_dict()["name"]
+        'MySpace'
     """
 
     label = "Qwen Qwen-2.72B"
@@ -135,6 +145,14 @@ class Qwen_Qwen_2_72B:
 
         Raises:
             InvalidRequest: If an argument is refused.
+
+        Example:
+            >>> async def main():
+            ...     messages = [{"role": "user", "content": "What is the capital of France?"}]
+            ...     async for chunk in Qwen_Qwen_2_72B.create_async_generator("", messages):
+            ...         print(chunk)
+            >>> asyncio.run(main())
+            Paris.
         """
         proxy, kwargs = hide_url(proxy), _hidden(kwargs)
         client = AsyncClient(**cls._options(proxy, kwargs))
@@ -165,6 +183,11 @@ class Qwen_Qwen_2_72B:
 
         Raises:
             InvalidRequest: If an argument is refused.
+
+        Example:
+            >>> messages = [{"role": "user", "content": "Why is the sky blue?"}]
+            >>> list(Qwen_Qwen_2_72B.create_completion("", messages))
+            ['Because', ' of', ' the air.']
         """
         proxy, kwargs = hide_url(proxy), _hidden(kwargs)
         client = Client(**cls._options(proxy, kwargs))
@@ -173,17 +196,35 @@ class Qwen_Qwen_2_72B:
 
     @staticmethod
     def generate_session_hash() -> str:
-        """Make a session hash: 12 hexadecimal characters of a random UUID."""
+        """
+        Make a session hash: 12 hexadecimal characters of a random UUID.
+
+        Example:
+            >>> len(Qwen_Qwen_2_72B.generate_session_hash())
+            12
+        """
         return new_session_hash()
 
     @classmethod
     def get_parent(cls) -> str:
-        """Return the name that a registry files this provider under."""
+        """
+        Return the name that a registry files this provider under.
+
+        Example:
+            >>> Qwen_Qwen_2_72B.get_parent()
+            'Qwen_Qwen_2_72B'
+        """
         return cls.__name__
 
     @classmethod
     def get_dict(cls) -> dict[str, Any]:
-        """Return what a registry lists."""
+        """
+        Return what a registry lists.
+
+        Example:
+            >>> Qwen_Qwen_2_72B.get_dict()["label"]
+            'Qwen Qwen-2.72B'
+        """
         return {"name": cls.__name__, "url": cls.url, "label": cls.label}
 
     @classmethod

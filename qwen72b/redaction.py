@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from reprlib import Repr
 from typing import Any
 
 __all__ = ["Hidden", "HiddenURL", "hide", "hide_url", "hide_values", "redact", "shown", "shown_url"]
@@ -24,6 +25,12 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 # Characters of a refused value that are shown.
 _SHOWN = 200
+
+# How deep a secret is looked for.
+_MOST_LEVELS = 50
+
+_REPR = Repr()
+_REPR.maxstring = _REPR.maxother = _SHOWN
 
 
 class Hidden(str):
@@ -54,13 +61,25 @@ def hide(value: Any) -> Any:
     Returns:
         The same, with each text ``Hidden``; anything else as it is.
     """
+    return _hide(value, {}, _MOST_LEVELS)
+
+
+def _hide(value: Any, seen: dict[int, Any], levels: int) -> Any:
+    """Wrap a value once, wherever it stands; what holds itself, or is too deep, is left as it is."""
     if isinstance(value, str):
         return Hidden(value)
-    if isinstance(value, (tuple, list)):
-        return tuple(map(hide, value))
-    if isinstance(value, Mapping):
-        return {_hide_name(name): hide(item) for name, item in value.items()}
-    return value
+    if not levels or not isinstance(value, (tuple, list, Mapping)):
+        return value
+    if id(value) not in seen:
+        seen[id(value)] = value
+        if isinstance(value, Mapping):
+            hidden: Any = {
+                _hide_name(name): _hide(item, seen, levels - 1) for name, item in value.items()
+            }
+        else:
+            hidden = tuple([_hide(item, seen, levels - 1) for item in value])
+        seen[id(value)] = hidden
+    return seen[id(value)]
 
 
 def hide_url(value: Any) -> Any:
@@ -85,7 +104,8 @@ def hide_values(inputs: Any) -> Any:
     """
     if not isinstance(inputs, Mapping):
         return inputs
-    return {label: hide(value) for label, value in inputs.items()}
+    seen: dict[int, Any] = {}
+    return {label: _hide(value, seen, _MOST_LEVELS) for label, value in inputs.items()}
 
 
 def shown_url(url: str) -> str:
@@ -120,12 +140,16 @@ def shown(value: object) -> str:
 
     Returns:
         Its ``repr``, cut; or its kind, if it has none, as a number of thousands
-        of digits.
+        of digits, or one that says where it is in memory.
     """
     try:
-        return repr(value)[:_SHOWN]
+        # A text as such, whatever its class makes of it. Of a large value no
+        # more is looked at than is shown.
+        plain = str.__getitem__(value, slice(_SHOWN)) if isinstance(value, str) else value
+        text = _REPR.repr(plain)[:_SHOWN]
     except Exception:  # noqa: BLE001 - whatever its class does
-        return f"a {type(value).__name__}"
+        text = ""
+    return text if text and " at 0x" not in text else f"a {type(value).__name__[:_SHOWN]}"
 
 
 def redact(text: str) -> str:
@@ -138,13 +162,22 @@ def redact(text: str) -> str:
     Returns:
         It, with dots in their place.
     """
-    text = re.sub(r"[^\s'\"<>]*@", lambda found: _scheme(found[0]) + "...@", text)
-    return re.sub(r"(://[^\s'\"<>?]*)\?[^\s'\"<>]*", r"\1?...", text)
+    return _WORD.sub(_redact_word, text)
 
 
-def _scheme(text: str) -> str:
-    found = re.search(r"[A-Za-z][A-Za-z0-9+.-]*://", text)
-    return found[0] if found else ""
+# What a URL can be; gone through once, however long it is.
+_WORD = re.compile(r"[^\s'\"<>]+")
+
+
+def _redact_word(match: re.Match[str]) -> str:
+    word = match[0]
+    before, at, rest = word.rpartition("@")
+    if at:
+        found = re.search(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://", before)
+        word = f"{found[0] if found else ''}...@{rest}"
+    path = word.find("://")
+    query = word.find("?", path)
+    return word if path < 0 or query < 0 else f"{word[:query]}?..."
 
 
 def _hide_name(name: Any) -> Any:

@@ -25,6 +25,11 @@ class Timings:
         queue: Until the Space started to work on it; ``None`` if it never said.
         first_token: Until the first text; ``None`` if there was none.
         total: Until the end.
+
+    Example:
+        >>> reply = Client().ask("What is the capital of France?")
+        >>> 0 < reply.timings.first_token <= reply.timings.total
+        True
     """
 
     queue: float | None = None
@@ -44,6 +49,13 @@ class Reply(str):
             ``"system"``, ``"history"``.
         thoughts: What the Space showed of its thoughts and tools.
         attachments: Files of the answer; nobody has fetched them.
+
+    Example:
+        >>> reply = Client().ask("What is the capital of France?")
+        >>> reply.upper()
+        'PARIS.'
+        >>> reply.messages[-1]
+        {'role': 'assistant', 'content': 'Paris.'}
     """
 
     timings: Timings

@@ -44,6 +44,11 @@ class Retry:
         base: Longest first wait, in seconds.
         cap: Longest wait, in seconds. A Space that asks for more gets none:
             the error is raised at once, with ``retry_after``.
+
+    Example:
+        >>> client = Client(retry=Retry(attempts=5, cap=60))
+        >>> client.ask("What is the capital of France?", retry=Retry(attempts=1))
+        'Paris.'
     """
 
     attempts: int = 3

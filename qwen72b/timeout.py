@@ -35,6 +35,11 @@ class Timeout:
             Heartbeats do not count.
         first_token: From then until the first text.
         total: From the first request to the last text.
+
+    Example:
+        >>> client = Client(timeout=Timeout(queue=60, total=300))
+        >>> client.ask("What is the capital of France?", timeout=30)
+        'Paris.'
     """
 
     connect: float | None = 5.0

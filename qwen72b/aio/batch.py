@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from anyio import CancelScope, from_thread
 
@@ -37,6 +37,16 @@ class AsyncBatch(AsyncIterator[AnyResult]):
     Args:
         batch: The blocking batch, not yet begun.
         threads: Bounds the threads that wait at once.
+
+    Example:
+        >>> async def main():
+        ...     questions = ["What is the capital of France?", "And of Italy?"]
+        ...     async with AsyncClient().map(questions) as batch:
+        ...         async for result in batch:
+        ...             print(result.reply)
+        >>> asyncio.run(main())
+        Paris.
+        Rome.
     """
 
     def __init__(self, batch: Batch, threads: Threads) -> None:
@@ -63,13 +73,32 @@ class AsyncBatch(AsyncIterator[AnyResult]):
         return self._results.popleft()
 
     async def aclose(self) -> None:
-        """Stop; a waiting reader gets an error; idempotent."""
+        """
+        Stop; a waiting reader gets an error; idempotent.
+
+        Example:
+            >>> async def main():
+            ...     async with contextlib.aclosing(AsyncClient().map(["Hi", "And?"])) as batch:
+            ...         return (await anext(batch)).reply
+            >>> asyncio.run(main())
+            'Hello!'
+        """
         self._results.clear()
         with CancelScope(shield=True):
             await self._threads.run_beside(self._batch.close, self._batch.close)
 
     async def close(self) -> None:
-        """Stop: the same as ``aclose``."""
+        """
+        Stop: the same as ``aclose``.
+
+        Example:
+            >>> async def main():
+            ...     batch = AsyncClient().map(["What is the capital of France?", "And of Italy?"])
+            ...     print((await anext(batch)).reply)
+            ...     await batch.close()
+            >>> asyncio.run(main())
+            Paris.
+        """
         await self.aclose()
 
     async def __aenter__(self) -> Self:
@@ -82,6 +111,12 @@ class AsyncBatch(AsyncIterator[AnyResult]):
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it is one running batch; the results "
+            "that it gives can be."
+        )
 
     def __repr__(self) -> str:
         if not hasattr(self, "_batch"):
@@ -110,6 +145,10 @@ class _Loop(AsyncIterator[AnyResult]):
 
     def __del__(self) -> None:
         self._batch._stop()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        # A copy would stop the batch when it goes.
+        self._batch.__reduce_ex__(protocol)
 
 
 def blocking(items: Iterable[Item] | AsyncIterable[Item]) -> Iterable[Item]:

@@ -72,6 +72,13 @@ class AsyncClient:
 
     Raises:
         InvalidOption: If an argument has no usable value.
+
+    Example:
+        >>> async def main():
+        ...     async with AsyncClient() as client:
+        ...         print(await client.ask("What is the capital of France?"))
+        >>> asyncio.run(main())
+        Paris.
     """
 
     def __init__(
@@ -92,7 +99,7 @@ class AsyncClient:
         endpoint: str | int | None = None,
         inputs: Mapping[str, Any] | None = None,
         fold: bool = True,
-        max_threads: int | None = 64,
+        max_threads: int | None = 128,
     ) -> None:
         # Before anything else: no frame of ours is to hold a secret bare.
         token, auth, headers = hide(token), hide(auth), hide(headers)
@@ -164,6 +171,15 @@ class AsyncClient:
 
         Raises:
             InvalidRequest: If an argument is refused or the client was closed.
+
+        Example:
+            >>> async def main():
+            ...     async for chunk in AsyncClient().stream("Why is the sky blue?"):
+            ...         print(chunk)
+            >>> asyncio.run(main())
+            Because
+             of
+             the air.
         """
         if model is not None:
             check_model(model)
@@ -210,6 +226,14 @@ class AsyncClient:
 
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
+
+        Example:
+            >>> async def main():
+            ...     client = AsyncClient()
+            ...     questions = ["What is the capital of France?", "Why is the sky blue?"]
+            ...     return await asyncio.gather(*map(client.ask, questions))
+            >>> asyncio.run(main())
+            ['Paris.', 'Because of the air.']
         """
         try:
             async with self.stream(
@@ -265,6 +289,13 @@ class AsyncClient:
 
         Raises:
             InvalidRequest: If an argument is refused or the client was closed.
+
+        Example:
+            >>> async def main():
+            ...     async for result in AsyncClient().map(["What is the capital of France?"]):
+            ...         print(result.reply if result.ok else result.error)
+            >>> asyncio.run(main())
+            Paris.
         """
         from ..batch.batch import Batch
         from ..batch.options import BatchOptions
@@ -299,6 +330,15 @@ class AsyncClient:
 
         Raises:
             InvalidMessages: If a message is malformed.
+
+        Example:
+            >>> async def main():
+            ...     chat = AsyncClient().conversation(system="Be brief.")
+            ...     print(await chat.ask("What is the capital of France?"))
+            ...     print(await chat.ask("And of Italy?"))
+            >>> asyncio.run(main())
+            Paris.
+            Rome.
         """
         return AsyncConversation(self, system=system, messages=messages)
 
@@ -314,6 +354,10 @@ class AsyncClient:
 
         Raises:
             Qwen72BError: As in ``Client.status``.
+
+        Example:
+            >>> asyncio.run(AsyncClient().status()).stage
+            'RUNNING'
         """
         core = self._core
         try:
@@ -342,6 +386,10 @@ class AsyncClient:
 
         Raises:
             Qwen72BError: As in ``Client.describe``.
+
+        Example:
+            >>> asyncio.run(AsyncClient().describe()).endpoint
+            '/model_chat'
         """
         core = self._core
         try:
@@ -353,11 +401,30 @@ class AsyncClient:
             raise without_frames(error) from error.__cause__
 
     async def close(self) -> None:
-        """End what the client is at, whose callers get an error, and close its connections."""
+        """
+        End what the client is at, whose callers get an error, and close its connections.
+
+        Example:
+            >>> async def main():
+            ...     client = AsyncClient()
+            ...     print(await client.ask("What is the capital of France?"))
+            ...     await client.close()
+            >>> asyncio.run(main())
+            Paris.
+        """
         self._core.close()
 
     async def aclose(self) -> None:
-        """The same as ``close``, under the name that httpx has."""
+        """
+        The same as ``close``, under the name that httpx has.
+
+        Example:
+            >>> async def main():
+            ...     async with contextlib.aclosing(AsyncClient()) as client:
+            ...         print(await client.ask("What is the capital of France?"))
+            >>> asyncio.run(main())
+            Paris.
+        """
         self._core.close()
 
     async def __aenter__(self) -> Self:

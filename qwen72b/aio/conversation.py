@@ -31,6 +31,14 @@ class AsyncConversation(Memory[HasThreads]):
 
     The same is kept of an answer; a cancelled task stops it. Files are read
     and written where they stand: they are small.
+
+    Example:
+        >>> async def main():
+        ...     chat = AsyncClient().conversation()
+        ...     await chat.ask("What is the capital of France?")
+        ...     return [message["role"] for message in chat.messages]
+        >>> asyncio.run(main())
+        ['user', 'assistant']
     """
 
     def stream(
@@ -55,6 +63,13 @@ class AsyncConversation(Memory[HasThreads]):
 
         Raises:
             InvalidRequest: As in ``Conversation.stream``.
+
+        Example:
+            >>> async def main():
+            ...     chat = AsyncClient().conversation()
+            ...     return [chunk async for chunk in chat.stream("Why is the sky blue?")]
+            >>> asyncio.run(main())
+            ['Because', ' of', ' the air.']
         """
         return AsyncStream(self._ask(text, timeout, retry, headers), self._client._threads)
 
@@ -80,6 +95,13 @@ class AsyncConversation(Memory[HasThreads]):
 
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
+
+        Example:
+            >>> async def main():
+            ...     chat = AsyncClient().conversation()
+            ...     print(await chat.ask("What is the capital of France?", timeout=60))
+            >>> asyncio.run(main())
+            Paris.
         """
         try:
             async with self.stream(text, timeout=timeout, retry=retry, headers=headers) as stream:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from anyio import CapacityLimiter, Event, move_on_after, to_thread
 from anyio.lowlevel import EventLoopToken, current_token
@@ -21,11 +21,9 @@ __all__ = ["Threads"]
 
 T = TypeVar("T")
 
-# Seconds between two looks, while a thread is waited for, whether the call was
-# ended: what ends it may be a signal handler, which cannot wake a task. Longer,
-# the more wait, so that it costs an event loop a twentieth of its time at most.
+# Seconds between two looks, while threads are waited for, whether calls were ended
+# or are late: what ends one may be a signal handler, which cannot wake a task.
 _LOOK = 0.1
-_LOOK_EACH = 0.001
 
 # What ends the steps that threads are at.
 _waiting: set[Callable[[], None]] = set()
@@ -44,6 +42,23 @@ with suppress(RuntimeError):
     getattr(threading, "_register_atexit", atexit.register)(_hang_up_at_exit)
 
 
+class Caller(Protocol):
+    """Who waits for a thread."""
+
+    @property
+    def impatient(self) -> bool:
+        """Whether ``queue_here`` would raise."""
+        ...
+
+    def queue_here(self) -> None:
+        """Go on waiting, or raise."""
+        ...
+
+    def close(self) -> None:
+        """End the step from outside."""
+        ...
+
+
 class Threads:
     """
     The threads that wait for an async client.
@@ -59,20 +74,14 @@ class Threads:
         self.most = most
         self._loop: _Loop | None = None
 
-    async def run(
-        self,
-        step: Callable[[], T],
-        hang_up: Callable[[], None],
-        patience: Callable[[], float | None],
-    ) -> T:
+    async def run(self, step: Callable[[], T], caller: Caller) -> T:
         """
         Do a blocking step in one of the threads.
 
         Args:
             step: The step.
-            hang_up: Ends the step from outside, for a task that is cancelled
-                leaves the thread behind; also called when the step fails.
-            patience: Tells for how many seconds to wait for a thread, or raises.
+            caller: Who waits for it. It is closed when its task is cancelled, which
+                leaves the thread behind, and when the step fails.
 
         Returns:
             What the step returned.
@@ -82,12 +91,12 @@ class Threads:
         """
         loop = self._here()
         try:
-            await loop.enter(patience)
+            await loop.enter(caller)
         except BaseException:
-            hang_up()
+            caller.close()
             raise
         try:
-            return await self.run_beside(step, hang_up)
+            return await self.run_beside(step, caller.close)
         finally:
             loop.leave()
 
@@ -96,8 +105,9 @@ class Threads:
         Do a blocking step in a thread on top of those that are counted.
 
         Args:
-            step: As in ``run``.
-            hang_up: As in ``run``.
+            step: The step.
+            hang_up: Ends the step from outside, for a task that is cancelled
+                leaves the thread behind; also called when the step fails.
 
         Returns:
             What the step returned.
@@ -136,6 +146,20 @@ class Threads:
         return self._loop
 
 
+class _Place:
+    """
+    A place that is waited for.
+
+    Args:
+        caller: Who waits.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.granted = False
+        self.wake = Event()
+
+
 class _Loop:
     """
     The places for steps on one event loop, and who waits for one, in their order.
@@ -149,35 +173,57 @@ class _Loop:
         self.token = token
         self.unlimited = CapacityLimiter(math.inf)
         self._free = math.inf if most is None else most
-        self._waiting: deque[Event] = deque()
+        self._waiting: deque[_Place] = deque()
+        # The one of them that looks now and then whether another is to be woken.
+        self._lookout: _Place | None = None
 
-    async def enter(self, patience: Callable[[], float | None]) -> None:
+    async def enter(self, caller: Caller) -> None:
         """
         Wait for a place.
 
         Args:
-            patience: Tells for how many seconds to wait, or raises.
+            caller: Who waits; what it raises ends the wait.
         """
         if self._free > 0:
             self._free -= 1
             return
-        mine = Event()
+        mine = _Place(caller)
         self._waiting.append(mine)
         try:
-            while not mine.is_set():
-                look = _LOOK + _LOOK_EACH * len(self._waiting)
-                with move_on_after(min(patience() or look, look)):
-                    await mine.wait()
+            while not mine.granted:
+                caller.queue_here()
+                mine.wake = Event()
+                if self._lookout in (None, mine):
+                    self._lookout = mine
+                    with move_on_after(_LOOK):
+                        await mine.wake.wait()
+                    self._look()
+                else:
+                    await mine.wake.wait()
         except BaseException:
-            if mine.is_set():
+            if mine.granted:
                 self.leave()
             else:
                 self._waiting.remove(mine)
             raise
+        finally:
+            if self._lookout is mine:
+                self._lookout = None
+                if self._waiting:
+                    # The last one will wait longest.
+                    self._waiting[-1].wake.set()
 
     def leave(self) -> None:
         """Give the place to the one that waits longest, or back."""
         if self._waiting:
-            self._waiting.popleft().set()
+            place = self._waiting.popleft()
+            place.granted = True
+            place.wake.set()
         else:
             self._free += 1
+
+    def _look(self) -> None:
+        """Wake those whose wait is over."""
+        for place in self._waiting:
+            if place.caller.impatient:
+                place.wake.set()

@@ -14,11 +14,12 @@ import threading
 from collections.abc import Generator, Iterable, Iterator, Sized
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 from weakref import WeakSet
 
 from ..errors import InvalidOption
 from ..messages import system_text
+from ..redaction import shown
 from ..timeout import to_timeout
 from ..transport.interrupts import in_signal_handler
 from .asker import Asker
@@ -61,6 +62,15 @@ class Batch(Iterator[AnyResult]):
     Leaving a ``for`` loop early, ``close()``, and dropping the last reference
     stop it: what was not sent is not sent, what is under way in this process
     is hung up on, and what has been answered is in the journal.
+
+    Example:
+        >>> with Client().map(["What is the capital of France?", "And of Italy?"]) as batch:
+        ...     for result in batch:
+        ...         print(result.reply)
+        Paris.
+        Rome.
+        >>> batch.tally.answered
+        2
     """
 
     def __init__(
@@ -83,6 +93,12 @@ class Batch(Iterator[AnyResult]):
         executor = options.executor
         if executor is not None and not callable(getattr(executor, "submit", None)):
             raise InvalidOption(f"executor must be an Executor, not {type(executor).__name__}.")
+        progress = options.progress
+        if not (progress is None or isinstance(progress, bool) or callable(progress)):
+            raise InvalidOption(
+                f"progress must be True or a function, not {shown(progress)}.",
+                hint="It is called with a Tally after each outcome.",
+            )
         self._turn = threading.Lock()
         # Last: it is what tells a finished construction.
         self._scheduler = Scheduler(
@@ -158,6 +174,12 @@ class Batch(Iterator[AnyResult]):
         Stop, from any thread and in a signal handler; whoever waits for a result gets an error.
 
         Idempotent.
+
+        Example:
+            >>> batch = Client().map(["What is the capital of France?", "And of Italy?"])
+            >>> next(batch).reply
+            'Paris.'
+            >>> batch.close()
         """
         self._scheduler.closing = True
         self._scheduler.coordinator.close()
@@ -181,6 +203,13 @@ class Batch(Iterator[AnyResult]):
         # A half-made batch, whose arguments were refused, has nothing to close.
         if hasattr(self, "_scheduler"):
             self.close()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        # A copy would hang up on the original when it goes.
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it is one running batch; the results "
+            "that it gives can be."
+        )
 
     def __repr__(self) -> str:
         if not hasattr(self, "_scheduler"):

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..errors import InvalidMessages, InvalidRequest
 from ..messages import Messages, Prompt, to_prompt
+from ..redaction import shown
 from .idset import IdSet
 
 __all__ = ["Item", "Task", "read_items"]
@@ -81,7 +82,8 @@ def read_items(items: Iterable[Item], *, system: str | None = None) -> Iterator[
             if not seen.add(name):
                 if given is not None:
                     raise InvalidRequest(
-                        f"the id {given!r} came before.", hint="Give every item an id of its own."
+                        f"the id {shown(given)} came before.",
+                        hint="Give every item an id of its own.",
                     )
                 count = repeated[name] = repeated.get(name, 1) + 1
                 name = f"{name}-{count}"
@@ -105,8 +107,10 @@ def _given_id(item: Any) -> str | None:
     if type(given) is int and given.bit_length() < 1000:
         return str(given)
     if type(given) is int:
-        raise InvalidRequest("the id is a number of hundreds of digits.")
-    raise InvalidRequest(f"the id {given!r} is no str or int.")
+        raise InvalidRequest(
+            "the id is a number of hundreds of digits.", hint="Pass it as text, between quotes."
+        )
+    raise InvalidRequest(f"the id {shown(given)} is no str or int.")
 
 
 def _read_prompt(item: Any, system: str | None) -> Prompt:

@@ -31,6 +31,7 @@ from time import monotonic
 from weakref import WeakSet
 
 from ..errors import InvalidOption, StreamInterrupted
+from ..redaction import shown
 from .records import OPENING, Record, read_record, write_record
 from .result import Result
 
@@ -49,6 +50,9 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.
 # Bytes of a line: an answer of 64 MiB, escaped.
 _MOST_LINE = 512 * 1024 * 1024
 
+# Numbers of descriptors are what fits into an int of C.
+_MOST_FILES = 2**31
+
 _open_files: WeakSet[JournalFile] = WeakSet()
 
 
@@ -64,6 +68,13 @@ class Journal:
             descriptor, such as 1 for standard output, which is only written to.
         openai: Whether to write in the shape of OpenAI's batch output; lines
             of either shape are read.
+
+    Example:
+        >>> journal = Journal("out.jsonl", openai=True)
+        >>> [result] = Client().map(["What is the capital of France?"], journal=journal)
+        >>> [result] = Client().map(["What is the capital of France?"], journal=journal)
+        >>> result.resumed
+        True
     """
 
     path: str | os.PathLike[str] | int
@@ -72,6 +83,13 @@ class Journal:
     _use: threading.Lock = field(
         default_factory=threading.Lock, init=False, repr=False, compare=False
     )
+
+    def __post_init__(self) -> None:
+        if not _is_path(self.path):
+            raise InvalidOption(
+                f"the journal {shown(self.path)} is no path.",
+                hint="Pass that of a file, or the number of an open descriptor.",
+            )
 
 
 class JournalFile:
@@ -298,6 +316,19 @@ class JournalFile:
                 f"the end of {self.path} is no line of a batch's journal.",
                 hint="Name another file.",
             )
+
+
+def _is_path(path: object) -> bool:
+    if isinstance(path, int):
+        return not isinstance(path, bool) and 0 <= path < _MOST_FILES
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return False
+    try:
+        name = os.fsencode(path)
+    except (TypeError, ValueError):
+        # An ``__fspath__`` that gives something else; a lone surrogate.
+        return False
+    return b"\0" not in name
 
 
 def _never() -> bool:

@@ -34,6 +34,11 @@ class Tally:
         paused: Seconds until the next item may go, after a refusal.
         reason: The last refusal's words; empty if there was none.
         elapsed: Seconds since the batch began.
+
+    Example:
+        >>> batch = Client().map(["What is the capital of France?"], progress=print)
+        >>> print(Tally(total=8, answered=2, elapsed=1.0))
+        2/8 (25%), 2.0/s, ETA 0:03
     """
 
     total: int | None = None

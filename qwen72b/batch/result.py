@@ -28,6 +28,11 @@ class Result:
         error: Why it failed; ``None`` if it did not.
         tries: How often it was sent in this run; 0 if it was not.
         resumed: Whether the answer was read from the journal of an earlier run.
+
+    Example:
+        >>> for result in Client().map(["What is the capital of France?"]):
+        ...     print(result.reply if result.ok else result.error)
+        Paris.
     """
 
     ok: ClassVar[bool]
@@ -42,7 +47,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Answered(Result):
-    """An item's answer."""
+    """
+    An item's answer.
+
+    Example:
+        >>> [result] = Client().map(["What is the capital of France?"])
+        >>> isinstance(result, Answered), result.reply
+        (True, 'Paris.')
+    """
 
     ok: ClassVar[Literal[True]] = True
 
@@ -52,7 +64,14 @@ class Answered(Result):
 
 @dataclass(frozen=True, slots=True)
 class Failed(Result):
-    """Why an item has no answer."""
+    """
+    Why an item has no answer.
+
+    Example:
+        >>> [result] = Client().map(["Write a poem."])
+        >>> isinstance(result, Failed), result.error.partial
+        (True, 'Roses are red,')
+    """
 
     ok: ClassVar[Literal[False]] = False
 

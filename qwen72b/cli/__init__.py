@@ -10,6 +10,7 @@ command needs it: ``qwen72b --help`` is there at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+# Where users have their files, and what they keep there (XDG Base Directory Specification).
+_FOLDERS = ("HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
@@ -53,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     console = Console()
     verbose = False
+    _forget_useless_folders()
     try:
         run, args = parse(sys.argv[1:] if argv is None else argv)
         verbose = args.verbose
@@ -78,3 +83,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as exc:  # noqa: BLE001 - no traceback reaches a user of the command
         console.complain(*describe(exc, verbose=verbose))
         return exit_status(exc)
+
+
+def _forget_useless_folders() -> None:
+    """
+    Take an empty or relative folder of the environment for none.
+
+    Python takes an empty HOME for the root of the file system, and so do the
+    libraries and programs that the commands use.
+    """
+    for name in _FOLDERS:
+        if not os.path.isabs(os.environ.get(name, "/")):
+            del os.environ[name]

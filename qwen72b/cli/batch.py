@@ -9,11 +9,18 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import ConnectFailed, InvalidOption, InvalidRequest
+from ..errors import (
+    ConnectFailed,
+    InvalidOption,
+    InvalidRequest,
+    SpaceError,
+    TransportError,
+    told,
+)
 from .connection import connected
 from .exits import describe, exit_status
 from .options import add_connection, add_verbosity
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from ..batch.batch import Batch
     from ..batch.progress import Tally
     from ..batch.result import Result
+    from ..client.client import Client
     from .console import Console
     from .options import Commands
     from .prompts import Prompts
@@ -140,7 +148,7 @@ def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
     output = sys.stdout.fileno() if args.output == "-" else args.output
     journal = Journal(output, openai=args.openai)
     with (
-        connected(args) as client,
+        _settled(args) as client,
         _executor(args.dask) as executor,
         client.map(
             prompts,
@@ -157,6 +165,17 @@ def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
         ) as batch,
     ):
         return _watch(batch, args)
+
+
+@contextmanager
+def _settled(args: argparse.Namespace) -> Iterator[Client]:
+    """Open the client, and refuse before the first prompt what would fail with each."""
+    with connected(args) as client:
+        if args.inputs:
+            # What else is wrong may pass; the batch knows better.
+            with suppress(TransportError, SpaceError):
+                client.describe()
+        yield client
 
 
 def _watch(batch: Batch, args: argparse.Namespace) -> int:
@@ -198,7 +217,11 @@ def _is_hopeless(failed: Sequence[BaseException], tally: Tally) -> bool:
 
 
 def _failure(result: Result) -> str:
-    reason = getattr(result.error, "reason", None) or str(result.error)
+    error = result.error
+    reason = getattr(error, "reason", None) or str(error)
+    if isinstance(error, InvalidRequest):
+        # What is wrong with this one; the others' hints would come again and again.
+        reason = told(reason, error.hint)
     if isinstance(result.item, InvalidRequest):
         return reason
     return f"{result.item['where']}: {result.id}: {reason}"

@@ -168,7 +168,11 @@ class _Chat:
             return
         from .chats import new_chat
 
-        self._kept_in = self._kept_in or new_chat()
+        try:
+            self._kept_in = self._kept_in or new_chat()
+        except InvalidOption as error:
+            self._console.complain(f"the chat cannot be kept: {describe(error)[0]}")
+            return
         self._keep()
         if self._kept:
             self._console.complain(f"the chat is in {self._kept_in}; chat -c goes on with it.")

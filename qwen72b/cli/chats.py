@@ -10,18 +10,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from ..errors import InvalidOption
+
 __all__ = ["chat_folder", "latest_chat", "new_chat", "write_chat"]
 
 
 def chat_folder() -> Path:
     """Tell where chats are kept: ``XDG_STATE_HOME``, on Windows ``LOCALAPPDATA``."""
-    home = Path.home()
-    if os.name == "nt":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_STATE_HOME", ""))
-        # A relative one is to be ignored (XDG Base Directory Specification 0.8).
-        base = base if base.is_absolute() else home / ".local" / "state"
+    windows = os.name == "nt"
+    variable = "LOCALAPPDATA" if windows else "XDG_STATE_HOME"
+    base = Path(os.environ.get(variable, ""))
+    # A relative one is to be ignored (XDG Base Directory Specification 0.8).
+    if not base.is_absolute():
+        try:
+            home = Path.home()
+        except RuntimeError as exc:
+            # In a container, for a user whom the system does not know.
+            raise InvalidOption(
+                "there is no home folder to keep chats in.", hint=f"Set HOME, or {variable}."
+            ) from exc
+        base = home / ("AppData/Local" if windows else ".local/state")
     return base / "qwen72b" / "chats"
 
 

@@ -63,6 +63,7 @@ def reached(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             "base_url": args.url,
             "space": args.space,
             "endpoint": args.endpoint,
+            "inputs": dict(args.inputs),
             "timeout": args.timeout,
         }
         return
@@ -72,7 +73,12 @@ def reached(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     args.console.status("Starting the local Space...")
     with running(backend) as url, _no_proxy_for("127.0.0.1"):
         args.console.erase()
-        yield {"base_url": url, "token": False, "timeout": args.timeout}
+        yield {
+            "base_url": url,
+            "token": False,
+            "inputs": dict(args.inputs),
+            "timeout": args.timeout,
+        }
 
 
 def make_backend(args: argparse.Namespace, console: Console) -> Backend:

@@ -22,7 +22,9 @@ from ..errors import (
     RequestTimeout,
     SpaceUnavailable,
     StreamInterrupted,
+    told,
 )
+from ..masking import mask
 from ..redaction import hide, redact
 
 __all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "Terminated", "describe", "exit_status", "hint_for"]
@@ -94,7 +96,7 @@ def describe(error: BaseException, *, verbose: bool = False) -> list[str]:
         Lines; one, unless verbose. No secret is in them.
     """
     if isinstance(error, Qwen72BError):
-        lines = [f"{error.reason} {hint_for(error)}".rstrip()]
+        lines = [told(error.reason, hint_for(error))]
         if verbose:
             lines += [f"  because of {type(link).__name__}: {link}" for link in _causes(error)]
     elif isinstance(error, OSError):
@@ -161,6 +163,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _redacted(line: str) -> str:
     """Blot out the token, and the users, passwords and queries of URLs."""
-    line = redact(line)
+    line = mask(redact(line))
     token = hide(os.environ.get("HF_TOKEN", "").strip())
     return line.replace(token, "...") if token else line

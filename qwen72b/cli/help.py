@@ -10,7 +10,10 @@ and in a zip alike.
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption
@@ -48,6 +51,9 @@ _FOR_USERS = (
 )
 _FOR_MAKERS = ("wire", "libraries", "decisions", "glossary", "protocol-versions")
 TOPICS = (*_FOR_USERS, *_FOR_MAKERS)
+
+# What a shell ends with where a command cannot be run, or is not there (POSIX, 2.8.2).
+_NO_COMMAND = (126, 127)
 
 # Tables of contents, and what says in which language a block is.
 _DIRECTIVES = re.compile(r"^\.\. (?:contents|code-block)::.*\n(?: +:.*\n)*\n", re.MULTILINE)
@@ -138,11 +144,33 @@ def _find_topic(name: str) -> str:
 
 
 def _show(text: str, console: Console) -> None:
-    """Write a text, through a pager if a person reads."""
-    if console.output_is_terminal:
-        # It honours PAGER, and knows what to do without one; slow to import.
-        import pydoc
-
-        pydoc.pager(text)
-    else:
+    """Write a text, through a pager if a person reads and there is one."""
+    if not (console.can_redraw and sys.stdin is not None and sys.stdin.isatty()):
         console.line(text.rstrip("\n"))
+        return
+    # Slow to import, and for a person only.
+    from shutil import which
+
+    wanted = os.environ.get("MANPAGER") or os.environ.get("PAGER")
+    pagers = [wanted] if wanted else [name for name in ("less", "more") if which(name)]
+    if not any(_page(text, pager, console.encoding) for pager in pagers):
+        console.line(text.rstrip("\n"))
+
+
+def _page(text: str, pager: str, encoding: str) -> bool:
+    """
+    Show a text with a command of the shell; tell whether there is such a command.
+
+    ``pydoc.pager`` does the same and does not tell: the text would be lost.
+    """
+    import subprocess
+
+    process = subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE)
+    # The reader may leave early; and Ctrl-C is the pager's until it ends.
+    with suppress(OSError, KeyboardInterrupt):
+        process.communicate(text.encode(encoding, "backslashreplace"))
+    while True:
+        try:
+            return process.wait() not in _NO_COMMAND
+        except KeyboardInterrupt:
+            continue

@@ -8,12 +8,14 @@ where none is named.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import InvalidOption
 from ..version import __version__
+from .console import Console
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -56,6 +58,21 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise what the command line reports in one line."""
         raise InvalidOption(f"{message}.", hint=f"See {self.prog} --help.")
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; one that cannot be written is an error, which argparse ignores."""
+        if file is not None:
+            super().print_help(file)
+        else:
+            Console().line(self.format_help().rstrip("\n"))
+
+
+class _Version(argparse.Action):
+    """The option that prints the version, and tells if it cannot."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        Console().line(f"qwen72b {__version__}")
+        parser.exit()
 
 
 def build_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser], dict[str, str]]:
@@ -168,6 +185,28 @@ def seconds(text: str) -> float:
     return number
 
 
+def _input(text: str) -> tuple[str, Any]:
+    """Read a label and its value: JSON's numbers, true, false, lists and so on, or a text."""
+    # For this option only.
+    import json
+
+    label, found, value = text.partition("=")
+    if not label.strip() or not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not as Temperature=0.2 is: LABEL=VALUE")
+    try:
+        return label.strip(), json.loads(value, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError):
+        return label.strip(), value
+
+
+def _finite(text: str) -> float:
+    """Read a number; Python reads NaN and 1e999 as well, which JSON cannot say."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
     """
     Add what every command has.
@@ -179,7 +218,9 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="say more: causes of errors, timings, the log"
     )
-    parser.add_argument("--version", action="version", version=f"qwen72b {__version__}")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show program's version number and exit"
+    )
 
 
 def add_connection(parser: argparse.ArgumentParser, *, local: bool = True) -> None:
@@ -199,6 +240,15 @@ def add_connection(parser: argparse.ArgumentParser, *, local: bool = True) -> No
         "--endpoint",
         metavar="NAME",
         help="what of it to ask: a function's name or number (inspect tells)",
+    )
+    group.add_argument(
+        "--input",
+        type=_input,
+        action="append",
+        default=[],
+        dest="inputs",
+        metavar="LABEL=VALUE",
+        help="what another of its inputs is to be (inspect lists them); may be repeated",
     )
     if local:
         group.add_argument(

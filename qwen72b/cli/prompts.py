@@ -9,11 +9,11 @@ no prompt is an item that fails.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from ..errors import InvalidOption, InvalidRequest
 from .decoding import bom_encoding
+from .tables import read_table
 
 __all__ = ["Prompts"]
 
@@ -155,12 +156,15 @@ class Prompts:
             )
         try:
             value = json.loads(line)
-        except RecursionError:
-            value = None
-        except ValueError as exc:
+        except json.JSONDecodeError as exc:
             if line.lstrip().startswith("["):
                 return self._array(line, lines)
             raise self._wrong(line, number, exc) from exc
+        except (ValueError, RecursionError) as exc:
+            if line.lstrip().startswith("[") and not isinstance(exc, RecursionError):
+                return self._array(line, lines)
+            # A line of JSON, which is told as an item.
+            value = None
         if isinstance(value, list) and not _is_chat(value):
             return self._array(line, lines)
         return (_json_item(line, number) for number, line in chain([first], lines) if line.strip())
@@ -171,18 +175,20 @@ class Prompts:
             raise InvalidOption(f"{self._name} is no UTF-8 text.")
         try:
             values = json.loads("".join([first, *map(str, rest)]))
-        except (ValueError, RecursionError) as exc:
+        except json.JSONDecodeError as exc:
             raise InvalidOption(
                 f"{self._name} begins as a JSON array, but is none: {exc}.", hint=_HINT
             ) from exc
+        except (ValueError, RecursionError) as exc:
+            reason, hint = _unread(exc)
+            raise InvalidOption(f"{self._name} is JSON {reason}.", hint=hint) from exc
         self._total = len(values)
         return (_item(value, f"item {number}") for number, value in enumerate(values, 1))
 
-    def _wrong(self, line: str, number: int, error: ValueError) -> InvalidOption:
+    def _wrong(self, line: str, number: int, error: json.JSONDecodeError) -> InvalidOption:
         if line.lstrip().startswith("{"):
-            why = getattr(error, "msg", error)
             return InvalidOption(
-                f"{self._name} is not JSON Lines: line {number} is no whole object ({why}).",
+                f"{self._name} is not JSON Lines: line {number} is no whole object ({error.msg}).",
                 hint="Write each object on a line of its own, for example with: jq -c .",
             )
         shown = line.strip()[:40]
@@ -194,63 +200,10 @@ class Prompts:
 
     def _table(self, encoding: str) -> Iterator[Any]:
         encoding = "utf-8-sig" if encoding == "utf-8" else encoding
-        lines = self._decoded(encoding, "surrogateescape")
-        header = next(lines, "")
-        # A semicolon is what spreadsheets write where the comma is decimal.
-        delimiter = max("\t,;" if not self._name.endswith(".tsv") else "\t", key=header.count)
-        # Prompts are longer than the 128 kB that are meant to catch mistakes.
-        csv.field_size_limit(2**31 - 1)
-        reader = csv.DictReader(chain([header], lines), delimiter=delimiter, strict=True)
-        names = list(reader.fieldnames or ())
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise InvalidOption(f"{self._name} has the column {twice[0]!r} twice.")
-        column = self._find_column(names)
+        rows = read_table(self._decoded(encoding, "surrogateescape"), self._name, self._column)
         # But for the header; a cell may have several lines.
         self._total = max(0, self._total - 1)
-        return self._rows(reader, column)
-
-    def _find_column(self, names: list[str]) -> str:
-        if self._column is not None:
-            if self._column in names:
-                return self._column
-            raise InvalidOption(
-                f"{self._name} has no column {self._column!r}.", hint=f"It has {', '.join(names)}."
-            )
-        if "prompt" in names or len(names) == 1:
-            return "prompt" if "prompt" in names else names[0]
-        raise InvalidOption(
-            f"{self._name} does not tell which column holds the prompts.",
-            hint=f"Say it with --column; there are {', '.join(names)}." if names else "",
-        )
-
-    def _rows(self, reader: csv.DictReader[str], column: str) -> Iterator[Any]:
-        try:
-            for row in reader:
-                where = f"line {reader.line_num}"
-                item = {key: row.get(key) for key in ("id", "custom_id", "system") if row.get(key)}
-                prompt = row[column]
-                # Where cells without a name go.
-                if row.get(None):
-                    yield InvalidRequest(
-                        f"{where} has more cells than the header has names.",
-                        hint="A prompt with commas in it stands between quotes.",
-                    )
-                elif not prompt:
-                    yield InvalidRequest(f"{where} has no {column}.")
-                elif not all(map(_is_text, [prompt, *item.values()])):
-                    yield InvalidRequest(f"{where} is no UTF-8 text.")
-                else:
-                    yield {**item, "prompt": prompt, "where": where}
-        except csv.Error as exc:
-            raise InvalidOption(
-                f"{self._name} is no CSV file: {exc} in line {reader.line_num}."
-            ) from exc
-
-
-def _is_text(text: str | None) -> bool:
-    """Tell whether every byte of a text could be read (PEP 383)."""
-    return not any("\udc80" <= character <= "\udcff" for character in text or "")
+        return rows
 
 
 def _is_chat(values: list[Any]) -> bool:
@@ -275,6 +228,14 @@ def _is_regular(file: BinaryIO) -> bool:
         return True
 
 
+def _unread(error: Exception) -> tuple[str, str]:
+    """Say what of JSON Python does not read, and what to do; a long number would cost hours."""
+    if isinstance(error, RecursionError):
+        return "with too many brackets in each other", ""
+    most = sys.get_int_max_str_digits()
+    return f"with a number of more than {most} digits", "Where it is an id, make it text."
+
+
 def _json_item(line: str | bytes, number: int) -> Any:
     if isinstance(line, bytes):
         return _bad_line(line, number)
@@ -282,8 +243,9 @@ def _json_item(line: str | bytes, number: int) -> Any:
         value = json.loads(line)
     except json.JSONDecodeError as exc:
         return InvalidRequest(f"line {number} is not JSON: {exc.msg} at column {exc.colno}.")
-    except (ValueError, RecursionError):
-        return InvalidRequest(f"line {number} is JSON that nobody could mean.")
+    except (ValueError, RecursionError) as exc:
+        reason, hint = _unread(exc)
+        return InvalidRequest(f"line {number} is JSON {reason}.", hint=hint)
     return _item(value, f"line {number}")
 
 

@@ -24,6 +24,10 @@ _FENCE = '"""'
 # What a terminal puts around pasted text.
 _PASTED, _PASTE_END = "\x1b[200~", "\x1b[201~"
 
+# A paste is one question. And a byte beyond ASCII is text, also where the locale
+# is C (ssh, cron, containers), in which readline would take it for a command.
+_READLINE = ("enable-bracketed-paste on", "input-meta on", "output-meta on", "convert-meta off")
+
 # How bytes come that are no text (PEP 383).
 _BAD = re.compile("[\udc80-\udcff]")
 
@@ -64,7 +68,8 @@ class TurnReader:
                 # input() edits lines once it is imported.
                 import readline
 
-                readline.parse_and_bind("set enable-bracketed-paste on")
+                for setting in _READLINE:
+                    readline.parse_and_bind(f"set {setting}")
             except ImportError:
                 # Some builds of Python lack it; lines can be typed all the same.
                 self.editing = False

@@ -52,8 +52,9 @@ class Answer:
         space: Who is asked.
         prompt: The question.
         options: What the call was told.
-        leave: Told when nothing of it runs any more, perhaps more than once and
-            at any point of any code; it must be one step or two.
+        leave: Told when nothing of it runs any more, and whether ``finish`` is
+            due; perhaps more than once and at any point of any code, so it must
+            be one step or two.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Answer:
         space: Space,
         prompt: Prompt,
         options: CallOptions,
-        leave: Callable[[Answer], None],
+        leave: Callable[[Answer, bool], None],
     ) -> None:
+        #: Whether it came to its end.
+        self.complete = False
         self._scope = CallScope(Deadlines(options.timeout), options.headers)
         self._exchange = Exchange(space, prompt, options, self._scope)
         self._steps = self._exchange.steps()
@@ -100,11 +103,6 @@ class Answer:
         return self._begun is not None
 
     @property
-    def complete(self) -> bool:
-        """Whether it came to its end."""
-        return "total" in self._marks
-
-    @property
     def closed(self) -> bool:
         """Whether it is over: read to its end, failed, or closed."""
         return self._over or self._scope.cancelled
@@ -129,12 +127,15 @@ class Answer:
         """Whether the stream is open."""
         return self._exchange.opened
 
-    def patience(self) -> float | None:
-        """
-        Tell how long the next step may wait for a thread, which is waiting in the queue.
+    @property
+    def impatient(self) -> bool:
+        """Whether it is late, or closed, so that ``queue_here`` would raise."""
+        scope = self._scope
+        return scope.cancelled or monotonic() >= scope.deadlines.nearest
 
-        Returns:
-            Seconds; ``None`` without a limit.
+    def queue_here(self) -> None:
+        """
+        Go on waiting for a thread, which is waiting in the queue.
 
         Raises:
             RequestTimeout: If a deadline has passed.
@@ -146,7 +147,7 @@ class Answer:
             deadlines.start("queue")
             self._queues_here = True
         try:
-            return scope.limit()
+            scope.limit()
         except Hangup as exc:
             raise self._closed_error() from exc
         except OSError as exc:
@@ -280,7 +281,7 @@ class Answer:
             self._closed_by = by
         self._scope.cancel()
         self._release()
-        self._leave(self)
+        self._leave(self, True)
 
     def finish(self) -> None:
         """Do what closing may have left: free everything, and say so in the log."""
@@ -322,7 +323,7 @@ class Answer:
             if isinstance(exc, Qwen72BError) and not exc.partial:
                 exc.partial = self.text
             self._log_end(f"failed with {type(exc).__name__}" if self._failed else "stopped")
-            self._leave(self)
+            self._leave(self, False)
             tell_stop(exc)
             error = self._closed_error() if isinstance(exc, Hangup) else exc
             if isinstance(error, Qwen72BError):
@@ -334,7 +335,7 @@ class Answer:
         if events:
             self._mark(events)
         elif events is None:
-            self._leave(self)
+            self._leave(self, False)
         return events
 
     def _begin(self) -> None:
@@ -346,22 +347,26 @@ class Answer:
         marks, deadlines = self._marks, self._scope.deadlines
         # Once text has come, all that is left to note is the end.
         answering = "first_token" in marks
+        started = False
         for event in events[-1:] if answering else events:
             kind = type(event)
             if kind is Finished:
                 marks["total"] = monotonic() - (self._begun or 0.0)
-                self._over = True
+                self.complete = self._over = True
                 self._log_end("complete")
             elif answering:
                 continue
             elif kind is Started:
+                started = True
                 marks["queue"] = monotonic() - (self._begun or 0.0)
                 deadlines.stop("queue")
-                deadlines.start("first_token")
             elif kind is Delta or kind is Revised:
                 answering = True
                 marks["first_token"] = monotonic() - (self._begun or 0.0)
-                deadlines.stop("first_token")
+                if not started:
+                    deadlines.stop("first_token")
+        if started and not answering:
+            deadlines.start("first_token")
 
     def _closed_error(self) -> StreamInterrupted:
         return StreamInterrupted(

@@ -80,6 +80,12 @@ class Client:
 
     Raises:
         InvalidOption: If an argument has no usable value.
+
+    Example:
+        >>> from qwen72b import Client
+        >>> with Client() as client:
+        ...     print(client.ask("What is the capital of France?"))
+        Paris.
     """
 
     def __init__(
@@ -175,6 +181,10 @@ class Client:
             InvalidOption: If ``timeout``, ``retry`` or ``headers`` has no usable
                 value.
             InvalidRequest: If the client was closed.
+
+        Example:
+            >>> list(Client().stream("Why is the sky blue?"))
+            ['Because', ' of', ' the air.']
         """
         if model is not None:
             check_model(model)
@@ -222,6 +232,11 @@ class Client:
 
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
+
+        Example:
+            >>> reply = Client().ask("What is the capital of France?", system="Be brief.")
+            >>> print(reply)
+            Paris.
         """
         try:
             with self.stream(
@@ -282,6 +297,13 @@ class Client:
 
         Raises:
             InvalidRequest: If an argument is refused or the client was closed.
+
+        Example:
+            >>> questions = ["What is the capital of France?", "And of Italy?"]
+            >>> for result in Client().map(questions):
+            ...     print(result.reply if result.ok else result.error)
+            Paris.
+            Rome.
         """
         try:
             from ..batch.batch import Batch
@@ -320,6 +342,13 @@ class Client:
 
         Raises:
             InvalidMessages: If a message is malformed.
+
+        Example:
+            >>> chat = Client().conversation(system="Be brief.")
+            >>> print(chat.ask("What is the capital of France?"))
+            Paris.
+            >>> print(chat.ask("And of Italy?"))
+            Rome.
         """
         return Conversation(self, system=system, messages=messages)
 
@@ -336,6 +365,11 @@ class Client:
         Raises:
             TransportError: If the Space's server cannot be reached.
             ProtocolError: If it is no Space to chat with.
+
+        Example:
+            >>> status = Client().status()
+            >>> status.ready, status.stage
+            (True, 'RUNNING')
         """
         try:
             with self._core.calling(timeout) as scope:
@@ -364,6 +398,10 @@ class Client:
         Raises:
             EndpointNotFound: If there is nothing to ask, or no rule tells what.
             Qwen72BError: If the Space cannot be read.
+
+        Example:
+            >>> Client().describe().endpoint
+            '/model_chat'
         """
         try:
             with self._core.calling(timeout) as scope:
@@ -377,6 +415,12 @@ class Client:
 
         A session that the caller brought stays open. From any thread, and in a
         signal handler; idempotent.
+
+        Example:
+            >>> client = Client()
+            >>> client.ask("What is the capital of France?")
+            'Paris.'
+            >>> client.close()
         """
         self._core.close()
 

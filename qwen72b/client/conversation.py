@@ -105,6 +105,13 @@ class Memory(Generic[C]):
 
         Raises:
             InvalidRequest: If an answer is still coming.
+
+        Example:
+            >>> chat = Client().conversation()
+            >>> chat.ask("What is the capital of France?")
+            'Paris.'
+            >>> chat.undo()[0]["content"]
+            'What is the capital of France?'
         """
         with self._lock:
             turns = self._idle_turns()
@@ -120,13 +127,31 @@ class Memory(Generic[C]):
 
         Raises:
             InvalidRequest: If an answer is still coming.
+
+        Example:
+            >>> chat = Client().conversation(system="Be brief.")
+            >>> chat.ask("What is the capital of France?")
+            'Paris.'
+            >>> chat.reset()
+            >>> chat.messages
+            [{'role': 'system', 'content': 'Be brief.'}]
         """
         with self._lock:
             self._idle_turns()
             self._chat = _Chat(())
 
     def fork(self) -> Self:
-        """Make an independent conversation with the same turns, without an answer still to come."""
+        """
+        Make an independent conversation with the same turns, without an answer still to come.
+
+        Example:
+            >>> chat = Client().conversation()
+            >>> other = chat.fork()
+            >>> other.ask("What is the capital of France?")
+            'Paris.'
+            >>> chat.messages
+            []
+        """
         return type(self)(self._client, messages=self.messages)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -138,6 +163,10 @@ class Memory(Generic[C]):
 
         Raises:
             OSError: If it cannot be written.
+
+        Example:
+            >>> chat = Client().conversation(messages=[{"role": "user", "content": "Hi"}])
+            >>> chat.save("chat.json")
         """
         text = json.dumps(self.messages, ensure_ascii=False, indent=2)
         # A lone surrogate becomes JSON's escape for it.
@@ -158,6 +187,12 @@ class Memory(Generic[C]):
         Raises:
             InvalidMessages: If the file holds something else.
             OSError: If it cannot be read.
+
+        Example:
+            >>> client = Client()
+            >>> client.conversation(system="Be brief.").save("chat.json")
+            >>> Conversation.load("chat.json", client).system
+            'Be brief.'
         """
         content = read_file(path, _MOST_BYTES)
         if content is None:
@@ -255,6 +290,13 @@ class Conversation(Memory[HasCore]):
     What is kept of an answer: all of it if it came to its end; what had come if
     it was stopped; nothing, and not the question either, if it failed or
     brought no text. One answer at a time; otherwise safe from any thread.
+
+    Example:
+        >>> chat = Client().conversation()
+        >>> chat.ask("What is the capital of France?")
+        'Paris.'
+        >>> [message["role"] for message in chat.messages]
+        ['user', 'assistant']
     """
 
     def stream(
@@ -280,6 +322,11 @@ class Conversation(Memory[HasCore]):
         Raises:
             InvalidRequest: If an argument is refused, the client was closed, or
                 an answer is still coming.
+
+        Example:
+            >>> chat = Client().conversation()
+            >>> list(chat.stream("Why is the sky blue?"))
+            ['Because', ' of', ' the air.']
         """
         return Stream(self._ask(text, timeout, retry, headers))
 
@@ -305,6 +352,11 @@ class Conversation(Memory[HasCore]):
 
         Raises:
             Qwen72BError: If there is none; ``partial`` has what came.
+
+        Example:
+            >>> chat = Client().conversation()
+            >>> print(chat.ask("What is the capital of France?", timeout=60))
+            Paris.
         """
         try:
             with self.stream(text, timeout=timeout, retry=retry, headers=headers) as stream:

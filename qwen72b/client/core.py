@@ -33,9 +33,10 @@ from ..transport.deadlines import Deadlines
 from ..transport.scope import CallScope
 from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .answer import Answer
+from .headers import checked_headers
 from .net import reading
 from .options import Asked, CallOptions
-from .settings import checked_headers, read_settings
+from .settings import read_settings
 from .space import Space
 from .status import SpaceStatus
 
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from .description import Description
 
 __all__ = ["ClientCore"]
+
+_USUAL_TIMEOUT = Timeout()
+_USUAL_RETRY = Retry()
 
 
 class ClientCore:
@@ -89,8 +93,8 @@ class ClientCore:
         inputs: Mapping[str, Any] | None,
         fold: bool,
     ) -> None:
-        self.timeout = to_timeout(timeout, Timeout())
-        self.retry = _checked_retry(retry, Retry())
+        self.timeout = to_timeout(timeout, _USUAL_TIMEOUT)
+        self.retry = _USUAL_RETRY if retry is None else _checked_retry(retry)
         if session is not None and not isinstance(session, requests.Session):
             raise InvalidOption(
                 f"session must be a requests.Session, not {type(session).__name__}."
@@ -175,7 +179,7 @@ class ClientCore:
             asked = asked.given(endpoint, inputs)
         options = CallOptions(
             limits,
-            _checked_retry(retry, self.retry),
+            self.retry if retry is None else _checked_retry(retry),
             {} if headers is None else checked_headers(headers),
             fallback,
             asked,
@@ -183,12 +187,12 @@ class ClientCore:
         answer = Answer(self._space, prompt, options, self._leave)
         self._answers[answer] = True
         if self._closed:
-            self._leave(answer)
+            self._leave(answer, False)
             self.check_open()
         return answer
 
-    def _leave(self, answer: Answer) -> None:
-        if self._answers.pop(answer, False):
+    def _leave(self, answer: Answer, unfinished: bool) -> None:
+        if self._answers.pop(answer, False) and unfinished:
             self._stopped.append(answer)
 
     def catch_up(self) -> None:
@@ -334,9 +338,7 @@ class ClientCore:
         self._begin(None)
 
 
-def _checked_retry(retry: Retry | None, usual: Retry) -> Retry:
-    if retry is None:
-        return usual
+def _checked_retry(retry: Retry) -> Retry:
     if not isinstance(retry, Retry):
         raise InvalidOption(f"retry must be a Retry, not {type(retry).__name__}.")
     return retry

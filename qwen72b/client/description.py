@@ -51,6 +51,13 @@ class Description:
             out.
         others: What else could be asked, by the name to give as ``endpoint``.
         requests: How many requests a question with a history takes.
+
+    Example:
+        >>> description = Client().describe()
+        >>> description.history, description.folded
+        ('chatbot', ())
+        >>> print(description.line)
+        1 step to /model_chat, at most 2 requests
     """
 
     url: str
@@ -111,7 +118,13 @@ class Description:
         return f"; {Limits(**limits)}" if limits else ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dictionary, ready for JSON."""
+        """
+        Return the fields as a dictionary, ready for JSON.
+
+        Example:
+            >>> json.dumps(Client().describe().to_dict()["steps"])
+            '["/model_chat"]'
+        """
         fields = {name: getattr(self, name) for name in self.__slots__}
         return {
             name: list(value) if isinstance(value, tuple) else value

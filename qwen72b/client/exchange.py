@@ -31,7 +31,7 @@ from ..errors import (
     Qwen72BError,
     StreamInterrupted,
 )
-from ..events import Event
+from ..events import Delta, Event
 from ..messages import Prompt
 from ..protocol.fill import Filled, fill
 from ..protocol.job import Job
@@ -109,6 +109,8 @@ class Exchange:
         self._job: Job | None = None
         self._session_hash = new_session_hash()
         self._filled: Filled | None = None
+        # To join, once one has failed.
+        self._joining: Attempts | None = None
 
     @property
     def text(self) -> str:
@@ -140,13 +142,12 @@ class Exchange:
         scope, base_url = self._scope, self.base_url
         if log.isEnabledFor(logging.DEBUG):
             log_environment(scope, base_url)
-        attempts = Attempts(self._options.retry, scope)
         lost = moved = False
         plan: Plan | None = None
         while True:
             error: Qwen72BError
             try:
-                yield from self._ask(attempts, plan)
+                yield from self._ask(plan)
                 return
             except Qwen72BError as exc:
                 error = exc
@@ -161,7 +162,7 @@ class Exchange:
             yield from self._leave_loop()
             if isinstance(error, QueueFull):
                 # The queue's word on the stream.
-                self._pause(attempts, error)
+                self._pause(error)
             elif isinstance(error, StreamInterrupted) and job.joined and not lost:
                 lost = True
                 log.info("Lost the stream before any text; joining anew: %s", error.reason)
@@ -187,21 +188,19 @@ class Exchange:
             return None
         return None if plan == old else plan
 
-    def _ask(self, attempts: Attempts, plan: Plan | None) -> Generator[list[Event], None, None]:
+    def _ask(self, plan: Plan | None) -> Generator[list[Event], None, None]:
         """Go through the steps of the plan once; where it turns out to be stale, of the new one."""
         fresh = plan is not None
         if plan is None:
             plan, fresh = self._space.plans.find(self._scope, self._options)
         while True:
             try:
-                yield from self._follow(plan, fresh, attempts)
+                yield from self._follow(plan, fresh)
                 return
             except _Moved as exc:
                 plan, fresh = exc.plan, True
 
-    def _follow(
-        self, plan: Plan, fresh: bool, attempts: Attempts
-    ) -> Generator[list[Event], None, None]:
+    def _follow(self, plan: Plan, fresh: bool) -> Generator[list[Event], None, None]:
         """Call the functions of a plan, one after the other."""
         asked = self._options.asked
         try:
@@ -219,7 +218,7 @@ class Exchange:
                 # The next join may wait.
                 yield from self._leave_loop()
             try:
-                yield from self._converse(filled, step, fresh or i > 0, attempts)
+                yield from self._converse(filled, step, fresh or i > 0)
             except GenerationFailed as error:
                 if step.kind is not StepKind.LOAD:
                     raise
@@ -230,17 +229,17 @@ class Exchange:
             filled.write_back(step, job.outputs)
 
     def _converse(
-        self, filled: Filled, step: Step, fresh: bool, attempts: Attempts
+        self, filled: Filled, step: Step, fresh: bool
     ) -> Generator[list[Event], None, None]:
         """Join the queue for one step, then yield the events of each read until the body ends."""
         plan = filled.plan
-        job, body = self._open(filled, step, fresh, attempts)
+        job, body = self._open(filled, step, fresh)
         streams = 1
         scope = self._scope
         trace = tracer(scope) if log.isEnabledFor(logging.DEBUG) else None
         deadlines = scope.deadlines
         splitter = EventSplitter()
-        warned = False
+        warned = answering = False
         self.opened = True
         try:
             if self.only_opens and body.socket is not None:
@@ -277,6 +276,13 @@ class Exchange:
                         # ``scope.limit`` looks too; here it is asked for every event.
                         if scope.cancelled or monotonic() >= deadlines.nearest:
                             scope.limit()
+                        if not answering and events and type(events[-1]) is Delta:
+                            answering = True
+                            if text is not texts[-1]:
+                                # The first word is not to wait for what came with it.
+                                yield events
+                                events = []
+                                deadlines.listen()
                 except Exception as exc:
                     # What came before the failure is handed out before it.
                     if events:
@@ -308,9 +314,7 @@ class Exchange:
             self.opened = False
             body.close()
 
-    def _open(
-        self, filled: Filled, step: Step, fresh: bool, attempts: Attempts
-    ) -> tuple[Job, Body]:
+    def _open(self, filled: Filled, step: Step, fresh: bool) -> tuple[Job, Body]:
         """Join the queue and open the stream; in ``sse`` the stream comes first."""
         space, scope, plan = self._space, self._scope, filled.plan
         data = filled.data(step)
@@ -329,21 +333,21 @@ class Exchange:
                 break
             except Qwen72BError as error:
                 if fresh or not space.may_be_stale(error):
-                    self._pause(attempts, error)
+                    self._pause(error)
                     continue
                 # The Space may have changed since its configuration was read.
                 found, _ = space.plans.find(scope, self._options, instead_of=plan)
                 if found == plan and not isinstance(error, AuthenticationError):
                     raise
                 raise _Moved(found) from error
-        again: Attempts | None = None
+        opening: Attempts | None = None
         while True:
             try:
                 return job, space.open_stream(scope, plan, job)
             except Qwen72BError as error:
                 # Refused before any byte: the job still waits to be heard.
-                again = again or Attempts(self._options.retry, scope)
-                self._pause(again, error, repeatable=True)
+                opening = opening or Attempts(self._options.retry, scope)
+                self._pause(error, opening)
 
     def _reader(self, filled: Filled) -> ChatReader | TextReader:
         """Make the reader of the answer."""
@@ -352,10 +356,19 @@ class Exchange:
         files = f"{self._space.base_url}{filled.plan.prefix}/file="
         return ChatReader(filled.sent, filled.query, files=files)
 
-    def _pause(self, attempts: Attempts, error: Qwen72BError, *, repeatable: bool = False) -> None:
-        """Wait before another attempt, or raise; a deadline or a hang-up meanwhile is named."""
+    def _pause(self, error: Qwen72BError, opening: Attempts | None = None) -> None:
+        """
+        Wait before another attempt, or raise; a deadline or a hang-up meanwhile is named.
+
+        Args:
+            error: Why the last one failed.
+            opening: The attempts to open a stream; else it is those to join.
+        """
+        attempts = opening or self._joining or Attempts(self._options.retry, self._scope)
+        if opening is None:
+            self._joining = attempts
         try:
-            attempts.pause(error, repeatable=repeatable)
+            attempts.pause(error, repeatable=opening is not None)
         except Qwen72BError:
             raise
         except OSError as exc:

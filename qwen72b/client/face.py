@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from typing import NoReturn, SupportsIndex
 
 from ..errors import InvalidRequest
 from ..events import Delta, Event, Revised
@@ -60,9 +61,16 @@ class AnswerFace:
         what = f"{state}: iterate, or call result()" if state == "new" else state
         return f"<{type(self).__name__} {what}, {len(self.text)} characters>"
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        # A copy would hang up on the original when it goes.
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it is one running answer; what ask() or result() "
+            "gives can be."
+        )
+
     def _check_unread(self) -> None:
-        """Refuse to iterate over what is over: there would be nothing, without a word."""
-        if self._answer.complete and not self._pending:
+        """Refuse to iterate over what is complete: there would be nothing, without a word."""
+        if not self._pending:
             raise InvalidRequest(
                 "this stream was read to its end.",
                 hint="Its text is in .text, the whole answer in result().",

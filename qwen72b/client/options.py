@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InvalidOption
+from ..masking import Secrets, is_secret_name
 from ..protocol.plan import Plan
+from ..redaction import shown
 from ..retry import Retry
 from ..timeout import Timeout
 
 __all__ = ["Asked", "CallOptions"]
+
+# A function's number beyond it is not the same in every JSON.
+_MOST_NUMBER = 2**53
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,11 @@ class Asked:
         if endpoint is not None and (
             isinstance(endpoint, bool)
             or not isinstance(endpoint, (str, int))
-            or not str(endpoint).strip().lstrip("/")
+            or (isinstance(endpoint, str) and not endpoint.strip().lstrip("/"))
+            or (isinstance(endpoint, int) and not 0 <= endpoint <= _MOST_NUMBER)
         ):
             raise InvalidOption(
-                f"endpoint={endpoint!r} names no function.", hint='Pass "/chat" or a number.'
+                f"endpoint={shown(endpoint)} names no function.", hint='Pass "/chat" or a number.'
             )
         if not isinstance(inputs, Mapping) or not all(isinstance(key, str) for key in inputs):
             raise InvalidOption(
@@ -56,9 +62,13 @@ class Asked:
                 json.dumps(value, allow_nan=False)
             except (TypeError, ValueError, RecursionError) as exc:
                 # Without the value: it may be a secret.
-                raise InvalidOption(f"the value of the input {label!r} is no JSON.") from exc
+                raise InvalidOption(f"the value of the input {shown(label)} is no JSON.") from exc
         if not isinstance(self.fold, bool):
-            raise InvalidOption(f"fold must be True or False, not {self.fold!r}.")
+            raise InvalidOption(f"fold must be True or False, not {shown(self.fold)}.")
+        private = [value for label, value in inputs.items() if is_secret_name(label)]
+        if private:
+            texts = [value for value in private if isinstance(value, str)]
+            object.__setattr__(self, "_known", Secrets(texts))
 
     def given(
         self, endpoint: str | int | None = None, inputs: Mapping[str, Any] | None = None

@@ -12,16 +12,19 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InvalidOption
+from ..masking import Secrets
 from ..protocol.hub import PUBLIC_SPACE, space_url
-from ..redaction import HiddenURL, hide, hide_url, shown_url
+from ..redaction import HiddenURL, hide, hide_url, shown, shown_url
 from ..timeout import Timeout
 from ..transport.auth import Secret, origin_of
+from .headers import checked_headers
 
-__all__ = ["Settings", "checked_headers", "hub_url", "may_have_token", "read_settings"]
+__all__ = ["Settings", "hub_url", "may_have_token", "read_settings"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Settings:
         auth: User and password of the app's login.
         wait_for_space: Seconds to wait for a Space that is coming up.
         sending: How requests are sent: the arguments of ``Transport``.
+        known: What is masked of it.
     """
 
     base_url: str
@@ -45,6 +49,7 @@ class Settings:
     auth: tuple[str, str] | None
     wait_for_space: float | None
     sending: dict[str, Any]
+    known: Secrets
 
 
 def read_settings(
@@ -84,17 +89,20 @@ def read_settings(
         Timeout(total=wait_for_space)
     space = _checked_space(space)
     url = _checked_url(base_url, space)
-    host = urlsplit(url).hostname or ""
-    if space is not None and host.endswith(".hf.space") and url.lower() != space_url(space).lower():
-        raise InvalidOption(
-            f"base_url {url!r} and space {space!r} name two different Spaces.", hint="Pass one."
-        )
+    if space is not None:
+        host = urlsplit(url).hostname or ""
+        if host.endswith(".hf.space") and url.lower() != space_url(space).lower():
+            raise InvalidOption(
+                f"base_url {url!r} and space {space!r} name two different Spaces.",
+                hint="Pass one.",
+            )
     hub = hub_url()
+    auth = _checked_auth(auth)
     return Settings(
         url,
         space,
         hub,
-        _checked_auth(auth),
+        auth,
         wait_for_space,
         {
             "secret": _checked_token(token, url, hub),
@@ -103,6 +111,7 @@ def read_settings(
             "cert": _checked_files("cert", cert),
             "headers": checked_headers(headers),
         },
+        Secrets(() if auth is None else auth[1:]),
     )
 
 
@@ -113,6 +122,12 @@ def _checked_url(url: str | None, space: str | None) -> str:
         url = hide_url(os.environ.get("QWEN72B_BASE_URL", "").strip()) or space_url(PUBLIC_SPACE)
     if not isinstance(url, str):
         raise InvalidOption(f"base_url must be a str, not {type(url).__name__}.")
+    return _without_problem(url)
+
+
+# Only what is good is kept, and so no secret: what raises is not.
+@lru_cache(maxsize=64)
+def _without_problem(url: str) -> str:
     if problem := _problem_of_url(url):
         raise InvalidOption(problem[0], hint=problem[1])
     # There is no secret in it, so it may be shown.
@@ -127,7 +142,7 @@ def _problem_of_url(url: str) -> tuple[str, str] | None:
             f"base_url {shown_url(url)!r} is a Space's page on the Hub, or its name.",
             f'Pass space="{page[1]}" instead.',
         )
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts is None or parts.scheme not in ("http", "https"):
         return (
             f"base_url {shown_url(url)!r} is not a URL.",
             "Pass https://host or http://host:port.",
@@ -155,7 +170,12 @@ def _split(url: str) -> Any:
         parts.port  # noqa: B018  # reading it is what checks it
     except ValueError:
         return None
-    return parts
+    # RFC 1035: a name has 253 characters at most. A surrogate is none.
+    return parts if 0 < len(parts.hostname or "") <= 253 and _is_text(url) else None
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _checked_space(space: str | None) -> str | None:
@@ -164,7 +184,7 @@ def _checked_space(space: str | None) -> str | None:
     part = r"[A-Za-z0-9][A-Za-z0-9._-]*"
     if not isinstance(space, str) or not re.fullmatch(f"{part}/{part}", space):
         raise InvalidOption(
-            f"space={space!r} is not the name of a Space.", hint='Pass "owner/name".'
+            f"space={shown(space)} is not the name of a Space.", hint='Pass "owner/name".'
         )
     return str(space)
 
@@ -195,6 +215,7 @@ def hub_url() -> str:
     return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
 
 
+@lru_cache(maxsize=64)
 def may_have_token(base_url: str, hub: str) -> bool:
     """
     Tell whether the token of the environment may go to a Space.
@@ -225,7 +246,7 @@ def _checked_auth(auth: tuple[str, str] | None) -> tuple[str, str] | None:
         or not all(isinstance(part, str) for part in auth)
     ):
         raise InvalidOption('auth must be ("user", "password").')
-    if any("\ud800" <= character <= "\udfff" for part in auth for character in part):
+    if not all(map(_is_text, auth)):
         raise InvalidOption("auth holds a character that no request can carry.")
     return hide(auth[0]), hide(auth[1])
 
@@ -236,7 +257,7 @@ def _checked_files(name: str, value: Any) -> Any:
         return value
     for path in value if isinstance(value, (tuple, list)) else (value,):
         if not isinstance(path, (str, os.PathLike)) or not os.path.exists(path):
-            raise InvalidOption(f"{name}: there is no file {path!r}.")
+            raise InvalidOption(f"{name}: there is no file {shown(path)}.")
     return value
 
 
@@ -263,26 +284,4 @@ def _with_scheme(proxy: str) -> str:
 
 def _is_proxy(proxy: str) -> bool:
     parts = _split(_with_scheme(proxy))
-    return parts is not None and parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname)
-
-
-def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """
-    Check headers that go with every request, or with those of one call.
-
-    Args:
-        headers: As in ``Client``.
-
-    Raises:
-        InvalidOption: If a name or a value would break a request.
-    """
-    if not isinstance(headers, Mapping | None):
-        raise InvalidOption(f"headers must be a mapping, not {type(headers).__name__}.")
-    for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            # Without the name: a whole line may stand there, with its secret.
-            raise InvalidOption("the name of a header is malformed.")
-        if not isinstance(value, str) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
-            # Without the value: it may be a secret.
-            raise InvalidOption(f"the value of the header {name!r} is no printable ASCII text.")
-    return dict(headers or {})
+    return parts is not None and parts.scheme.lower() in _PROXY_SCHEMES

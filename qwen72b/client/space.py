@@ -20,6 +20,7 @@ from ..errors import (
     Qwen72BError,
     SpaceUnavailable,
 )
+from ..masking import mask
 from ..protocol.failure import Refusal, page_error, status_error
 from ..protocol.hub import explain, is_passing_stage, read_stage, stage_url
 from ..protocol.job import Job
@@ -43,6 +44,9 @@ log = logging.getLogger("qwen72b")
 # and within which bounds it may.
 _WAKE_LOOK = 5.0
 _WAKE_LEAST, _WAKE_MOST = 1.0, 60.0
+
+# Characters of an error's body that are looked at.
+_LOOKED_AT = 131072
 
 # Seconds to wait for the Hub, which only adds to what the Space's page said.
 _HUB_PATIENCE = 10.0
@@ -106,7 +110,7 @@ class Space:
             Qwen72BError: If the Space does not take it.
         """
         doing = "joining the queue"
-        request = Request("POST", plan.join_path, doing, payload=job.join_payload())
+        request = Request("POST", plan.join_path, doing, payload=job.payload)
         text = self._fetch(scope, request)
         try:
             job.receive_join(text)
@@ -151,7 +155,7 @@ class Space:
             "GET",
             plan.join_path if first else plan.data_path,
             "opening the stream",
-            query=job.stream_query(),
+            query=job.query,
             accept="text/event-stream",
         )
         response = self._transport.send(scope, request)
@@ -234,8 +238,13 @@ class Space:
         text = self._transport.read(response, scope, doing=doing)
         if response.status_code == 200 and text.startswith("{"):
             return text
+        # Masked before anything is cut, since half a secret is known for none.
         refusal = Refusal(
-            response.status_code, response.reason or "", response.headers, text, time()
+            response.status_code,
+            mask(response.reason or ""),
+            response.headers,
+            mask(text[:_LOOKED_AT]),
+            time(),
         )
         if response.status_code == 200 and not refusal.is_page:
             return text

@@ -25,6 +25,11 @@ class SpaceStatus:
         latency: Seconds that the Space took to answer.
         reason: What is wrong, if it is not ready.
         plan: What a question does, in one line; empty if unknown.
+
+    Example:
+        >>> status = Client().status()
+        >>> print("ready" if status.ready else status.reason)
+        ready
     """
 
     url: str

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import Qwen72BError, without_frames
-from ..events import Delta, Event
+from ..events import Delta, Event, Revised
 from ..reply import Reply
 from .face import AnswerFace
 
@@ -28,10 +28,20 @@ class Stream(AnswerFace, Iterator[str]):
 
     Leaving a ``for`` loop early, ``close()``, and dropping the last reference
     all hang up, which is what stops the job in the Space.
+
+    Example:
+        >>> with Client().stream("Why is the sky blue?") as stream:
+        ...     for chunk in stream:
+        ...         print(chunk)
+        ...         break
+        Because
+        >>> stream.closed
+        True
     """
 
     def __iter__(self) -> Generator[str, None, None]:
-        self._check_unread()
+        if self._answer.complete:
+            self._check_unread()
         return self._iterate()
 
     def _iterate(self) -> Generator[str, None, None]:
@@ -43,6 +53,8 @@ class Stream(AnswerFace, Iterator[str]):
                     # _to_chunk, unrolled: this is the path of every piece of text.
                     handed.buffer.add(event.text)
                     yield event.text
+                elif not isinstance(event, (Delta, Revised)):
+                    continue
                 elif chunk := self._to_chunk(event):
                     yield chunk
         finally:
@@ -66,6 +78,14 @@ class Stream(AnswerFace, Iterator[str]):
 
         Raises:
             Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
+
+        Example:
+            >>> for event in Client().stream("What is the capital of France?").events():
+            ...     print(type(event).__name__)
+            Queued
+            Started
+            Delta
+            Finished
         """
         try:
             while self._pending or self._step():
@@ -89,6 +109,10 @@ class Stream(AnswerFace, Iterator[str]):
         Raises:
             Qwen72BError: If the answer fails or is cut; ``partial`` has what came.
             InvalidOption: If a bar is wanted and tqdm is not installed.
+
+        Example:
+            >>> Client().stream("What is the capital of France?").result()
+            'Paris.'
         """
         if progress:
             from ..progress import ProgressBar
@@ -112,17 +136,37 @@ class Stream(AnswerFace, Iterator[str]):
 
         Raises:
             Qwen72BError: If the answer fails or is cut; what came stays on the page.
+
+        Example:
+            >>> reply = Client().stream("What is the capital of France?").display()
+            Paris.
         """
         from ..notebook.display import show
 
         return show(self)
 
     def close(self) -> None:
-        """Hang up, from any thread; a blocked reader wakes and raises; idempotent."""
+        """
+        Hang up, from any thread; a blocked reader wakes and raises; idempotent.
+
+        Example:
+            >>> stream = Client().stream("Why is the sky blue?")
+            >>> next(stream)
+            'Because'
+            >>> stream.close()
+        """
         self._answer.close()
 
     def cancel(self) -> None:
-        """Hang up: the same as ``close``."""
+        """
+        Hang up: the same as ``close``.
+
+        Example:
+            >>> stream = Client().stream("Why is the sky blue?")
+            >>> stream.cancel()
+            >>> stream.closed
+            True
+        """
         self._answer.close()
 
     def __enter__(self) -> Self:

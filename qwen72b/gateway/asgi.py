@@ -74,6 +74,12 @@ def app(
 
     Raises:
         InvalidOption: If an argument has no usable value.
+
+    Example:
+        >>> from qwen72b.gateway import app
+        >>> api = app(AsyncClient(), key="secret", max_requests=32)
+        >>> type(api).__name__
+        'Gateway'
     """
     return Gateway(
         client,

@@ -61,6 +61,12 @@ def running(
     Raises:
         InvalidOption: If an argument has no usable value, the address is
             taken, or the extra ``gateway`` is not installed.
+
+    Example:
+        >>> from qwen72b.gateway import running
+        >>> with running(AsyncClient()) as url:
+        ...     print(urllib.request.urlopen(f"{url}/v1/models").status)
+        200
     """
     with listen(host, port, "gateway") as listener:
         gateway = app(

@@ -41,6 +41,11 @@ class ChatQwen72B(BaseChatModel):
         timeout: Seconds for a whole answer; ``None`` for no limit.
         inputs: Values of the Space's other inputs, by their labels.
         stop: Text that ends every answer.
+
+    Example:
+        >>> from qwen72b.integrations.langchain import ChatQwen72B
+        >>> ChatQwen72B().invoke("What is the capital of France?").content
+        'Paris.'
     """
 
     base_url: str | None = None

@@ -120,6 +120,12 @@ class Backend(ABC):
         stand_in: Whether it is another model than Qwen2-72B-Instruct.
         concurrency: Answers that it can make at a time; more wait in the
             Space's queue, where they are told their rank.
+
+    Example:
+        >>> from qwen72b.local import backend
+        >>> echo = backend("echo")
+        >>> echo.name
+        'echo'
     """
 
     def __init__(self, label: str, *, stand_in: bool, concurrency: int) -> None:

@@ -63,6 +63,12 @@ def backend(
         InvalidOption: If an argument is missing or useless, or the extra
             ``local`` is not installed.
         SpaceUnavailable: If the small model cannot be fetched.
+
+    Example:
+        >>> from qwen72b.local import backend, running
+        >>> with running(backend("echo")) as base_url:
+        ...     print(Client(base_url).ask("Hi"))
+        Hi
     """
     if kind == "echo":
         return EchoBackend()

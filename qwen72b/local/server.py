@@ -55,6 +55,12 @@ def running(
         InvalidOption: If the address is taken or useless, the model cannot be
             loaded, or the extra ``local`` is not installed.
         SpaceUnavailable: If Gradio does not start.
+
+    Example:
+        >>> from qwen72b.local import backend, running
+        >>> with running(backend("echo")) as base_url:
+        ...     print(Client(base_url).ask("Hi"))
+        Hi
     """
     allowed = frozenset(map(checked_host, allow_hosts))
     with contextlib.closing(backend), listen(host, port, "local Space") as listener:

@@ -17,6 +17,7 @@ from typing import Any, overload
 from uuid import uuid4
 
 from ..client.answer import tell_stop
+from ..errors import InvalidOption
 from ..escape import escape
 from ..events import Event, Queued
 from ..fences import close_fence
@@ -52,7 +53,17 @@ def show(stream: Iterable[str] | AsyncIterable[str]) -> Reply | Awaitable[Reply]
 
     Raises:
         Qwen72BError: If the answer fails or is cut; what came stays on the page.
+
+    Example:
+        >>> from qwen72b.notebook import show
+        >>> reply = show(Client().stream("What is the capital of France?"))
+        Paris.
     """
+    if not isinstance(stream, (Iterable, AsyncIterable)):
+        raise InvalidOption(
+            f"show() takes a stream, not a {type(stream).__name__}.",
+            hint="client.stream(...) makes one.",
+        )
     if isinstance(stream, AsyncIterable):
         return _show_async(stream)
     drawing = _Drawing(stream)
@@ -140,6 +151,8 @@ class _Drawing:
 
     def take(self, item: str | Event) -> None:
         """Draw what an event or a piece of text changes, unless it is too early for that."""
+        if not isinstance(item, (str, Event)):
+            raise InvalidOption(f"show() takes pieces of text, not a {type(item).__name__}.")
         if not self._in_notebook:
             text = str(item)
             self._pieces.append(text)

@@ -50,16 +50,9 @@ class Allowance:
     """
 
     def __init__(self) -> None:
+        #: Bytes or characters that came since something was last moved.
+        self.came = 0
         self._left = _FREE
-
-    def earn(self, size: int) -> None:
-        """
-        Take note of what came.
-
-        Args:
-            size: Its bytes or characters.
-        """
-        self._left = min(self._left, _FREE) + _PER_BYTE * size
 
     def spend(self, size: int) -> None:
         """
@@ -71,6 +64,9 @@ class Allowance:
         Raises:
             InvalidDiff: If it is too much.
         """
+        if self.came:
+            self._left = min(self._left, _FREE) + _PER_BYTE * self.came
+            self.came = 0
         self._left -= size
         if self._left < 0:
             raise InvalidDiff("The edits move far more of the value than they change.")
@@ -112,7 +108,7 @@ def apply_edits(
         raise InvalidDiff(f"Edits must be a list, not {type(edits).__name__}.")
     if allowance is None:
         allowance = Allowance()
-        allowance.earn(_EDIT_BYTES * len(edits))
+        allowance.came = _EDIT_BYTES * len(edits)
     editing = _Editing(value, allowance, in_place=in_place)
     position = 0
     while position < len(edits):

@@ -99,10 +99,10 @@ def fill(
             it takes.
     """
     values = dict(plan.defaults)
-    given = read_inputs(plan, inputs or {})
+    given = read_inputs(plan, inputs) if inputs else {}
     values.update(given)
     query, turns, folded = _fold(plan, prompt, fold)
-    sent = encode_history(turns, plan.chat_format)
+    sent = encode_history(turns, plan.chat_format) if turns else []
     for number in plan.chats:
         values[number] = sent
     values[plan.query] = {"text": query, "files": []} if plan.multimodal else query
@@ -111,7 +111,7 @@ def fill(
         given[plan.system] = None
     # States stay null: the server has their values. Chatbots that get no
     # history are empty, whatever greeting the page shows.
-    steps = tuple(step for step in plan.steps if sent or step.kind is not StepKind.HISTORY)
+    steps = plan.steps if sent else plan.fresh_steps
     return Filled(
         plan, steps, values, query, sent, folded, frozenset((plan.query, *plan.chats, *given))
     )

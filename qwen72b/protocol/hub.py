@@ -17,6 +17,9 @@ __all__ = ["PUBLIC_SPACE", "explain", "is_passing_stage", "read_stage", "space_u
 
 PUBLIC_SPACE = "Qwen/Qwen2-72B-Instruct"
 
+# Characters of a stage that are kept.
+_MOST_STAGE = 100
+
 # Stages that end by themselves (huggingface_hub, SpaceStage).
 _PASSING = {
     "SLEEPING": "is asleep and wakes up now",
@@ -90,7 +93,7 @@ def read_stage(text: str) -> str | None:
         return None
     runtime = answer.get("runtime") if isinstance(answer, dict) else None
     stage = runtime.get("stage") if isinstance(runtime, dict) else None
-    return stage if isinstance(stage, str) and stage else None
+    return stage[:_MOST_STAGE] if isinstance(stage, str) and stage else None
 
 
 def is_passing_stage(stage: str | None) -> bool:

@@ -48,6 +48,7 @@ from ..events import (
     Started,
     Thought,
 )
+from ..masking import mask
 from .joberror import MAX_WORDS, job_error
 from .jsontext import NotJSON, TooManyValues, read_json
 from .plan import Plan, Step
@@ -108,9 +109,20 @@ class Job:
         self.astray = False
         self._heard = False
         self._plan = plan
-        self._step = step
+        #: The body of the join: the JSON object that a browser posts (gradio
+        #: ``data_classes.py``, ``PredictBody``).
+        self.payload: dict[str, Any] = {
+            "data": data,
+            "event_data": None,
+            "fn_index": step.fn_index,
+            "trigger_id": step.trigger_id,
+            "session_hash": session_hash,
+        }
+        #: The query of the stream's GET.
+        self.query = {"session_hash": session_hash}
+        if plan.protocol.stream_first:
+            self.query = {"fn_index": str(step.fn_index), **self.query}
         self._position = 0 if reader is None else plan.output
-        self._data = data
         self._shown = None if reader is None else Shown(reader, chat=plan.chat, check=check)
         self._event_id: str | None = None
         self._folding = False
@@ -134,33 +146,6 @@ class Job:
     def has_text(self) -> bool:
         """Whether any of the answer has come."""
         return self._shown is not None and self._shown.has_text
-
-    def join_payload(self) -> dict[str, Any]:
-        """
-        Write the body of the join.
-
-        Returns:
-            The JSON object that a browser posts (gradio ``data_classes.py``,
-            ``PredictBody``).
-        """
-        return {
-            "data": self._data,
-            "event_data": None,
-            "fn_index": self._step.fn_index,
-            "trigger_id": self._step.trigger_id,
-            "session_hash": self.session_hash,
-        }
-
-    def stream_query(self) -> dict[str, str]:
-        """
-        Write the query of the stream's GET.
-
-        Returns:
-            Its parameters.
-        """
-        if self._plan.protocol.stream_first:
-            return {"fn_index": str(self._step.fn_index), "session_hash": self.session_hash}
-        return {"session_hash": self.session_hash}
 
     def receive_join(self, text: str) -> None:
         """
@@ -224,7 +209,7 @@ class Job:
         name = message.get("msg")
         handler = self._HANDLERS.get(name) if type(name) is str else None
         if self._shown is not None:
-            self._shown.came += len(data)
+            self._shown.allowance.came += len(data)
         return handler(self, message) if handler else []
 
     def receive_eof(self) -> None:
@@ -248,7 +233,7 @@ class Job:
             raise InvalidServerMessage("the Space's send_data names no event_id.")
         self._event_id = event_id
         self.joined = True
-        self.upload = {**self.join_payload(), "event_id": event_id}
+        self.upload = {**self.payload, "event_id": event_id}
         return []
 
     def _estimation(self, message: dict[str, Any]) -> list[Event]:
@@ -345,13 +330,13 @@ class Job:
 
     def _log(self, message: dict[str, Any]) -> list[Event]:
         text, level, title = message.get("log"), message.get("level"), message.get("title")
-        words = replace_surrogates(text) if isinstance(text, str) else ""
+        words = mask(replace_surrogates(text)) if isinstance(text, str) else ""
         self.told = words[:MAX_WORDS] or self.told
         return [
             Logged(
                 words,
                 level if isinstance(level, str) else "info",
-                replace_surrogates(title) if isinstance(title, str) else "",
+                mask(replace_surrogates(title)) if isinstance(title, str) else "",
             )
         ]
 
@@ -406,5 +391,4 @@ def _number(value: Any) -> float | None:
 
 
 def _seconds(value: Any) -> float | None:
-    number = _number(value)
-    return float(number) if number is not None and abs(number) <= _MOST_SECONDS else None
+    return float(value) if type(value) in (int, float) and abs(value) <= _MOST_SECONDS else None

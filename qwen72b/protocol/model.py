@@ -5,6 +5,7 @@ The one model of the documented Space: its names, and its default system text.
 from __future__ import annotations
 
 from ..errors import ModelNotFound
+from ..redaction import shown
 
 __all__ = ["DEFAULT_SYSTEM", "MODEL", "MODEL_ALIASES", "check_model"]
 
@@ -35,5 +36,5 @@ def check_model(model: str | None) -> None:
         return
     choices = ", ".join(map(repr, names))
     raise ModelNotFound(
-        f"this Space does not serve the model {model!r}.", hint=f"Its one model is: {choices}."
+        f"this Space does not serve the model {shown(model)}.", hint=f"Its one model is: {choices}."
     )

@@ -27,6 +27,11 @@ TEXT_BOXES = frozenset({"textbox", "multimodaltextbox"})
 
 _I18N = re.compile(r'__i18n__.*"key": *"([^"]+)"')
 
+# Characters that stand for themselves in a path (RFC 3986, section 3.3), and
+# those of other languages, which requests escapes.
+_PREFIX = re.compile(r"(?!.*://)[^\s?#\\<>\"\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_MOST_PREFIX = 1000
+
 # Numbers beyond it are not the same in every JSON.
 _MOST = 2**53
 
@@ -191,7 +196,6 @@ def read_page(text: str) -> Page:
         )
     version = config.get("version")
     version = version if isinstance(version, str) else ""
-    prefix = config.get("api_prefix")
     functions = {
         function.id: function
         for i, item in enumerate(config["dependencies"])
@@ -204,11 +208,23 @@ def read_page(text: str) -> Page:
     return Page(
         version,
         read_protocol(config.get("protocol"), version),
-        "/" + prefix.strip("/") if isinstance(prefix, str) and prefix.strip("/") else "",
+        _read_prefix(config.get("api_prefix")),
         _read_components(config.get("components"), version),
         functions,
         after,
     )
+
+
+def _read_prefix(value: Any) -> str:
+    """Read what comes before a path; it may not lead to another server, or hold a query."""
+    if not isinstance(value, str) or not value.strip("/"):
+        return ""
+    prefix = "/" + value.strip("/")
+    if len(prefix) > _MOST_PREFIX or _PREFIX.fullmatch(prefix) is None:
+        raise InvalidServerMessage(
+            f"the Space's /config names an api_prefix that is no path: {prefix[:100]!r}."
+        )
+    return prefix
 
 
 def _read_components(value: Any, version: str) -> dict[int, Component]:

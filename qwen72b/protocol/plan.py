@@ -148,19 +148,21 @@ class Plan:
     version: str = ""
     others: tuple[str, ...] = field(default=(), compare=False)
 
+    #: The steps of a question without a history.
+    fresh_steps: tuple[Step, ...] = field(init=False, repr=False, compare=False)
+    #: Position of the answer among the outputs of the last step.
+    output: int = field(init=False, repr=False, compare=False)
     #: Path of the join.
     join_path: str = field(init=False, repr=False, compare=False)
     #: Path of the stream; under ``sse``, of the upload.
     data_path: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        fresh = tuple(step for step in self.steps if step.kind is not StepKind.HISTORY)
+        object.__setattr__(self, "fresh_steps", fresh)
+        object.__setattr__(self, "output", self.steps[-1].outputs.index(self.answer))
         object.__setattr__(self, "join_path", f"{self.prefix}/queue/join")
         object.__setattr__(self, "data_path", f"{self.prefix}/queue/data")
-
-    @property
-    def output(self) -> int:
-        """Position of the answer among the outputs of the last step."""
-        return self.steps[-1].outputs.index(self.answer)
 
     @property
     def name(self) -> str:

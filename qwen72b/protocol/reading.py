@@ -81,9 +81,8 @@ class ChatReader:
     """
 
     def __init__(self, sent: list[Any], query: str, *, files: str = "") -> None:
-        self._sent = [_key(element) for element in sent]
-        self._asked = {text for key in self._sent for role, text in key if role == "user"}
-        self._query = _squeezed(query)
+        self._sent = [_key(element) for element in sent] if sent else []
+        self._query = query
         self._files = files
         # Where the new turn began in the value last read, that value's length,
         # and what stood before: an app adds to its chat far more often than it
@@ -112,11 +111,18 @@ class ChatReader:
             return _moved(self.read(inner, spend) or NOTHING) if type(inner) is list else NOTHING
         if not isinstance(value, list) or not value:
             return NOTHING
-        first = self._find_start(value, spend)
+        first = self._find_start(value, spend) if self._sent else 0
         if first == len(value):
             return NOTHING
+        # From its end: what the assistant says after the last question is the turn.
+        turn: list[_Message] = []
         for i in range(len(value) - 1, first - 1, -1):
-            asked = [message for message in _messages(value[i], i) if message.role == "user"]
+            asked: list[_Message] = []
+            for message in reversed(_messages(value[i], i)):
+                if message.role == "assistant":
+                    turn.append(message)
+                elif message.role == "user":
+                    asked.append(message)
             if asked:
                 if first == 0 and self._sent and self._is_old(asked, len(value), spend):
                     return NOTHING
@@ -125,12 +131,7 @@ class ChatReader:
         if spend is not None and len(value) - first > _MANY:
             # Nobody asks anything in a list of thousands.
             spend(_PER_ELEMENT * (len(value) - first))
-        turn = [
-            message
-            for i in range(first, len(value))
-            for message in _messages(value[i], i)
-            if message.role == "assistant"
-        ]
+        turn.reverse()
         return self._read_turn(turn, [first])
 
     def _find_start(self, value: list[Any], spend: Callable[[int], None] | None) -> int:
@@ -155,13 +156,14 @@ class ChatReader:
         self, asked: list[_Message], length: int, spend: Callable[[int], None] | None
     ) -> bool:
         """Tell whether the last question is an old one, though the app changed the old turns."""
-        raw = "".join(_read_content(message.content, [])[0] for message in asked)
+        raw = "".join(_read_content(message.content, [])[0] for message in reversed(asked))
         if self._judged is None or self._judged[:2] != (raw, length):
             if spend is not None:
                 spend(len(raw))
-            text = _squeezed(raw)
-            old = text != self._query and (
-                text in self._asked or (length <= len(self._sent) and self._query not in text)
+            text, query = _squeezed(raw), _squeezed(self._query)
+            old = text != query and (
+                any(("user", text) in key for key in self._sent)
+                or (length <= len(self._sent) and query not in text)
             )
             self._judged = raw, length, old
         return self._judged[2]
@@ -173,8 +175,13 @@ class ChatReader:
         thoughts: list[Thought] = []
         attachments: list[Attachment] = []
         for message in turn:
-            text, inner = _read_content(message.content, message.path)
-            attachments += _find_files(message.content, self._files)
+            content = message.content
+            inner: list[Any] | None
+            if type(content) is str:
+                text, inner = content, message.path
+            else:
+                text, inner = _read_content(content, message.path)
+                attachments += _find_files(content, self._files)
             thinking = bool(message.title)
             if thinking:
                 thoughts.append(Thought(message.title, text))
@@ -240,21 +247,26 @@ def _moved(answer: Answer) -> Answer:
     )
 
 
-def _messages(element: Any, i: int) -> Iterator[_Message]:
-    """Walk over the messages of an element of a Chatbot's value: a pair has two, a role dict is one."""
+def _messages(element: Any, i: int) -> list[_Message]:
+    """Read the messages of an element of a Chatbot's value: a pair has two, a role dict is one."""
     if isinstance(element, list) and len(element) == 2:
+        pair = []
         for column, role in enumerate(("user", "assistant")):
             if element[column] is not None:
-                yield _Message(role, element[column], [i, column])
-    elif isinstance(element, dict) and element.get("content") is not None:
+                pair.append(_Message(role, element[column], [i, column]))
+        return pair
+    if isinstance(element, dict) and element.get("content") is not None:
         speaker, metadata = element.get("role"), element.get("metadata")
         title = metadata.get("title") if isinstance(metadata, dict) else None
-        yield _Message(
-            speaker if isinstance(speaker, str) else "",
-            element["content"],
-            [i, "content"],
-            title if isinstance(title, str) else "",
-        )
+        return [
+            _Message(
+                speaker if isinstance(speaker, str) else "",
+                element["content"],
+                [i, "content"],
+                title if isinstance(title, str) else "",
+            )
+        ]
+    return []
 
 
 def _read_content(content: Any, path: list[Any]) -> tuple[str, list[Any] | None]:

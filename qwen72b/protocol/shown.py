@@ -47,8 +47,8 @@ class Shown:
     ) -> None:
         #: The answer as it was last read.
         self.answer = NOTHING
-        #: Characters that came since the allowance was last told.
-        self.came = 0
+        #: How much may be moved; it is told what comes.
+        self.allowance = Allowance()
         self._reader = reader
         self._chat = chat
         self._check = check
@@ -62,7 +62,6 @@ class Shown:
         # What was told: the files, and how many thoughts.
         self._files: set[Attachment] = set()
         self._thoughts = 0
-        self._allowance = Allowance()
 
     @property
     def text(self) -> str:
@@ -118,28 +117,21 @@ class Shown:
                 else:
                     events += self._extend(text)
             return
-        self._earn()
         if self._behind:
             present = self._last()
-            self._allowance.spend(len(present))
+            self.allowance.spend(len(present))
             self._edit([["replace", self.answer.path, present]])
         if added:
             others.insert(0, ["append", self.answer.path, text])
         self._edit(others)
         events += self.take(self._value)
 
-    def _earn(self) -> None:
-        """Tell the allowance what came, before it is spent from: text alone spends nothing."""
-        self._allowance.earn(self.came)
-        self.came = 0
-
     def _edit(self, edits: Any) -> None:
         """Apply edits to the value, which is nobody else's."""
         if not edits:
             return
-        self._earn()
         self._value = apply_edits(
-            self._value, edits, in_place=True, allowance=self._allowance, check=self._check
+            self._value, edits, in_place=True, allowance=self.allowance, check=self._check
         )
 
     def _concerns_answer(self, edit: Any) -> bool:
@@ -173,19 +165,20 @@ class Shown:
         """
         if self._chat and value is not None and type(value) not in (list, dict):
             raise InvalidServerMessage("what the Space sent as its chat is no list of turns.")
-        self._earn()
+        allowance = self.allowance
         self._value, self._behind = value, False
-        found = self._reader.read(value, self._allowance.spend)
+        found = self._reader.read(value, allowance.spend)
         old = str(self._text)
         if found is None:
             # An update that leaves the answer as it was, and has no place for more.
             self.answer = replace(self.answer, text=old, path=None, start=None)
             return []
         self.answer, self._aside = found, []
-        events = self._tell_beside(last=last)
+        beside = found.thoughts or found.attachments
+        events = self._tell_beside(last=last) if beside else []
         new = found.text
         if len(new) > _LITTLE:
-            self._allowance.spend(len(new))
+            self.allowance.spend(len(new))
         if new == old:
             # In one piece, and the same as in the value.
             self._text = TextBuffer(new)
@@ -199,8 +192,6 @@ class Shown:
     def _tell_beside(self, *, last: bool) -> list[Event]:
         """Tell of thoughts that are complete, and of files, each once."""
         answer = self.answer
-        if not answer.thoughts and not answer.attachments:
-            return []
         size = len(answer.thoughts) - (answer.thinking and not last)
         events: list[Event] = [
             Thought(replace_surrogates(thought.title), replace_surrogates(thought.text))

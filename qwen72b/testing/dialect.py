@@ -172,6 +172,10 @@ def find_dialect(version: str) -> Dialect:
 
     Returns:
         The traits of the newest measured version that is not newer.
+
+    Example:
+        >>> find_dialect("5.25.2").protocol
+        'sse_v3'
     """
     wanted = _number(version)
     # "6" alone means any 6, so it must not sort before 6.0.2.

@@ -34,6 +34,10 @@ def make_diff(old: Any, new: Any, *, deletes: Numbering = "original") -> list[Ed
 
     Returns:
         ``[action, path, value]`` lists; empty if the values are equal.
+
+    Example:
+        >>> make_diff(["Hel"], ["Hello"])
+        [['append', [0], 'lo']]
     """
     edits: list[Edit] = []
     _compare(old, new, [], deletes, edits)

@@ -50,7 +50,13 @@ class _Proxy:
         return self._server.open_connections
 
     def close(self) -> None:
-        """End at once: no connection, thread or socket stays."""
+        """
+        End at once: no connection, thread or socket stays.
+
+        Example:
+            >>> proxy = FakeProxy()
+            >>> proxy.close()
+        """
         self._server.close()
 
     def __enter__(self) -> Self:
@@ -98,6 +104,14 @@ class FakeProxy(_Proxy):
     Attributes:
         requests: The requests that came, ``CONNECT`` among them.
         targets: Where they wanted to go, as ``host:port``.
+
+    Example:
+        >>> with FakeSpace() as space, FakeProxy() as proxy:
+        ...     space.answer("Hello!")
+        ...     print(Client(space.url, proxy=proxy.url).ask("Hi"))
+        ...     print(proxy.targets[0] in space.url)
+        Hello!
+        True
     """
 
     def __init__(self, auth: tuple[str, str] | None = None) -> None:
@@ -107,7 +121,16 @@ class FakeProxy(_Proxy):
         super().__init__()
 
     def fault(self, *steps: Step) -> None:
-        """Script what the next request meets (`Respond`, `Stall`, `Reset`, ...); then it ends."""
+        """
+        Script what the next request meets (`Respond`, `Stall`, `Reset`, ...); then it ends.
+
+        Example:
+            >>> with FakeSpace() as space, FakeProxy() as proxy:
+            ...     proxy.fault(Respond(status=502))
+            ...     space.answer("Hello!")
+            ...     print(Client(space.url, proxy=proxy.url).ask("Hi"))  # tried again
+            Hello!
+        """
         self._faults.append(steps)
 
     def _handle(self, connection: Connection) -> None:
@@ -147,6 +170,12 @@ class FakeSocksProxy(_Proxy):
 
     Attributes:
         targets: Where clients wanted to go, as ``host:port``; names as they came.
+
+    Example:
+        >>> with FakeSpace() as space, FakeSocksProxy() as proxy:
+        ...     space.answer("Hello!")
+        ...     print(Client(space.url, proxy=proxy.url).ask("Hi"))
+        Hello!
     """
 
     scheme = "socks5h"

@@ -28,7 +28,13 @@ _PLACES = ("connect", "config", "join", "stream", "login", "other")
 
 
 def words(text: str) -> list[str]:
-    """Cut a text into words, as a model's tokens: joined they are the text again."""
+    """
+    Cut a text into words, as a model's tokens: joined they are the text again.
+
+    Example:
+        >>> words("Hello, dear Space")
+        ['Hello,', ' dear', ' Space']
+    """
     first, *others = text.split(" ")
     return [first, *(" " + word for word in others)]
 

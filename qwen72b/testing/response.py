@@ -36,6 +36,11 @@ class Respond(Step):
         length: A Content-Length that may lie; by default the true one.
         reason: The reason phrase; by default the usual one.
         gzip: Whether the body is compressed.
+
+    Example:
+        >>> busy = Respond(status=429, body={"detail": "Busy."}, headers={"Retry-After": "3"})
+        >>> with FakeSpace() as space:
+        ...     space.fault("join", busy)
     """
 
     answers = True
@@ -87,12 +92,26 @@ class Respond(Step):
 
 
 def page(title: str, status: int = 503, text: str = "") -> Respond:
-    """Make an HTML page, as the Hub shows instead of a Space that is asleep or broken."""
+    """
+    Make an HTML page, as the Hub shows instead of a Space that is asleep or broken.
+
+    Example:
+        >>> with FakeSpace() as space:
+        ...     space.fault("config", page("This Space is sleeping."), times=None)
+        ...     print(Client(space.url).status().ready)
+        False
+    """
     shown = html.escape(title)
     body = f"<!DOCTYPE html><html><head><title>{shown}</title></head><body>{text or shown}</body>"
     return Respond(status=status, body=body + "</html>", content_type="text/html; charset=utf-8")
 
 
 def redirect(location: str, status: int = 307) -> Respond:
-    """Make a redirect; `location` may be a path or another `FakeSpace`'s URL."""
+    """
+    Make a redirect; `location` may be a path or another `FakeSpace`'s URL.
+
+    Example:
+        >>> with FakeSpace() as space, FakeSpace() as other:
+        ...     space.fault("config", redirect(f"{other.url}/config"))
+    """
     return Respond(status=status, headers={"Location": location})

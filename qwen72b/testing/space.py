@@ -39,12 +39,6 @@ class FakeSpace(Settings):
     """
     A scripted Gradio Space on 127.0.0.1.
 
-    ::
-
-        with FakeSpace(gradio="5.25.2") as space:
-            space.answer("Hel", "lo")
-            print(space.url)
-
     Args:
         gradio: The version that it speaks as, or a `Dialect` of one's own.
         protocol: Another protocol than the version's.
@@ -66,6 +60,13 @@ class FakeSpace(Settings):
         layout: What is on the page.
         shape: How streams are framed; may be replaced at any time, as may the
             settings that bear an argument's name.
+
+    Example:
+        >>> from qwen72b.testing import FakeSpace
+        >>> with FakeSpace(gradio="5.25.2") as space:
+        ...     space.answer("Hel", "lo!")
+        ...     print(Client(space.url).ask("Hi"))
+        Hello!
     """
 
     def __init__(
@@ -117,6 +118,11 @@ class FakeSpace(Settings):
         Returns:
             A Space that keeps the recording's config, statuses, headers, chunk
             borders and end, whatever it is asked. It records requests, no jobs.
+
+        Example:
+            >>> with FakeSpace.from_transcript("recordings/single") as space:
+            ...     print(Client(space.url).ask("Hi"))
+            One single reply, not streamed.
         """
         recorded = Transcript(folder, timing=timing)
         space = cls(recorded.dialect)
@@ -139,6 +145,13 @@ class FakeSpace(Settings):
                 of its outputs for each time that it yields; steps may stand
                 between. Or a callable that takes the `Job` and gives that. A
                 function that is not here gives null for each output.
+
+        Example:
+            >>> with FakeSpace() as first:
+            ...     config = first.config
+            >>> with FakeSpace.from_config(config, {"model_chat": [["", [["Hi", "Hello!"]], ""]]}) as space:
+            ...     print(Client(space.url).ask("Hi"))
+            Hello!
         """
         space = cls(config["version"])
         space.config = config
@@ -165,6 +178,12 @@ class FakeSpace(Settings):
             times: For so many jobs; None: for all jobs from now on that are not
                 covered by a script with a number.
             delay: Seconds between two pieces of text.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     space.answer("Hel", "lo!")
+            ...     print(Client(space.url).ask("Hi"))
+            Hello!
         """
         self._app.record.order_answer(Ordered(steps, times, delay=delay))
 
@@ -179,6 +198,12 @@ class FakeSpace(Settings):
         Args:
             steps: As for `answer`.
             times: As for `answer`.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     space.stream(Message("process_starts"), "Hello!", Complete(), CloseStream())
+            ...     print(Client(space.url).ask("Hi"))
+            Hello!
         """
         self._app.record.order_answer(Ordered(steps, times, whole=False))
 
@@ -195,6 +220,13 @@ class FakeSpace(Settings):
                 such as ``"GET /api/spaces/owner/name"``.
             steps: What happens.
             times: For so many requests, then as usual; None: for all.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     space.fault("join", Respond(status=503), times=1)
+            ...     reply = Client(space.url).ask("Hi", retry=Retry(base=0))
+            ...     print(len([request for request in space.requests if request.method == "POST"]))
+            2
         """
         self._app.record.order_fault(where, Ordered(steps, times))
 
@@ -206,6 +238,12 @@ class FakeSpace(Settings):
             method: Such as ``"GET"``.
             path: Without a query.
             responses: What to answer; at least one.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     space.route("GET", "/health", Respond(body="fine"))
+            ...     print(urllib.request.urlopen(f"{space.url}/health").read())
+            b'fine'
         """
         *passing, last = responses
         turns = [Ordered((response,), 1) for response in passing]
@@ -218,16 +256,41 @@ class FakeSpace(Settings):
         Args:
             space: ``"owner/name"``.
             stages: Such as ``"SLEEPING", "BUILDING", "RUNNING"``; the last one stays.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     space.hub("owner/name", "SLEEPING", "RUNNING")
+            ...     told = urllib.request.urlopen(f"{space.url}/api/spaces/owner/name")
+            ...     print(json.load(told)["runtime"]["stage"])
+            SLEEPING
         """
         bodies = [{"id": space, "runtime": {"stage": stage}} for stage in stages]
         self.route("GET", f"/api/spaces/{space}", *(Respond(body=body) for body in bodies))
 
     def refuse(self, refusing: bool = True) -> None:
-        """Refuse connections (the port is closed), or accept them again."""
+        """
+        Refuse connections (the port is closed), or accept them again.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     space.refuse()
+            ...     Client(space.url).ask("Hi", retry=Retry(attempts=1))
+            Traceback (most recent call last):
+            qwen72b.errors.ConnectFailed: ...
+        """
         self._server.refuse(refusing)
 
     def reset(self) -> None:
-        """Forget scripts, faults, requests and jobs; connections stay open."""
+        """
+        Forget scripts, faults, requests and jobs; connections stay open.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     reply = Client(space.url).ask("Hi")
+            ...     space.reset()
+            ...     print(space.jobs)
+            []
+        """
         self._app.record = Record()
 
     # What the client did
@@ -271,6 +334,12 @@ class FakeSpace(Settings):
 
         Raises:
             TimeoutError: If it has not come.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     reply = Client(space.url).ask("Hi")
+            ...     print(space.wait_for_request("join").method)
+            POST
         """
         return self._app.record.wait_for_request(phase, count, timeout)
 
@@ -288,15 +357,42 @@ class FakeSpace(Settings):
 
         Raises:
             TimeoutError: If there are fewer.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     reply = Client(space.url).ask("Hi")
+            ...     print(space.wait_for_job("finished").query)
+            Hi
         """
         return self._app.record.wait_for_job(state, count, timeout)
 
     def wait_for_disconnect(self, count: int = 1, timeout: float = 5.0) -> Job:
-        """Wait until clients have hung up on so many jobs before the end; give the last."""
+        """
+        Wait until clients have hung up on so many jobs before the end; give the last.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     space.answer("Hel", Gate(), "lo!")
+            ...     with Client(space.url).stream("Hi") as stream:
+            ...         print(next(stream))
+            ...     print(space.wait_for_disconnect().state)
+            Hel
+            cancelled
+        """
         return self.wait_for_job("cancelled", count, timeout)
 
     def wait_until_idle(self, timeout: float = 5.0) -> None:
-        """Wait (seconds) until no connection is open."""
+        """
+        Wait (seconds) until no connection is open.
+
+        Example:
+            >>> with FakeSpace() as space:
+            ...     with Client(space.url) as client:
+            ...         reply = client.ask("Hi")
+            ...     space.wait_until_idle()
+            ...     print(space.open_connections)
+            0
+        """
         self._app.record.wait(lambda: self.open_connections == 0, timeout, "end of all connections")
 
     # Closing
@@ -310,6 +406,10 @@ class FakeSpace(Settings):
 
         Raises:
             RuntimeError: If it does not return.
+
+        Example:
+            >>> space = FakeSpace()
+            >>> space.close()
         """
         self._app.record.closing = True
         self._server.close(timeout)

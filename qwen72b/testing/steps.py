@@ -134,15 +134,18 @@ class Gate(Step):
     """
     Hold the script until the test opens the gate: order without clocks.
 
-    ::
-
-        gate = Gate()
-        space.answer("Hel", gate, "lo")
-        assert next(chunks) == "Hel"
-        gate.wait_reached()
-        gate.open()
-
     A gate that is open stays open.
+
+    Example:
+        >>> gate = Gate()
+        >>> with FakeSpace() as space:
+        ...     space.answer("Hel", gate, "lo!")
+        ...     with Client(space.url).stream("Hi") as stream:
+        ...         print(next(stream))
+        ...         gate.open()
+        ...         print(next(stream))
+        Hel
+        lo!
     """
 
     def __init__(self) -> None:
@@ -151,13 +154,34 @@ class Gate(Step):
         self._waiting: set[Connection] = set()
 
     def open(self) -> None:
-        """Let everyone through, now and later."""
+        """
+        Let everyone through, now and later.
+
+        Example:
+            >>> gate = Gate()
+            >>> with FakeSpace() as space:
+            ...     space.answer("Hel", gate, "lo!")
+            ...     stream = Client(space.url).stream("Hi")
+            ...     first = next(stream)
+            ...     gate.open()
+            ...     print(first, *stream)
+            Hel lo!
+        """
         self._open.set()
         for connection in list(self._waiting):
             connection.wake()
 
     def wait_reached(self, timeout: float = 5.0) -> None:
-        """Wait (seconds) until a script has come to the gate."""
+        """
+        Wait (seconds) until a script has come to the gate.
+
+        Example:
+            >>> gate = Gate()
+            >>> with FakeSpace() as space:
+            ...     space.answer("Hel", gate, "lo!")
+            ...     with Client(space.url).stream("Hi") as stream:
+            ...         gate.wait_reached()
+        """
         if not self._reached.wait(timeout):
             raise TimeoutError(f"no script came to the gate within {timeout} s")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
 
 from .connections import CallConnection, TLSCallConnection
 from .idle import IdleConnections
@@ -81,13 +81,33 @@ class Adapter(HTTPAdapter):
             way.pool = super().get_connection_with_tls_context(request, *args, **kwargs)
         return way.pool
 
-    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        """Tell what a request asks for."""
-        if isinstance(request, Filled) and not proxies:
-            return request.target
-        return super().request_url(request, proxies)
-
     build_response = staticmethod(_LightResponse)  # type: ignore[assignment]  # spares a call
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **options: Any
+    ) -> requests.Response:
+        """
+        Send a request, the second time without what requests looks at for each.
+
+        Its files of certificates, its URL and its timeouts were found to be good. What
+        urllib3 raises is not wrapped then.
+        """
+        if not isinstance(request, Filled) or request.way.pool is None or options["proxies"]:
+            return super().send(request, *args, **options)
+        connect, read = options["timeout"]
+        raw = request.way.pool.urlopen(
+            method=request.method,
+            url=request.target,
+            body=request.body,
+            headers=request.headers,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+            retries=self.max_retries,
+            timeout=Timeout(connect=connect, read=read),
+        )
+        return _LightResponse(request, raw)
 
     def close(self) -> None:
         """

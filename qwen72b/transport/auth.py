@@ -5,11 +5,13 @@ A token that goes to one origin only, and never shows itself.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase
 
+from ..masking import Secrets
 from ..redaction import Hidden
 
 __all__ = ["Secret", "origin_of", "without_zone"]
@@ -30,6 +32,7 @@ class Secret(AuthBase):
     def __init__(self, token: str, origin: str) -> None:
         self._token = Hidden(token)
         self._origin = origin
+        self._known = Secrets([self._token])
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if origin_of(request.url or "") == self._origin:
@@ -40,6 +43,7 @@ class Secret(AuthBase):
         return "Secret(...)"
 
 
+@lru_cache(maxsize=64)
 def origin_of(url: str) -> str:
     """
     Tell the origin of a URL: its scheme, host, and port unless it is the usual one.

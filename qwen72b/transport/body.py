@@ -24,7 +24,7 @@ from .chunked import ChunkedDecoder
 from .scope import CallScope
 from .sockets import BoundedSocket
 
-__all__ = ["Body"]
+__all__ = ["Body", "read_whole"]
 
 _READ_BYTES = 32768
 
@@ -49,11 +49,16 @@ class Body:
         #: for how many seconds, until the socket is readable.
         self.starved = False
         self.patience: float | None = None
+        #: Whether the bytes are to come as they are, and their number is known.
+        self.counted = False
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            return
+        if getattr(response.raw, "length_remaining", None) is not None:
+            self.counted = True
+            return
         # Mocks of requests put something else there.
         original = getattr(response.raw, "_original_response", None)
-        coded = response.headers.get("content-encoding", "identity").lower() != "identity"
-        counted = getattr(response.raw, "length_remaining", None) is not None
-        if not isinstance(original, HTTPResponse) or coded or counted:
+        if not isinstance(original, HTTPResponse):
             return
         # Where http.client hides its reader in another way, its own reading will do.
         reader: Any = getattr(original, "fp", None)
@@ -122,35 +127,6 @@ class Body:
                 return None
         return self._take(data) or (b"" if self._ended else None)
 
-    def read_all(self, most: int, *, doing: str) -> bytes:
-        """
-        Read to the end, within bounds.
-
-        Args:
-            most: Bytes that are taken at most.
-            doing: What this is for, as in "while ...".
-
-        Returns:
-            The whole body.
-
-        Raises:
-            InvalidServerMessage: If it is larger.
-            OSError: As ``read``.
-            HTTPException: As ``read``.
-        """
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := self.read():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > most:
-                raise InvalidServerMessage(
-                    f"the Space sent more than {most >> 20} MiB while {doing}."
-                )
-            if monotonic() >= self._scope.deadlines.nearest:
-                self._scope.limit()
-        return b"".join(chunks)
-
     def close(self) -> None:
         """Hang up, unless the body was read to its end."""
         self._scope.hang_up_with(None)
@@ -207,3 +183,41 @@ class Body:
             # So may the end: not every framing tells a good one.
             self._scope.limit()
         return data
+
+
+def read_whole(response: requests.Response, scope: CallScope, most: int, *, doing: str) -> bytes:
+    """
+    Read a body to its end, within bounds, and close it.
+
+    Args:
+        response: The response, opened with ``stream=True``.
+        scope: The call that it belongs to.
+        most: Bytes that are taken at most.
+        doing: What this is for, as in "while ...".
+
+    Returns:
+        The whole body.
+
+    Raises:
+        InvalidServerMessage: If it is larger.
+        OSError: As ``Body.read``.
+        HTTPException: As ``Body.read``.
+    """
+    body = Body(response, scope)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while chunk := body.read():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise InvalidServerMessage(
+                    f"the Space sent more than {most >> 20} MiB while {doing}."
+                )
+            if monotonic() >= scope.deadlines.nearest:
+                scope.limit()
+            if body.counted and response.raw.length_remaining == 0:
+                break
+    finally:
+        body.close()
+    return b"".join(chunks)

@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..masking import mask
 from ..version import __version__
 from .scope import CallScope
 
@@ -30,6 +31,21 @@ __all__ = ["log_environment", "shown", "tracer"]
 _UNPRINTABLE = re.compile("[^ -~]+")
 
 log = logging.getLogger("qwen72b")
+
+
+class _Masking(logging.Filter):
+    """Masks our own secrets in each line, whoever put them there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a line pass, masked if need be."""
+        line = record.getMessage()
+        masked = mask(line)
+        if masked != line:
+            record.msg, record.args = masked, None
+        return True
+
+
+log.addFilter(_Masking())
 
 # Fields whose texts are the protocol's own words.
 _OWN = frozenset(

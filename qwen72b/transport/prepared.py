@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import requests
 from requests.auth import AuthBase
 
+from ..masking import Secrets
+from ..redaction import hide
 from .auth import without_zone
 from .cookies import BoundedJar
 
@@ -33,6 +35,11 @@ class Way:
     def __init__(self, options: dict[str, Any], auth: AuthBase | tuple[str, str] | None) -> None:
         self.options = options
         self.auth = auth
+        logins = [auth[1]] if isinstance(auth, tuple) else []
+        for proxy in options["proxies"].values():
+            login = hide(proxy.partition("://")[2].rpartition("@")[0])
+            logins += [hide(login.partition(":")[2]), hide(unquote(login).partition(":")[2])]
+        self._known = Secrets(logins)
         #: The pool of connections, once the adapter has found it.
         self.pool: Any = None
 

@@ -18,6 +18,8 @@ import requests
 from requests.cookies import extract_cookies_to_jar
 from requests.utils import get_netrc_auth, select_proxy
 
+from ..errors import InvalidServerMessage
+from ..masking import Secrets, secrets_of_headers
 from ..redaction import hide, hide_url
 from .adapter import Adapter
 from .auth import Secret, origin_of
@@ -26,6 +28,9 @@ from .prepared import Template, Way
 from .scope import CallScope, active, shut_down
 
 __all__ = ["ForeignSession", "OwnSession", "Session"]
+
+# What is ahead of no other answer.
+_SWITCHING = 101
 
 # Requests that are kept prepared. A Space has some four; the rest is redirects'.
 _MOST_TEMPLATES = 32
@@ -71,7 +76,7 @@ class OwnSession:
         self._session: requests.Session | None = None
         self._lock = threading.Lock()
         self._closed = False
-        self._jar = BoundedJar()
+        self._jar: BoundedJar | None = None
         # By origin.
         self._ways: dict[str, Way] = {}
         # By method, URL and headers.
@@ -105,6 +110,7 @@ class OwnSession:
         key = (method, url, *headers.items())
         template = self._templates.get(key) or self._prepare(session, key, headers)
         jar = self._jar
+        assert jar is not None
         request = template.fill(jar, params, data)
         limit = scope.limit()
         # Per step; the connections keep to the call's deadlines over all of them.
@@ -146,6 +152,8 @@ class OwnSession:
                 session = requests.Session()
                 session.mount("http://", Adapter())
                 session.mount("https://", Adapter())
+                if self._jar is None:
+                    self._jar = BoundedJar()
                 # Whole, and even so it may be taken away at any point.
                 self._session = session
             return session
@@ -190,6 +198,8 @@ class ForeignSession:
         self, session: requests.Session, secret: Secret | None, options: dict[str, Any]
     ) -> None:
         self._session = session
+        login = session.auth[1:] if isinstance(session.auth, tuple) else ()
+        self._known = Secrets([*secrets_of_headers(session.headers), *login])
         self._options = {**options, "auth": secret, "stream": True, "allow_redirects": False}
 
     def send(
@@ -233,6 +243,15 @@ class ForeignSession:
             discard=requests.Response.close,
         )
         response.headers.update(redirects)
+        if 100 <= response.status_code < 200 and response.status_code != _SWITCHING:
+            # The answer comes after it, and would be taken for that of whatever
+            # the session asks next.
+            response.close()
+            raise InvalidServerMessage(
+                f"the Space sent HTTP {response.status_code} ahead of its answer, which a "
+                "requests.Session takes for the answer.",
+                hint="Leave session= out: the client's own connections skip what comes ahead.",
+            )
         try:
             scope.watch(partial(_hang_up, response))
         except BaseException:

@@ -29,6 +29,7 @@ from ..errors import (
     RequestTimeout,
     StreamInterrupted,
 )
+from ..masking import mask
 from ..redaction import redact
 from .scope import CallScope
 
@@ -89,6 +90,7 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
         if isinstance(link, (requests.RequestException, urllib3_errors.HTTPError)):
             # A proxy's URL has a password, in whatever form it is malformed.
             link.args = tuple(redact(arg) if isinstance(arg, str) else arg for arg in link.args)
+        _mask(link)
         if isinstance(link, urllib3_errors.LocationParseError):
             link.location = redact(link.location)
     if scope.cancelled:
@@ -267,6 +269,15 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         pending += [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]
+
+
+def _mask(link: BaseException) -> None:
+    """Mask what a server may have repeated of what it was sent: in a status line, a chunk's head."""
+    link.args = tuple(mask(arg) if isinstance(arg, str) else arg for arg in link.args)
+    for name in ("line", "length"):
+        value = getattr(link, name, None)
+        if isinstance(value, (str, bytes)):
+            setattr(link, name, mask(value if isinstance(value, str) else value.decode("latin-1")))
 
 
 def _words(chain: list[BaseException]) -> str:

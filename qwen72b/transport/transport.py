@@ -22,7 +22,7 @@ from ..errors import Qwen72BError
 from ..redaction import redact
 from ..version import __version__
 from .auth import Secret, origin_of, without_zone
-from .body import Body
+from .body import read_whole
 from .debuglog import shown
 from .scope import CallScope
 from .sessions import ForeignSession, OwnSession, Session
@@ -138,7 +138,11 @@ class Transport:
         body: bytes | Mapping[str, str] | None = request.form
         if request.payload is not None:
             headers["Content-Type"] = "application/json"
-            body = _encode(_write_json(request.payload))
+            text = _write_json(request.payload)
+            try:
+                body = text.encode()
+            except UnicodeEncodeError:
+                body = _without_surrogates(text).encode()
             if listened:
                 log.debug("%s: sends %s", scope, shown(request.payload))
         query = request.query
@@ -200,16 +204,14 @@ class Transport:
         Raises:
             Qwen72BError: If it does not come whole, or is larger than 16 MiB.
         """
-        body = Body(response, scope)
         try:
-            data = body.read_all(_MAX_BODY_BYTES, doing=doing)
+            data = read_whole(response, scope, _MAX_BODY_BYTES, doing=doing)
         except Qwen72BError:
             raise
         except IO_ERRORS as exc:
             error = translate(exc, scope, doing, response.url or self.base_url)
             raise error from plain_cause(exc)
         finally:
-            body.close()
             scope.deadlines.rest()
         text = data.decode("utf-8", "replace")
         if log.isEnabledFor(logging.DEBUG):
@@ -236,12 +238,9 @@ class Transport:
         self._session.close()
 
 
-def _encode(text: str) -> bytes:
-    """Encode a text; lone surrogates, which a Space's own values may hold, become U+FFFD."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+def _without_surrogates(text: str) -> str:
+    """Replace lone surrogates, which a Space's own values may hold, by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _redirect(response: requests.Response, url: str) -> str | None:

@@ -107,22 +107,31 @@ def question(name: str, plain: str, *, count: int) -> dict[str, Any]:
 
 def latency(name: str, plain: str, *, count: int) -> dict[str, Any]:
     """How old is a piece of text when it is handed out, at 20 ms pacing?"""
-    ages: list[float] = []
-
-    def note(piece: str) -> None:
-        now = monotonic_ns()
-        # Pieces that come together are each as old as they are.
-        ages.extend((now - int(piece[at : at + 19])) / 1e9 for at in range(0, len(piece), 19))
-
+    ages = Ages()
     driver = Driver(name, plain)
     driver.run(Order(count=1))
-    driver.run(Order(count=count, pace=0.02), note)
-    ages.sort()
-    return {
-        "median": statistics.median(ages),
-        "p99": ages[min(len(ages) - 1, round(len(ages) * 0.99))],
-        "count": len(ages),
-    }
+    driver.run(Order(count=count, pace=0.02), ages.note)
+    return {**ages.figures(), "count": len(ages.seconds)}
+
+
+class Ages:
+    """How old pieces of text were when they were handed out."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def note(self, piece: str) -> None:
+        """Take a piece; pieces that come together are each as old as they are."""
+        now = monotonic_ns()
+        self.seconds += [(now - int(piece[at : at + 19])) / 1e9 for at in range(0, len(piece), 19)]
+
+    def figures(self) -> dict[str, float]:
+        """Tell the median and the 99th hundredth."""
+        ages = sorted(self.seconds)
+        return {
+            "median": statistics.median(ages),
+            "p99": ages[min(len(ages) - 1, round(len(ages) * 0.99))],
+        }
 
 
 def burst(name: str, plain: str, *, count: int, pack: int) -> dict[str, Any]:
@@ -152,12 +161,18 @@ def streams(name: str, plain: str, *, count: int, at_once: int) -> dict[str, Any
     memory = _threads_and_memory()[1]
     complete: list[bool] = []
     failures: list[str] = []
+    ages = Ages()
+
+    def drained(count: int) -> None:
+        complete.append(count == order.count)
+
     begun, cpu = perf_counter(), process_time()
     if driver.runner is not None:
-        threads = driver.runner.run(_tasks(driver, order, at_once, complete, failures))
+        threads = driver.runner.run(_tasks(driver, order, at_once, ages, drained, failures))
     else:
-        threads = _in_threads(driver, plain, order, at_once, complete, failures)
+        threads = _in_threads(driver, plain, order, at_once, ages, drained, failures)
     return {
+        **ages.figures(),
         "wall": perf_counter() - begun,
         "cpu": process_time() - cpu,
         "complete": sum(complete),
@@ -168,14 +183,19 @@ def streams(name: str, plain: str, *, count: int, at_once: int) -> dict[str, Any
 
 
 async def _tasks(
-    driver: Driver, order: Order, at_once: int, complete: list[bool], failures: list[str]
+    driver: Driver,
+    order: Order,
+    at_once: int,
+    ages: Ages,
+    drained: Callable[[int], None],
+    failures: list[str],
 ) -> int:
     most = 0
 
     async def one() -> None:
         nonlocal most
         try:
-            complete.append(await _adrain(driver.peer, order) == order.count)
+            drained(await _adrain(driver.peer, order, ages.note))
         except Exception as exc:  # noqa: BLE001 - a peer that fails is a result
             failures.append(type(exc).__name__)
         most = max(most, threading.active_count())
@@ -185,12 +205,18 @@ async def _tasks(
 
 
 def _in_threads(
-    driver: Driver, url: str, order: Order, at_once: int, complete: list[bool], failures: list[str]
+    driver: Driver,
+    url: str,
+    order: Order,
+    at_once: int,
+    ages: Ages,
+    drained: Callable[[int], None],
+    failures: list[str],
 ) -> int:
     def one() -> None:
         peer = PEERS[driver.name](url) if driver.peer.fresh else driver.peer
         try:
-            complete.append(_drain(peer, order) == order.count)
+            drained(_drain(peer, order, ages.note))
         except Exception as exc:  # noqa: BLE001 - a peer that fails is a result
             failures.append(type(exc).__name__)
         if driver.peer.fresh:

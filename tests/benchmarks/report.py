@@ -108,6 +108,7 @@ _ROWS = [
         for count in (1, 50, 200, 1_000)
         for row in (
             (f"{count:,} streams, wall", f"streams {count}", "wall", 1, "s"),
+            (f"{count:,} streams, age of a piece, p99", f"streams {count}", "p99", 1e3, "ms"),
             (f"{count:,} streams, CPU", f"streams {count}", "cpu", 1, "s"),
             (f"{count:,} streams, complete", f"streams {count}", "complete", 1, ""),
             (f"{count:,} streams, threads", f"streams {count}", "threads", 1, ""),

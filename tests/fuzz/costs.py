@@ -205,7 +205,7 @@ def boxes(size: int) -> Callable[[], object]:
             "dependencies": [function],
         }
     )
-    return lambda: quietly(lambda text: joined(choose(read_page(text))).join_payload(), text)
+    return lambda: quietly(lambda text: joined(choose(read_page(text))).payload, text)
 
 
 def shapes() -> Iterator[tuple[str, Cost]]:

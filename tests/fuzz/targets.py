@@ -271,7 +271,7 @@ def configurations(config: Any, changes: list[tuple[list[int], Any]]) -> None:
     text = json.dumps(config)
     try:
         plan = choose(read_page(text))
-        payload = joined(plan).join_payload()
+        payload = joined(plan).payload
     except Qwen72BError as error:
         assert str(error)
         return

@@ -132,10 +132,14 @@ class Terminal:
         ready, _, _ = select.select([self._ours], [], [], PATIENCE)
         assert ready, f"nothing came any more; there was {self._seen!r}"
         try:
-            more = self._decoder.decode(os.read(self._ours, 65536))
+            data = os.read(self._ours, 65536)
         except OSError:
             # How Linux says that the other end was closed.
             return ""
+        more = self._decoder.decode(data)
+        if data and not more:
+            # The first bytes of a character.
+            return self._read()
         self.written += more
         return more
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,3 +106,39 @@ def test_batch(space: FakeSpace, tmp_path: Path) -> None:
     assert run("batch", str(prompts), "-o", str(answers), "--url", space.url).returncode == 0
     kept = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
     assert [line["answer"] for line in kept] == [ANSWER, ANSWER]
+
+
+WRITING = [
+    ["--help"],
+    ["--version"],
+    ["chat", "--help"],
+    ["help"],
+    ["help", "errors"],
+    ["completion", "bash"],
+    ["status"],
+    ["status", "--json"],
+    ["inspect"],
+    ["doctor"],
+    ["Hi"],
+    ["--json", "Hi"],
+    ["--no-stream", "Hi"],
+    ["-x", "Hi"],
+    ["chat"],
+    ["batch", "-", "-o", "-", "-q"],
+    ["batch", "-", "-o", "/dev/full", "-q"],
+    ["gateway"],
+    ["gateway", "--help"],
+]
+
+
+@pytest.mark.parametrize("argv", WRITING, ids=" ".join)
+def test_full_disk_is_told(space: FakeSpace, argv: list[str]) -> None:
+    """What cannot be written is a failure, in one line, whichever command writes it."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command(*argv), input='"Hi"\n', stdout=full, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "QWEN72B_BASE_URL": space.url}, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+    (line,) = [line for line in done.stderr.splitlines() if "warning" not in line]
+    assert "No space left on device" in line
+    assert done.returncode == 1

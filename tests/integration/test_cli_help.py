@@ -87,6 +87,32 @@ def test_help_is_paged_on_a_terminal() -> None:
     assert "> Not known" in rest
 
 
+@pytest.mark.parametrize("variable", ["PAGER", "MANPAGER"])
+@pytest.mark.parametrize("pager", ["no-such-program", "no-such-program -R", "/"])
+def test_pager_that_is_not_there(variable: str, pager: str) -> None:
+    """A pager that cannot be run costs a line of the shell's, and no word of the guide."""
+    with terminal("help", "glossary", typed=True, env={variable: pager}) as screen:
+        status, shown = screen.finish()
+    assert status == 0
+    assert read_topic("glossary").splitlines()[-1] in shown
+
+
+@pytest.mark.parametrize("env", [{"PAGER": "", "PATH": "/nowhere"}, {"TERM": "dumb"}])
+def test_help_without_a_pager(env: dict[str, str]) -> None:
+    """Where no program can page, the text comes as it is."""
+    with terminal("help", "glossary", typed=True, env=env) as screen:
+        status, shown = screen.finish()
+    assert status == 0
+    assert shown.replace("\r", "").startswith(read_topic("glossary")[:60])
+
+
+def test_pager_that_is_left_early() -> None:
+    """Whoever leaves the pager has read enough."""
+    with terminal("help", "wire", typed=True, env={"PAGER": "head -n 1"}) as screen:
+        status, shown = screen.finish()
+    assert (status, shown.splitlines()) == (0, ["The wire"])
+
+
 def test_help_needs_no_http() -> None:
     """Nothing that speaks HTTP is loaded to read a page."""
     code = (

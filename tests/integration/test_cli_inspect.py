@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from terminals import command as command_line
+from timing import PATIENCE
 
 from qwen72b.cli import main
+from qwen72b.cli.options import parse
 from qwen72b.testing import FakeSpace
 
 PAGES = json.loads((Path(__file__).parent.parent / "data" / "pages" / "6.31.0.json").read_text())
 Capture = pytest.CaptureFixture[str]
+
+
+def run_piped(argv: list[str], given: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command_line(*argv),
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
 
 
 def page(name: str) -> Any:
@@ -91,3 +106,61 @@ def test_words_of_a_space_do_nothing_to_the_terminal(capsys: Capture) -> None:
         assert main(["inspect", space.url]) == 0
     out = capsys.readouterr().out
     assert all(line.isprintable() for line in out.splitlines())
+
+
+SETTINGS = ["--input", "max new tokens=5", "--input", "Model=a", "--input", "Sample=false"]
+
+
+@pytest.mark.parametrize("command", [["q"], ["chat"], ["batch", "-", "-o", "-", "--lines"]])
+def test_inputs_are_named_to_every_command(command: list[str], capsys: Capture) -> None:
+    """Numbers and truths are such, and the rest is text."""
+    with FakeSpace.from_config(page("interface_with_settings"), {"generate": [["yes"]]}) as space:
+        done = run_piped(
+            [*command, "--url", space.url, *SETTINGS], "" if command == ["q"] else "q\n"
+        )
+        assert (done.returncode, "yes" in done.stdout) == (0, True), done.stderr
+        (job,) = space.jobs
+        assert job.data[0] == "q"
+        assert job.data[-3:] == [5, "a", False]
+        assert main(["inspect", space.url, *SETTINGS]) == 0
+    assert "'Max new tokens' = 5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["q"], ["chat"], ["batch", "-", "-o", "-", "--lines"]])
+def test_unknown_input_names_the_others(command: list[str]) -> None:
+    """A label that is none is told with those that are, once, and nothing is asked."""
+    with FakeSpace.from_config(page("interface_with_settings")) as space:
+        done = run_piped([*command, "--url", space.url, "--input", "Heat=1"], "one\ntwo\n")
+        assert space.jobs == []
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("Its inputs are: 'Max new tokens', 'Model', 'Sample'.") == 1
+
+
+@pytest.mark.parametrize("word", ["Heat", "=1", " =1", ""])
+def test_input_that_is_no_pair(word: str, capsys: Capture) -> None:
+    """What has no label or no value is refused, with an example."""
+    assert main(["q", "--input", word]) == 2
+    assert "is not as Temperature=0.2 is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("0.5", 0.5),
+        ("-3", -3),
+        ("null", None),
+        ('["a", {"b": true}]', ["a", {"b": True}]),
+        ('"5"', "5"),
+        ("", ""),
+        ("a=b", "a=b"),
+        ("NaN", "NaN"),
+        ("[1e999]", "[1e999]"),
+        ("\u00fcber", "\u00fcber"),
+        ("1" * 5000, "1" * 5000),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_values_of_inputs(value: str, read: object) -> None:
+    """A value is JSON where it can be, and else the text that it is."""
+    _, args = parse(["q", "--input", f" Max tokens ={value}"])
+    assert args.inputs == [("Max tokens", read)]

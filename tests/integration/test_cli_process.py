@@ -370,3 +370,52 @@ def test_chat_outlives_its_terminal(space: FakeSpace, tmp_path: Path, way: str) 
     assert file.stat().st_mode & 0o777 == 0o600
     kept = [message["content"] for message in json.loads(file.read_text())]
     assert kept == ["One", "Answer"] + ["Two", "Half an answer"] * (way == "closed while answering")
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "no-such-locale"])
+def test_letters_are_typed_in_any_locale(space: FakeSpace, locale: str) -> None:
+    """Where no language is set (ssh, cron, containers), what is typed is UTF-8 all the same."""
+    space.answer("Yes.", times=None)
+    with terminal("chat", typed=True, env={"LC_ALL": locale}) as screen:
+        screen.read_until("> ")
+        screen.type("caf\u00e9 \u6f22 \U0001f600\r")
+        screen.read_until("Yes.")
+        screen.read_until("> ")
+        screen.type("\x04")
+        assert screen.finish()[0] == 0
+    assert [job.query for job in space.jobs] == ["caf\u00e9 \u6f22 \U0001f600"]
+
+
+@pytest.mark.parametrize("home", ["", "relative"])
+def test_useless_home_is_none(space: FakeSpace, tmp_path: Path, home: str) -> None:
+    """An empty HOME is no HOME: the chat is kept where the system says, not below the root."""
+    code = (
+        "import pwd, sys; from types import SimpleNamespace; from qwen72b.cli import main; "
+        f"pwd.getpwuid = lambda uid: SimpleNamespace(pw_dir={str(tmp_path)!r}); "
+        "sys.exit(main(['chat', '--save']))"
+    )
+    env = {**os.environ, "HOME": home, "XDG_STATE_HOME": home}
+    done = subprocess.run(
+        [sys.executable, "-c", code], input="Hi\n", cwd=tmp_path, env=env,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (kept,) = tmp_path.rglob("*.json")
+    assert kept.parent == tmp_path / ".local" / "state" / "qwen72b" / "chats"
+    assert str(kept) in done.stderr
+
+
+def test_no_home_at_all(space: FakeSpace) -> None:
+    """A user without a home folder is told what to set, and can chat all the same."""
+    code = (
+        "import pwd, sys; from qwen72b.cli import main; pwd.getpwuid = lambda uid: {}[uid]; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    env = {name: value for name, value in os.environ.items() if name[:4] not in ("HOME", "XDG_")}
+    for option, status in (["--save"], 2), ([], 0):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "chat", *option], input="Hi\n", env=env,
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        assert ("Set HOME, or XDG_STATE_HOME." in done.stderr) == (status == 2)

@@ -166,3 +166,42 @@ def test_forms_are_told_of_a_pipe(
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
         assert main([*command, *options]) == 0
     assert asked(space) == ["one", "three", "two"]
+
+
+@pytest.mark.parametrize(
+    "header", ["ID,Prompt,System", " id , PROMPT , system ", "Custom_ID,prompt,SYSTEM"]
+)
+def test_case_of_columns_does_not_matter(space: FakeSpace, run: Run, header: str) -> None:
+    """Spreadsheets begin names with capitals, and people put blanks around them."""
+    assert run(f"{header}\n7,Hi,Be brief.\n", name="a.csv") == 0
+    assert (space.jobs[0].query, space.jobs[0].system) == ("Hi", "Be brief.")
+
+
+def test_exact_column_comes_first(
+    space: FakeSpace, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two columns that differ in case, the one that is named is meant; else neither."""
+    table = "Ask,ASK\none,two\n"
+    assert run(table, "--column", "ASK", name="a.csv") == 0
+    assert asked(space) == ["two"]
+    assert run(table, "--column", "ask", name="a.csv") == 2
+    assert "the columns 'Ask' and 'ASK'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("digits", [500, 5000])
+@pytest.mark.parametrize("first", ["", '"Hi"\n'])
+def test_number_of_many_digits(
+    run: Run, capsys: pytest.CaptureFixture[str], digits: int, first: str
+) -> None:
+    """A line whose id is a number beyond all measure is told, and what to do."""
+    assert run(f'{first}{{"id": {"1" * digits}, "prompt": "Hi"}}\n') == 1
+    told = capsys.readouterr().err
+    assert "digits" in told
+    assert "text" in told
+    assert len(told) < 400
+
+
+def test_array_with_a_number_of_many_digits(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """An array is read as a whole, or not at all."""
+    assert run(f'["Hi", {{"id": {"1" * 5000}, "prompt": "Ho"}}]') == 2
+    assert "digits. Where it is an id, make it text." in capsys.readouterr().err

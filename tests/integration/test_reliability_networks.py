@@ -163,6 +163,23 @@ def test_answers_ahead_of_none(way: str, said: bytes, kind: type[Exception]) -> 
         assert type(error) is kind, repr(error)
 
 
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("status", [b"102 Processing", b"103 Early Hints", b"199 What"], ids=repr)
+def test_answers_ahead_on_a_session_of_the_callers(way: str, route: str, status: bytes) -> None:
+    """requests takes them for the answer, which is said; the next request does not meet the rest."""
+
+    def change(path: str, good: bytes, before: int) -> bytes:
+        return b"HTTP/1.1 " + status + b"\r\n\r\n" + good if path == route else good
+
+    with raw_server(conversation(change)) as server, requests.Session() as session:
+        error = ASKERS[way](server.url, session=session, retry=ONCE).error
+        check_error(error, InvalidServerMessage)
+        assert "session=" in error.hint
+        if route != "/config":
+            assert session.get(f"{server.url}/config").json()["dependencies"]
+
+
 # Connections that were kept
 
 

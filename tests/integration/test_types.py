@@ -33,7 +33,23 @@ with Client() as client:
     print(reply.timings.total + 1, reply.text.upper())
 """
 
-# pyright does not follow a bool to what it says of its object.
+NARROWING_FOR_ALL = """
+from qwen72b import Answered, Client, Failed
+
+def tell(result: Answered | Failed) -> str:
+    match result:
+        case Answered():
+            return result.reply.upper()
+        case Failed():
+            return result.error.hint
+
+with Client() as client:
+    for result in client.map(["Hi"]):
+        print(result.reply.upper() if result.ok is True else result.error.hint, tell(result))
+"""
+
+# pyright follows a bool to what it says of its object only if it is compared:
+# it narrows x by the truth of x, and not by that of x.y (its "Type narrowing").
 NARROWING_BY_OK = """
 from qwen72b import Answered, Client, Failed
 
@@ -47,7 +63,11 @@ with Client() as client:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, source in {**EXAMPLES, "narrowing": NARROWING}.items():
+    for name, source in {
+        **EXAMPLES,
+        "narrowing": NARROWING,
+        "narrowing_for_all": NARROWING_FOR_ALL,
+    }.items():
         (tmp_path / f"{name}.py").write_text(source, "utf-8")
     return tmp_path
 

@@ -25,7 +25,8 @@ GUIDE = Path(qwen72b.__file__).parent / "guide" / "recipes.rst"
 
 # Those that ask, print the answer and end.
 PRINTING = [
-    *("openai-1", "litellm-1", "langchain-1", "langchain-2", "pydantic-ai-1", "smolagents-1")
+    *("ray-1", "openai-1", "litellm-1", "langchain-1", "langchain-2", "pydantic-ai-1"),
+    "smolagents-1",
 ]
 
 
@@ -89,6 +90,7 @@ def test_recipe_prints_the_answer(space: FakeSpace, script: Path) -> None:
             **os.environ,
             "OPENAI_BASE_URL": f"{gateway.url}/v1",
             "OPENAI_API_KEY": "unused",
+            "RAY_USAGE_STATS_ENABLED": "0",
         }
         done = subprocess.run(
             [sys.executable, str(script)],

@@ -110,6 +110,28 @@ def test_prefix_comes_before_the_routes(prefix: Any, join: str) -> None:
     assert plan.data_path == join.replace("join", "data")
 
 
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "http://other.invalid/x",
+        "/a/http://b",
+        "/a?b=c",
+        "a#b",
+        "a b",
+        "a\r\nb: c",
+        "a\0",
+        "a\\b",
+        "\ud800",
+        "x" * 10_000,
+    ],
+)
+def test_prefix_that_is_no_path(prefix: str) -> None:
+    """What leads elsewhere, holds a query or breaks a request is a fault of the Space."""
+    with pytest.raises(InvalidServerMessage, match="api_prefix") as caught:
+        read(space(api_prefix=prefix))
+    assert len(str(caught.value)) < 300
+
+
 def test_function_is_found_by_its_name() -> None:
     """A function called model_chat is preferred to one of the same shape before it."""
     other = function(api_name="regenerate", targets=[])

@@ -168,7 +168,7 @@ def test_an_allowance_grows_with_what_comes() -> None:
         apply_edits(value, [["append", [0], "y"]], in_place=True, allowance=allowance)
     allowance = Allowance()
     for _ in range(20):
-        allowance.earn(len(value[0]))
+        allowance.came += len(value[0])
         value = apply_edits(value, [["append", [0], "y"]], in_place=True, allowance=allowance)
     assert value == ["x" * 3_000_000 + "y" * 22]
 

@@ -65,3 +65,20 @@ def test_data_are_attributes() -> None:
     assert (limited.retry_after, limited.status_code, limited.headers) == (3.0, 429, {"a": "b"})
     assert isinstance(limited, HTTPStatusError)
     assert str(InvalidRequest("no hint")) == "no hint"
+
+
+@pytest.mark.parametrize(
+    ("reason", "whole"),
+    [
+        ("boom", "boom. Ask again."),
+        ("boom.", "boom. Ask again."),
+        ("boom!  ", "boom! Ask again."),
+        ('it said "no!"', 'it said "no!" Ask again.'),
+        ("it said (no)", "it said (no). Ask again."),
+        ("\u4e0d\u884c\u3002", "\u4e0d\u884c\u3002 Ask again."),
+        ("", "Ask again."),
+    ],
+)
+def test_reason_and_hint_are_two_sentences(reason: str, whole: str) -> None:
+    """A Space's bare words do not run into what is said about them."""
+    assert str(InvalidRequest(reason, hint="Ask again.")) == whole

@@ -71,7 +71,7 @@ def snapshots() -> Job:
 def test_join_payload_is_what_browsers_send() -> None:
     """The documented Space is asked in its documented words."""
     job = asked(prompt=Prompt("q", system="s"))
-    assert json.dumps(job.join_payload()) == (
+    assert json.dumps(job.payload) == (
         '{"data": ["q", [], "s"], "event_data": null, "fn_index": 0, "trigger_id": 11, '
         '"session_hash": "abcdef012345"}'
     )
@@ -79,8 +79,8 @@ def test_join_payload_is_what_browsers_send() -> None:
 
 def test_default_system_text_is_the_spaces_own() -> None:
     """Nobody's system text is the Space's; an explicit empty one is sent as empty."""
-    assert joined().join_payload()["data"][2] == "You are a helpful assistant."
-    assert joined(prompt=Prompt("q", system="")).join_payload()["data"][2] == ""
+    assert joined().payload["data"][2] == "You are a helpful assistant."
+    assert joined(prompt=Prompt("q", system="")).payload["data"][2] == ""
 
 
 def test_history_goes_in_the_space_s_form() -> None:
@@ -88,7 +88,7 @@ def test_history_goes_in_the_space_s_form() -> None:
     plan = replace(DOCUMENTED, chat_format=ChatFormat.ROLES)
     job = asked(plan, Prompt("q", (("user", "a"), ("assistant", "b"))))
 
-    assert job.join_payload()["data"] == [
+    assert job.payload["data"] == [
         "q",
         [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
         "You are a helpful assistant.",
@@ -451,10 +451,10 @@ def test_logs_and_progress_are_events() -> None:
 def test_old_queues_ask_for_the_data() -> None:
     """Under sse the stream comes first and names the event."""
     job = asked(replace(DOCUMENTED, protocol=QueueProtocol.SSE))
-    assert job.stream_query() == {"fn_index": "0", "session_hash": "abcdef012345"}
+    assert job.query == {"fn_index": "0", "session_hash": "abcdef012345"}
     assert job.receive_data('{"msg": "estimation", "rank": 0}') == [Queued(0)]
     assert job.receive_data('{"msg": "send_data", "event_id": "e1"}') == []
-    assert job.upload == {**job.join_payload(), "event_id": "e1"}
+    assert job.upload == {**job.payload, "event_id": "e1"}
     assert job.receive_data('{"msg": "send_data", "event_id": "e2"}') == []
     assert generating(job, [["q", "a"]]) == [Started(), Delta("a")]
 
@@ -469,7 +469,7 @@ def test_send_data_without_event_id_is_refused() -> None:
 def test_send_data_is_for_old_queues() -> None:
     """Elsewhere it means nothing."""
     assert say(joined(), "send_data") == []
-    assert joined().stream_query() == {"session_hash": "abcdef012345"}
+    assert joined().query == {"session_hash": "abcdef012345"}
 
 
 def test_lone_surrogates_become_replacement_characters() -> None:

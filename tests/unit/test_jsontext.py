@@ -66,6 +66,18 @@ def test_megabytes_that_are_no_json(text: str) -> None:
         read_json(text)
 
 
+@pytest.mark.parametrize("before", [0, 1, 27, 63, 64, 65, 127, 128, 200])
+def test_the_limit_of_nesting_is_exact(before: int) -> None:
+    """Wherever the deepest place is, what is one deeper is refused."""
+    ahead = "[" + "[]," * before
+    towers = ["[" * depth + "]" * depth for depth in (199, 200)]
+    assert read_json(f"{ahead}{towers[0]},{towers[0]}]")
+    with pytest.raises(NotJSON, match="deep"):
+        read_json(f"{ahead}{towers[1]},{towers[0]}]")
+    with pytest.raises(NotJSON, match="deep"):
+        read_json(f"{ahead}{towers[0]},{towers[1]}]")
+
+
 @pytest.mark.parametrize("depth", [150, 200])
 def test_what_nests_as_deep_as_a_page_is_read(depth: int) -> None:
     """Some nesting is honest."""

@@ -32,12 +32,13 @@ PURE = names(
 
 # Words: what users see. Each stands on its own or on others of them.
 WORDS = {
-    "errors": Layer(),
+    "errors": Layer(names("masking")),
     "escape": Layer(others=names("re")),
     "events": Layer(),
     "fences": Layer(others=names("re")),
-    "messages": Layer(names("errors")),
-    "redaction": Layer(others=names("re")),
+    "masking": Layer(names("redaction"), names("html json re urllib.parse weakref")),
+    "messages": Layer(names("errors redaction")),
+    "redaction": Layer(others=names("re reprlib")),
     "reply": Layer(names("events")),
     "retry": Layer(names("errors redaction")),
     "timeout": Layer(names("errors redaction"), names("math")),
@@ -49,13 +50,13 @@ TABLE = Table(
         **WORDS,
         # What is said. Sans-I/O: text in, events out. sseclient does no I/O.
         "protocol": Layer(
-            names("errors events messages"),
+            names("errors events masking messages redaction"),
             PURE,
             alone={"protocol.sse": names("sseclient")},
         ),
         # How bytes go. Nothing of Gradio is known here.
         "transport": Layer(
-            names("errors redaction timeout version"),
+            names("errors masking redaction timeout version"),
             names("collections contextlib errno functools http inspect itertools json logging")
             | names(
                 "math os queue re requests selectors signal socket ssl sys threading time types"
@@ -72,8 +73,10 @@ TABLE = Table(
             | names("weakref"),
         ),
         "client": Layer(
-            names("errors events messages protocol redaction reply retry timeout transport"),
-            names("collections concurrent.futures contextlib copy errno json")
+            names(
+                "errors events masking messages protocol redaction reply retry timeout transport"
+            ),
+            names("collections concurrent.futures contextlib copy errno functools json")
             | names(
                 "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
             ),
@@ -97,18 +100,21 @@ TABLE = Table(
         ),
         "provider": Layer(names("aio client messages protocol redaction timeout")),
         "notebook": Layer(
-            names("client escape events fences progress reply"),
+            names("client errors escape events fences progress reply"),
             names("IPython argparse asyncio collections contextlib")
             | names("importlib.import_module shlex sys time uuid"),
         ),
         "cli": Layer(
-            names("aio batch client errors escape events fences gateway local progress protocol")
-            | names("redaction reply timeout version"),
+            names("aio batch client errors escape events fences gateway local masking progress")
+            | names("protocol redaction reply timeout version"),
             names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
-            | names("distributed errno importlib io itertools json logging os pydoc re readline")
+            | names("distributed errno importlib io itertools json logging math os re readline")
             | names("codecs csv datetime functools markdown_it pathlib signal termios threading")
             | names("types unicodedata")
-            | names("requests rich shlex socket ssl stat sys time traceback urllib.parse"),
+            | names(
+                "requests rich shlex shutil.which socket ssl stat subprocess sys time traceback"
+            )
+            | names("urllib.parse"),
         ),
         "local": Layer(
             names("errors protocol redaction"),

@@ -84,6 +84,21 @@ def test_event_of_many_lines_that_comes_at_once() -> None:
     assert read_events(b"data:\n" * MAX_EVENT_LINES + b"\n\n") == ["\n" * (MAX_EVENT_LINES - 1)]
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize(
+    "lines",
+    [[b"data: a", b"data: b"], [b"data", b"data:", b"data:c"], [b":", b"data: \xff", b"data:  d"]],
+    ids=["spaced", "bare", "odd"],
+)
+def test_a_flood_of_events_of_many_lines(lines: list[bytes], end: bytes) -> None:
+    """Thousands of events read as each of them does alone."""
+    event = end.join([*lines, b"", b""])
+    one = read(event)
+    assert len(one) == 1
+    assert "\n" in one[0]
+    assert read(event * 4000) == one * 4000
+
+
 @pytest.mark.parametrize("idle", [b":", b": ping", b"event: x", b"id: 1", b"x", b"datum: y", b""])
 def test_what_is_no_data_is_left_out(idle: bytes) -> None:
     """Comments, other fields and blank lines are no events and change none."""

@@ -1,0 +1,218 @@
+"""A server that repeats what it was sent makes no error and no log show a secret."""
+
+from __future__ import annotations
+
+import gc
+import html
+import io
+import json
+import logging
+import pickle
+import traceback
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+from askers import ASKERS, ONCE
+
+from qwen72b import Client, HTTPStatusError, Qwen72BError
+from qwen72b.cli import main
+from qwen72b.testing import Fail, FakeSpace, Log, Respond, Send, page
+
+SECRET = 'pa"ss&w0rd/of-some <length>'
+TOKEN = "hf_verySecretToken123"
+
+# Where a server may repeat a secret.
+ECHOES: dict[str, tuple[str, Any]] = {
+    "body": ("config", lambda s: Respond(status=500, body=f"you sent {s}")),
+    "json": ("join", lambda s: Respond(status=422, body={"detail": [s, {"input": s}]})),
+    "title": ("config", lambda s: page(f"No {s}!", 503)),
+    "phrase": ("join", lambda s: Respond(status=404, reason="x" * 80 + quote(s))),
+    "cut": ("join", lambda s: Respond(status=500, body="x" * 1990 + s)),
+    "header": ("stream", lambda s: Respond(status=403, headers={"X-Echo": quote(s)})),
+    "location": ("join", lambda s: Respond(status=302, headers={"Location": f"/x/{quote(s)}"})),
+    "type": ("stream", lambda s: Respond(content_type=f"text/{quote(s, '')}")),
+    "form": ("join", lambda s: Respond(status=500, body=f"a=b&password={quote(s, '')}")),
+    "page": ("config", lambda s: Respond(status=401, body=f"<html><p>{html.escape(s)}")),
+    "status": ("config", lambda s: Send(f"HTTP/1.1 {quote(s)}\r\n\r\n".encode())),
+    "version": ("config", lambda s: Respond(body={"dependencies": [], "version": s})),
+    "dialect": (
+        "config",
+        lambda s: Respond(body={"dependencies": [], "version": "3", "protocol": "ws" + s}),
+    ),
+    "app": ("answer", lambda s: Fail(f"Incorrect key: {s}")),
+}
+
+
+def given(kind: str) -> tuple[str, dict[str, Any]]:
+    """Tell a secret, and how a client is given it."""
+    if kind == "token":
+        return TOKEN, {"token": TOKEN}
+    if kind == "header":
+        return TOKEN, {"headers": {"Authorization": f"Bearer {TOKEN}"}}
+    if kind == "cookie":
+        return TOKEN, {"headers": {"Cookie": f"a=b; session={TOKEN}"}}
+    if kind == "input":
+        return SECRET, {"inputs": {"API key": SECRET}}
+    return SECRET, {"auth": ("user", SECRET)}
+
+
+def shown(error: Qwen72BError) -> str:
+    """Return all that a program may show of an error."""
+    link: BaseException | None = error
+    texts = []
+    while link is not None:
+        texts += [str(link), repr(link), repr(link.__dict__)]
+        link = link.__cause__
+    texts += traceback.format_exception(error)
+    texts.append(repr(pickle.loads(pickle.dumps(error)).__dict__))
+    return "\n".join(texts)
+
+
+def check(text: str, secret: str) -> None:
+    """Find no form of a secret, nor what was left of it by a cut."""
+    for form in (secret, quote(secret), quote(secret, ""), html.escape(secret), secret[:10]):
+        assert form not in text
+        assert json.dumps(form)[1:-1] not in text
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("kind", ["token", "auth", "header", "cookie", "input"])
+def test_errors_show_no_secret(kind: str, echo: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever part of a response repeats it, in whatever form."""
+    caplog.set_level(logging.DEBUG)
+    secret, options = given(kind)
+    place, step = ECHOES[echo]
+    with FakeSpace(auth={"user": SECRET} if kind == "auth" else None) as space:
+        if place == "answer":
+            space.answer(step(secret))
+        else:
+            space.fault(place, step(secret), times=None)
+        if kind == "input" and place != "config":
+            # There is no such box, which is found out once the page was read.
+            space.fault("config", Respond(status=500, body=secret), times=None)
+        answer = ASKERS["sync"](space.url, retry=ONCE, **options)
+        assert answer.error is not None
+        check(shown(answer.error), secret)
+        check(caplog.text, secret)
+
+
+@pytest.mark.parametrize("way", ASKERS)
+def test_secrets_of_the_callers_session(way: str) -> None:
+    """What the caller's own session sends is masked, too."""
+    with requests.Session() as session, FakeSpace() as space:
+        session.headers["X-Api-Key"] = TOKEN
+        space.fault("join", Respond(status=500, body=TOKEN))
+        answer = ASKERS[way](space.url, session=session, retry=ONCE)
+        assert answer.error is not None
+        check(shown(answer.error), TOKEN)
+
+
+def test_headers_of_one_call() -> None:
+    """What goes with one call is masked in its error."""
+    with FakeSpace() as space, Client(space.url, retry=ONCE) as client:
+        space.fault("join", Respond(status=500, body=TOKEN))
+        with pytest.raises(HTTPStatusError) as caught:
+            client.ask("Hi", headers={"X-IP-Token": TOKEN})
+        check(shown(caught.value), TOKEN)
+
+
+def test_copies_of_a_client_mask_as_well() -> None:
+    """A client that came through a pickle knows its secrets, and so do its errors."""
+    with FakeSpace() as space:
+        client = pickle.loads(pickle.dumps(Client(space.url, token=TOKEN, retry=ONCE)))
+        gc.collect()
+        space.fault("join", Respond(status=500, body=TOKEN))
+        with client, pytest.raises(HTTPStatusError) as caught:
+            client.ask("Hi")
+        check(shown(caught.value), TOKEN)
+
+
+def test_what_the_app_logs_while_it_works() -> None:
+    """A message to the visitor is masked; the answer is the answer, whatever it says."""
+    with FakeSpace() as space, Client(space.url, token=TOKEN) as client:
+        space.answer(Log(f"got {TOKEN}"), f"It is {TOKEN}.")
+        events = list(client.stream("Hi").events())
+        assert f"It is {TOKEN}." in repr(events[-1])
+        check(repr([event for event in events if type(event).__name__ == "Logged"]), TOKEN)
+
+
+def test_content_of_messages_in_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The debug log shows no secret, even where it was asked for the texts."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("QWEN72B_LOG_CONTENT", "1")
+    with FakeSpace() as space:
+        space.answer(f"It is {TOKEN}.")
+        assert ASKERS["sync"](space.url, token=TOKEN).text == f"It is {TOKEN}."
+    assert "It is ..." in caplog.text
+    check(caplog.text, TOKEN)
+
+
+def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """``-v`` shows no secret either."""
+    with FakeSpace() as space:
+        monkeypatch.setenv("HF_ENDPOINT", space.url)
+        monkeypatch.setenv("QWEN72B_BASE_URL", space.url)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        space.fault("join", Respond(status=500, body=f"bad {TOKEN}", reason=TOKEN))
+        monkeypatch.setattr("sys.stdin", io.StringIO())
+        assert main(["-v", "Hi"]) != 0
+    out, err = capsys.readouterr()
+    assert "bad ..." in err
+    check(out + err, TOKEN)
+
+
+def test_a_secret_ends_with_its_client() -> None:
+    """What no client has any more is a text like any other."""
+    with FakeSpace() as space:
+        client = Client(space.url, token=TOKEN)
+        client.close()
+        del client
+        gc.collect()
+        space.fault("join", Respond(status=500, body=TOKEN))
+        error = ASKERS["sync"](space.url, retry=ONCE).error
+        assert isinstance(error, HTTPStatusError)
+        assert error.body == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "expected"),
+    [
+        ("Location", "https://u:p4ss@host/x?token=abc", "https://...@host/x?..."),
+        ("Location", "/login?next=/&code=abc", "/login?..."),
+        ("Location", "//u:p4ss@host/x#access_token=abc", "...@host/x?..."),
+        ("Link", '<https://h/a?sig=abc>; rel="next"', '<https://h/a?...>; rel="next"'),
+        (
+            "X-Upstream",
+            "via http://u:p4ss@10.0.0.1:80/a?key=abc",
+            "via http://...@10.0.0.1:80/a?...",
+        ),
+        ("Set-Cookie", "session=abc; Path=/; HttpOnly", "session=...; Path=...; HttpOnly"),
+        ("X-CSRF-Token", "abc", "..."),
+        ("X-RateLimit-Remaining-Tokens", "12", "12"),
+        ("Content-Type", "text/plain; charset=utf-8", "text/plain; charset=utf-8"),
+        ("Date", "Thu, 26 Nov 2026 19:00:00 GMT", "Thu, 26 Nov 2026 19:00:00 GMT"),
+    ],
+)
+def test_headers_of_an_error(header: str, value: str, expected: str) -> None:
+    """The headers that an error keeps hold no login, query, cookie or token of anybody."""
+    with FakeSpace() as space:
+        headers = {header: value}
+        kind = value if header == "Content-Type" else None
+        space.fault("join", Respond(status=404, body="no", headers=headers, content_type=kind))
+        error = ASKERS["sync"](space.url, retry=ONCE).error
+    assert isinstance(error, HTTPStatusError)
+    found = {name.lower(): text for name, text in error.headers.items()}
+    assert found[header.lower()] == expected
+
+
+@pytest.mark.parametrize("value", ["a" * 60_000, "://" * 20_000, "?" * 60_000, "a@" * 30_000])
+def test_long_headers_of_an_error(value: str) -> None:
+    """A header as long as may be is shown without being gone through again and again."""
+    with FakeSpace() as space:
+        headers = {"X-Long": value, "Location": value}
+        space.fault("join", Respond(status=404, body="no", headers=headers))
+        assert isinstance(ASKERS["sync"](space.url, retry=ONCE, timeout=5).error, HTTPStatusError)
