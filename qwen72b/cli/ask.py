@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from .connection import connected
-from .options import add_connection, add_verbosity
+from .options import COMMANDS, add_connection, add_verbosity
 from .question import read_question
 
 if TYPE_CHECKING:
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from .renderers import Renderer
 
 __all__ = ["add_parser", "run"]
+
+# Letters of a word that may be meant for a command, and how like it must be: with
+# a letter too many, too few or wrong, or two that changed places.
+_SHORTEST = 4
+_NEARLY = 0.74
 
 _EPILOG = """\
 A prompt that is a command's name: qwen72b ask chat, or qwen72b -- chat.
@@ -73,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     renderer = _choose_renderer(args)
     try:
         question = read_question(args.prompt, args.file, args.console)
+        _tell_of_commands(args)
         with connected(args) as client, closing(client.stream(question, system=args.system)) as it:
             renderer.show(it)
             timings = it.timings
@@ -82,6 +88,18 @@ def run(args: argparse.Namespace) -> int:
     if args.verbose:
         args.console.say(renderers.timings_line(timings))
     return 0
+
+
+def _tell_of_commands(args: argparse.Namespace) -> None:
+    """Say of a lone word that is nearly a command's name that it is a prompt."""
+    word = args.prompt[0] if len(args.prompt) == 1 else ""
+    if len(word) < _SHORTEST or not word.isalpha() or word in COMMANDS:
+        return
+    # Needed by whoever mistypes, and by nobody else.
+    from difflib import get_close_matches
+
+    for command in get_close_matches(word.lower(), COMMANDS, n=1, cutoff=_NEARLY):
+        args.console.say(f"asking {word!r}; the command is qwen72b {command}.")
 
 
 def _choose_renderer(args: argparse.Namespace) -> Renderer:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from ..errors import (
     ConnectFailed,
@@ -119,17 +119,11 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer all prompts; tell whether any failed."""
-    to_stdout = args.output == "-"
-    if to_stdout and sys.stdout is None:
-        raise InvalidOption("standard output is closed.")
-    if not to_stdout and os.path.exists(args.output) and args.prompts != "-":
-        if not os.path.exists(args.prompts):
-            raise InvalidOption(f"{args.prompts} cannot be read: there is no such file.")
-        if os.path.samefile(args.prompts, args.output):
-            raise InvalidOption("the answers would go into the file of prompts.")
+    from .files import check_output, opened
     from .prompts import Prompts
 
-    with _opened(args.prompts) as file:
+    check_output(args.output, args.prompts)
+    with opened(args.prompts) as file:
         prompts = Prompts(
             file,
             "standard input" if args.prompts == "-" else args.prompts,
@@ -249,19 +243,6 @@ class _Progress:
         if now - self._shown >= _DRAW:
             self._shown = now
             self._console.status(str(tally))
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        file = open(name, "rb")  # noqa: SIM115  # closed below
-    except OSError as exc:
-        raise InvalidOption(f"{name} cannot be read: {exc.strerror or exc}.") from exc
-    with file:
-        yield file
 
 
 @contextmanager

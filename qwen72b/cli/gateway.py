@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption
 from .connection import reached
-from .options import add_connection, add_verbosity
+from .options import add_connection, add_verbosity, port
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -49,7 +49,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--port",
-        type=int,
+        type=port,
         default=_PORT,
         help="port to listen on; 0 takes a free one (default: %(default)s)",
     )

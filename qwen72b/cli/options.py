@@ -29,6 +29,7 @@ __all__ = [
     "build_parser",
     "list_arguments",
     "parse",
+    "port",
     "seconds",
 ]
 
@@ -205,6 +206,21 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(text)
     return number
+
+
+def port(text: str) -> int:
+    """
+    Read a port.
+
+    Args:
+        text: A number from 0, which takes a free one, to 65535.
+
+    Raises:
+        ArgumentTypeError: If it is none: before a model is fetched for nothing.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
+    return int(text)
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from .connection import make_backend
-from .options import add_backend, add_verbosity
+from .options import add_backend, add_verbosity, port
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -32,7 +32,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--port",
-        type=int,
+        type=port,
         default=_PORT,
         help="port to listen on; 0 takes a free one (default: %(default)s)",
     )

@@ -303,3 +303,35 @@ def test_batch_with_hope_goes_on(files: Files, space: FakeSpace) -> None:
     space.answer(lambda job: [Fail("one" if int(str(job.query)) % 2 else "two")])
     assert main([*files.command, "--workers", "1"]) == 1
     assert len(space.jobs) == 79
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("missing/out.jsonl", "there is no folder "),
+        ("prompts.jsonl/out.jsonl", "there is no folder "),
+        ("folder", "it is a folder"),
+        ("folder/", "it is a folder"),
+    ],
+)
+def test_output_that_cannot_be_written(
+    files: Files, space: FakeSpace, capsys: pytest.CaptureFixture[str], name: str, why: str
+) -> None:
+    """A useless name of the output is wrong usage, and nothing is asked."""
+    files.write("a")
+    folder = files.prompts.parent
+    (folder / "folder").mkdir()
+    output = os.path.join(folder, name)
+    assert main(["batch", str(files.prompts), "-o", output, "--url", space.url]) == 2
+    assert f"{output} cannot be written: {why}" in capsys.readouterr().err
+    assert space.jobs == []
+
+
+def test_closed_standard_input_is_told(files: Files, space: FakeSpace) -> None:
+    """A shell may close what the prompts would come from."""
+    command = [sys.executable, "-m", "qwen72b", "batch", "-", "-o", str(files.answers)]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{shlex.join([*command, '--url', space.url])} <&-"],
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "qwen72b: standard input is closed.\n")

@@ -419,3 +419,35 @@ def test_no_home_at_all(space: FakeSpace) -> None:
         )  # fmt: skip
         assert done.returncode == status, done.stderr
         assert ("Set HOME, or XDG_STATE_HOME." in done.stderr) == (status == 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["chatt"], "chat"),
+        (["hlep"], "help"),
+        (["Bath"], "batch"),
+        (["stauts"], "status"),
+        (["ask", "chat"], ""),
+        (["Hello"], ""),
+        (["Help", "me"], ""),
+        (["What?"], ""),
+    ],
+)
+def test_mistyped_command(space: FakeSpace, words: list[str], command: str) -> None:
+    """A lone word that is nearly a command's name is asked, and that is said."""
+    space.answer("Yes.", times=None)
+    with start(*words) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    told = f"qwen72b: asking {words[0]!r}; the command is qwen72b {command}.\n" if command else ""
+    assert (process.returncode, out, err) == (0, "Yes.\n", told)
+
+
+@pytest.mark.parametrize("command", ["serve", "gateway"])
+@pytest.mark.parametrize("port", ["99999", "-1", "http", "\u0663", "8" * 5000])
+def test_port_that_is_none(command: str, port: str) -> None:
+    """It is told before anything slow begins, such as fetching a model."""
+    with start(command, f"--port={port}") as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err.count("\n")) == (2, "", 1)
+    assert "is no port: a number from 0 to 65535." in err
