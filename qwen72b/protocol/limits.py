@@ -131,7 +131,8 @@ def read_limits(component: Component) -> Limits:
             values = tuple(
                 each[1] if isinstance(each, list) and len(each) == 2 else each for each in choices
             )
-            return Limits(choices=values, many=component.kind in _MANY)
+            if all(each is None or isinstance(each, (str, int, float)) for each in values):
+                return Limits(choices=values, many=component.kind in _MANY)
     return UNLIMITED
 
 

@@ -47,6 +47,7 @@ def _limits(kind: str, **props: Any) -> Limits:
         ("dropdown", {"choices": None}, "anything"),
         ("radio", {"choices": "ab"}, "anything"),
         ("radio", {}, "anything"),
+        ("radio", {"choices": [["A", ["a"]], ["B", {"b": 1}]]}, "anything"),
         # What the page says badly.
         ("slider", {"minimum": 4, "maximum": 0}, "anything"),
         ("slider", {"minimum": "0", "maximum": [1], "step": "a"}, "anything"),
