@@ -138,6 +138,9 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             concurrency_limit=40,
         )
         stop.click(fn=None, cancels=answering)
+    # One for each answer that waits for its next piece, and Gradio's usual 40 for all
+    # else; by default these are all that there are.
+    page.max_threads = backend.concurrency + 40
     page.queue(api_open=False)
     return page
 
