@@ -268,6 +268,16 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
             pending.extend(found)
         return bool(pending)
 
+    async def _read_chunks(self) -> list[str]:
+        """Wait for one network read that brings text; empty at the end."""
+        pending, to_chunk = self._pending, self._to_chunk
+        while pending or await self._fill():
+            chunks = [chunk for event in pending if (chunk := to_chunk(event))]
+            pending.clear()
+            if chunks:
+                return chunks
+        return []
+
     async def _hop(self) -> list[Event] | None:
         """Take a step in a thread."""
         answer, threads = self._answer, self._threads

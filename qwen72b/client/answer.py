@@ -71,6 +71,8 @@ class Answer:
         self._steps = self._exchange.steps()
         self._prompt = prompt
         self._leave = leave
+        # As a whole; by default only its phases are.
+        self._limited = options.timeout.total is not None
         # Held by the reader.
         self._reading = threading.Lock()
         self._failed = False
@@ -340,7 +342,8 @@ class Answer:
 
     def _begin(self) -> None:
         self._begun = monotonic()
-        self._scope.deadlines.start("total")
+        if self._limited:
+            self._scope.deadlines.start("total")
 
     def _mark(self, events: list[Event]) -> None:
         """Note the times of what happened, and set the clocks accordingly."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..protocol.fill import find_setting
+from ..protocol.fill import read_inputs
+from ..protocol.limits import Limits
 from ..protocol.page import Page
 from ..protocol.plan import HistoryPlace, Plan, StepKind
 
@@ -44,6 +45,10 @@ class Description:
         folded: What is folded into the question: ``"system"``, ``"history"``.
         inputs: The other inputs and the values that they will have; ``"***"``
             for a secret.
+        limits: What values the inputs take, by the same names: ``minimum``,
+            ``maximum`` and ``step`` of a number, or ``choices``, and ``many``
+            where a list of them is one too. Inputs that take anything are left
+            out.
         others: What else could be asked, by the name to give as ``endpoint``.
         requests: How many requests a question with a history takes.
 
@@ -68,6 +73,7 @@ class Description:
     streams: bool
     folded: tuple[str, ...]
     inputs: Mapping[str, Any]
+    limits: Mapping[str, Mapping[str, Any]]
     others: tuple[str, ...]
     requests: int
 
@@ -88,7 +94,8 @@ class Description:
             f"requests   {self.requests} at most",
         ]
         lines += [
-            f"input      {_shown(name)} = {_shown(value)}" for name, value in self.inputs.items()
+            f"input      {_shown(name)} = {_shown(value)}{self._told_limits(name)}"
+            for name, value in self.inputs.items()
         ]
         if self.others:
             lines.append(f"others     {', '.join(_shown(name, bare=True) for name in self.others)}")
@@ -105,6 +112,10 @@ class Description:
             f"{len(self.steps)} {many} to {_shown(self.endpoint, bare=True)}, "
             f"at most {self.requests} requests{folded}"
         )
+
+    def _told_limits(self, name: str) -> str:
+        limits = self.limits.get(name)
+        return f"; {Limits(**limits)}" if limits else ""
 
     def to_dict(self) -> dict[str, Any]:
         """
@@ -132,16 +143,20 @@ def describe(url: str, page: Page, plan: Plan, inputs: Mapping[str, Any]) -> Des
         inputs: The caller's values of other inputs.
 
     Raises:
-        InvalidOption: If an input is unknown or its label not unique.
+        InvalidOption: If an input is unknown, its label not unique, or its
+            value none that it takes.
     """
-    given = {find_setting(plan, name).component: value for name, value in inputs.items()}
+    given = read_inputs(plan, inputs)
     values: dict[str, Any] = {}
+    limits: dict[str, Mapping[str, Any]] = {}
     for setting in plan.settings:
         name = setting.label
         if name in values:
             name = f"{setting.kind} {setting.component}"
         value = given.get(setting.component, plan.defaults.get(setting.component))
         values[name] = _MASKED if setting.secret and value else value
+        if limited := setting.limits.to_dict():
+            limits[name] = limited
     folded = (*(("system",) if plan.system is None else ()),)
     if plan.history is HistoryPlace.QUESTION:
         folded = (*folded, "history")
@@ -162,6 +177,7 @@ def describe(url: str, page: Page, plan: Plan, inputs: Mapping[str, Any]) -> Des
         streams=plan.steps[-1].generator,
         folded=folded,
         inputs=values,
+        limits=limits,
         others=plan.others,
         requests=plan.requests,
     )

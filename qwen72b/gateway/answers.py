@@ -36,9 +36,24 @@ __all__ = ["DONE", "Completion", "Refusal", "count_tokens", "models", "refusal",
 
 Headers = list[tuple[bytes, bytes]]
 
+# ``json.dumps`` would make one for each call.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 #: What ends a stream that came to its end. After an error there is none: many
 #: clients take a stream that merely stops for a success.
-DONE = b"data: [DONE]\n\n"
+DONE = "data: [DONE]\n\n"
+
+
+def _choice(delta: dict[str, Any], reason: str | None = None) -> str:
+    """Write the one choice of a chunk, and the chunk's end."""
+    return _encode({"index": 0, "delta": delta, "finish_reason": reason}) + "]}\n\n"
+
+
+# What is the same in the chunks of all answers.
+_OPENING = _choice({"role": "assistant", "content": ""})
+_BEFORE_TEXT, _AFTER_TEXT = _choice({"content": 0}).split("0}", 1)
+_AFTER_TEXT = "}" + _AFTER_TEXT
+_CLOSING = _choice({}, "stop")
 
 # Completions are told apart by the run of the program and their number in it: chance
 # is drawn once, not for every request.
@@ -157,35 +172,32 @@ class Completion:
         self._id = f"chatcmpl-{_RUN}{next(_numbers):08x}"
         self._created = int(time())
         self._model = model
-        # A piece of text is put between these two: the rest of a chunk is
-        # always the same.
-        before, after = self._chunk({"content": 0}).split(b'"content":0')
-        self._before, self._after = before + b'"content":', after
+        # What all chunks begin with.
+        self._before = f"data: {_encode(self._head('chat.completion.chunk', []))[:-2]}"
+        self._before_text = self._before + _BEFORE_TEXT
 
-    def opening(self) -> bytes:
+    def opening(self) -> str:
         """Return the chunk that says who speaks."""
-        return self._chunk({"role": "assistant", "content": ""})
+        return self._before + _OPENING
 
-    def piece(self, text: str) -> bytes:
+    def piece(self, text: str) -> str:
         """
         Return the chunk of a piece of text.
 
         Args:
             text: The text.
         """
-        return self._before + json.dumps(text).encode() + self._after
+        return self._before_text + _encode(text) + _AFTER_TEXT
 
-    def closing(self, usage: dict[str, int] | None) -> bytes:
+    def closing(self, usage: dict[str, int] | None) -> str:
         """
         Return what ends a stream.
 
         Args:
             usage: The counts, if they were asked for.
         """
-        end = self._chunk({}, "stop")
-        if usage is not None:
-            end += self._event([], usage=usage)
-        return end + DONE
+        counts = "" if usage is None else f'{self._before}],"usage":{_encode(usage)}}}\n\n'
+        return self._before + _CLOSING + counts + DONE
 
     def whole(self, text: str, usage: dict[str, int]) -> bytes:
         """
@@ -198,13 +210,6 @@ class Completion:
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
         return to_json(self._head("chat.completion", [choice]) | {"usage": usage})
-
-    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
-        return self._event([{"index": 0, "delta": delta, "finish_reason": reason}])
-
-    def _event(self, choices: list[Any], **more: Any) -> bytes:
-        chunk = self._head("chat.completion.chunk", choices) | more
-        return b"data: " + to_json(chunk) + b"\n\n"
 
     def _head(self, kind: str, choices: list[Any]) -> dict[str, Any]:
         return {
@@ -251,4 +256,4 @@ def to_json(value: Any) -> bytes:
     Args:
         value: What to write.
     """
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _encode(value).encode()

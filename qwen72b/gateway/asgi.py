@@ -35,6 +35,8 @@ MAX_BODY = 4 * 2**20
 # Names that are told once are kept; nobody fills the memory with made-up ones.
 _MOST_TOLD = 100
 
+_IGNORED = "has no meaning to the Space and is ignored"
+
 # Seconds after which a place may have become free.
 _BUSY_WAIT = 1
 
@@ -134,8 +136,9 @@ class Gateway:
             except Gone:
                 log.info("%s: the client hung up", _shown(channel))
             else:
-                took = monotonic() - begun
-                log.info("%s: %d in %.2f s", _shown(channel), channel.status, took)
+                if log.isEnabledFor(logging.INFO):
+                    took = monotonic() - begun
+                    log.info("%s: %d in %.2f s", _shown(channel), channel.status, took)
         else:
             await send({"type": "websocket.close"})
 
@@ -226,14 +229,19 @@ class Gateway:
 
     async def _open(self, asked: ChatRequest) -> AsyncStream:
         """Open the stream, with the inputs that sampling goes to."""
-        sampling = asked.sampling
-        labels = await self._sampling.labels() if sampling else {}
-        if labels is not None:
-            unknown = [name for name in sampling if name not in labels]
-            self._tell_ignored([*unknown, *asked.ignored])
-        inputs = {
-            label: sampling[name] for name, label in (labels or {}).items() if name in sampling
-        }
+        self._tell(_IGNORED, asked.ignored)
+        found = await self._sampling.inputs() if asked.sampling else None
+        inputs: dict[str, float] = {}
+        for name, wanted in asked.sampling.items():
+            if found is None:
+                break
+            if name not in found.labels:
+                self._tell(_IGNORED, [name])
+                continue
+            label, value = found.place(name, wanted)
+            inputs[label] = value
+            if value != wanted:
+                self._tell("is kept within the bounds of the Space's input", [name])
         return self._client.stream(asked.messages, inputs=inputs or None)
 
     def _check_model(self, name: str | None) -> None:
@@ -246,15 +254,16 @@ class Gateway:
                 param="model",
             )
 
-    def _tell_ignored(self, names: Iterable[str]) -> None:
-        """Name what is not passed on, once."""
+    def _tell(self, words: str, names: Iterable[str]) -> None:
+        """Say once what becomes of something that was asked for."""
         for name in names:
-            if name in self._told or len(self._told) >= _MOST_TOLD:
-                continue
-            self._told.add(name)
             # A name comes from the client, and may be anything.
-            if name.isidentifier() and len(name) <= 64:
-                log.warning("%s has no meaning to the Space and is ignored", name)
+            if len(name) > 64 or not name.isidentifier() or len(self._told) >= _MOST_TOLD:
+                continue
+            told = f"{name} {words}"
+            if told not in self._told:
+                self._told.add(told)
+                log.warning("%s", told)
 
 
 async def _follow_lifespan(receive: Receive, send: Send) -> None:

@@ -62,6 +62,7 @@ class Channel:
         self._receive = receive
         self._send = send
         self._body_read = False
+        self._asked_for_body = False
 
     def header(self, name: str) -> str:
         """
@@ -89,10 +90,9 @@ class Channel:
             Refusal: If it is larger, or does not come.
             Gone: If the client hung up.
         """
-        too_large = Refusal(413, f"the body is larger than {most} bytes.", code="request_too_large")
         length = self.header("content-length")
         if length.isdecimal() and int(length[:20]) > most:
-            raise too_large
+            raise _too_large(most)
         parts: list[bytes] = []
         size = 0
         try:
@@ -101,7 +101,7 @@ class Channel:
                     parts.append(await self._next_part())
                     size += len(parts[-1])
                     if size > most:
-                        raise too_large
+                        raise _too_large(most)
         except TimeoutError:
             raise Refusal(
                 408, f"the body did not come within {BODY_TIME:g} s.", code="timeout"
@@ -118,6 +118,9 @@ class Channel:
         Raises:
             Gone: If the client hung up.
         """
+        if self.header("expect") and not self._asked_for_body:
+            # It waits to be asked for the body, and is not.
+            return
         with move_on_after(DRAIN_TIME):
             while not self._body_read and most > 0:
                 most -= len(await self._next_part())
@@ -184,9 +187,14 @@ class Channel:
             raise Gone from exc
 
     async def _next_part(self) -> bytes:
+        self._asked_for_body = True
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise Gone
         self._body_read = not message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
+
+
+def _too_large(most: int) -> Refusal:
+    return Refusal(413, f"the body is larger than {most} bytes.", code="request_too_large")

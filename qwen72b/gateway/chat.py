@@ -1,11 +1,11 @@
 """
 An answer on its way: from the client's stream to the response.
 
-Strategy: three tasks of one group, none of which lives across a ``yield``. One
-asks the Space and writes; one waits for the hang-up and cancels the group, which
-hangs up on the Space; one keeps the time: the head that waits no longer for the
-first text, comments while the Space is silent, and the end of clients that have
-stopped reading for good.
+Strategy: two tasks of one group, which does not live across a ``yield``. One asks
+the Space and writes, all that one network read brought at once. The other waits for
+the hang-up and cancels the group, which hangs up on the Space; and it keeps the
+time meanwhile: the head that waits no longer for the first text, comments while the
+Space is silent, and the end of clients that have stopped reading for good.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from anyio import CancelScope, Event, create_task_group, sleep
+from anyio import CancelScope, Event, create_task_group, move_on_after
 
 from .answers import Completion, Headers, count_tokens
 from .channel import Channel, Gone
@@ -39,6 +39,7 @@ KEEP_ALIVE = 5.0
 # Seconds for which a client may leave its text unread. It holds only its own
 # stream back, but its place among the requests too.
 UNREAD_TIME = 600.0
+_UNREAD = "a client has not read for %g s; hung up"
 
 _EVENTS: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -88,9 +89,7 @@ class Answer:
         """
         failure: Exception | None = None
         async with create_task_group() as group:
-            group.start_soon(self._watch, group.cancel_scope)
-            if self._asked.stream:
-                group.start_soon(self._keep_time, group.cancel_scope)
+            group.start_soon(self._accompany, group.cancel_scope)
             try:
                 async with await self._open_stream() as stream:
                     write = self._write_pieces if self._asked.stream else self._write_whole
@@ -104,54 +103,67 @@ class Answer:
         if failure is not None:
             raise failure
 
-    async def _watch(self, scope: CancelScope) -> None:
-        await self._channel.wait_for_hangup()
-        scope.cancel()
-
-    async def _keep_time(self, scope: CancelScope) -> None:
-        await sleep(HEAD_TIME)
+    async def _accompany(self, scope: CancelScope) -> None:
+        """Wait for the hang-up, and look at the time now and then; then hang up on the Space."""
+        wait = HEAD_TIME
         while True:
+            with move_on_after(wait):
+                await self._channel.wait_for_hangup()
+                break
+            wait = KEEP_ALIVE
             silence = monotonic() - self._last
             if self._writing:
                 # The client does not read.
                 if silence > UNREAD_TIME:
-                    log.warning("a client has not read for %g s; hung up", silence)
-                    scope.cancel()
-            elif silence >= KEEP_ALIVE or not self._channel.status:
-                self._comment = Event()
-                try:
-                    await self._send(b": the Space is at it\n\n", more=True)
-                except Gone:
-                    scope.cancel()
-                finally:
-                    self._comment.set()
-                    self._comment = None
-            await sleep(KEEP_ALIVE)
+                    log.warning(_UNREAD, silence)
+                    break
+                continue
+            quiet = silence >= KEEP_ALIVE or not self._channel.status
+            if self._asked.stream and quiet and not await self._comment_sent():
+                break
+        scope.cancel()
+
+    async def _comment_sent(self) -> bool:
+        """Send a comment; tell whether the client has taken it."""
+        self._comment = sent = Event()
+        try:
+            with move_on_after(UNREAD_TIME):
+                await self._send(b": the Space is at it\n\n", more=True)
+                return True
+            log.warning(_UNREAD, UNREAD_TIME)
+        except Gone:
+            pass
+        finally:
+            sent.set()
+            self._comment = None
+        return False
 
     async def _write_pieces(self, stream: AsyncStream) -> None:
         piece = self._completion.piece
         cutter = StopCutter(self._asked.stops) if self._asked.stops else None
         opening = self._completion.opening()
         said: list[str] = []
-        async for chunk in stream:
-            text = chunk if cutter is None else cutter.feed(chunk)
-            if text:
-                said.append(text)
-                await self._write(opening + piece(text))
-                opening = b""
+        while texts := await stream._read_chunks():
+            if cutter is not None:
+                texts = [*filter(None, map(cutter.feed, texts))]
+            if texts:
+                said += texts
+                await self._write(opening + "".join(map(piece, texts)))
+                opening = ""
             if cutter is not None and cutter.found:
                 break
         rest = cutter.flush() if cutter is not None else ""
         # Nobody waits for the Space any more.
         await stream.close()
         usage = self._usage("".join(said) + rest) if self._asked.include_usage else None
-        end = opening + (piece(rest) if rest else b"") + self._completion.closing(usage)
+        end = opening + (piece(rest) if rest else "") + self._completion.closing(usage)
         await self._write(end, more=False)
 
     async def _write_whole(self, stream: AsyncStream) -> None:
         text = await self._read_whole(stream)
         await stream.close()
         body = self._completion.whole(text, self._usage(text))
+        self._last, self._writing = monotonic(), True
         await self._channel.respond(200, body)
 
     async def _read_whole(self, stream: AsyncStream) -> str:
@@ -172,11 +184,11 @@ class Answer:
         before = cut_at_stop(text, stops)
         return text if before is None else before
 
-    async def _write(self, data: bytes, *, more: bool = True) -> None:
+    async def _write(self, data: str, *, more: bool = True) -> None:
         if self._comment is not None:
             await self._comment.wait()
         self._writing = True
-        await self._send(data, more=more)
+        await self._send(data.encode(), more=more)
         self._writing = False
 
     async def _send(self, data: bytes, *, more: bool) -> None:

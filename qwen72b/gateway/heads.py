@@ -9,6 +9,7 @@ bytes that come while no request of the connection is answered begin a head.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +26,8 @@ class HeadTimes:
 
     def __init__(self) -> None:
         self._clocks: dict[Any, asyncio.TimerHandle] = {}
-        self._answering: set[Any] = set()
+        # A request may begin while the one before it is being put away.
+        self._answering: Counter[Any] = Counter()
 
     @contextmanager
     def answering(self, peer: Any) -> Iterator[None]:
@@ -36,12 +38,14 @@ class HeadTimes:
             peer: Host and port of the client, as in ASGI.
         """
         peer = tuple(peer or ())
-        self._answering.add(peer)
+        self._answering[peer] += 1
         self._stop(peer)
         try:
             yield
         finally:
-            self._answering.discard(peer)
+            self._answering[peer] -= 1
+            if not self._answering[peer]:
+                del self._answering[peer]
 
     def limiting(self, protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
         """

@@ -4,7 +4,8 @@ Sampling by name: which input of a Space is its temperature?
 OpenAI's names are fixed; a Space calls its sliders what its maker liked. An input
 is found by its label, of which case and punctuation do not count, and only if
 its present value is a number and no other input has such a label, too: a guess
-that is wrong would change an answer silently.
+that is wrong would change an answer silently. What it does not take is brought
+within its bounds: a temperature of 0 is the least that a slider has.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Qwen72BError
@@ -19,7 +21,7 @@ from ..errors import Qwen72BError
 if TYPE_CHECKING:
     from ..aio.client import AsyncClient
 
-__all__ = ["Sampling", "match_inputs"]
+__all__ = ["Sampling", "SamplingInputs", "match_inputs"]
 
 log = logging.getLogger("qwen72b.gateway")
 
@@ -50,6 +52,36 @@ def match_inputs(inputs: Mapping[str, Any]) -> dict[str, str]:
     return {name: labels[0] for name, labels in found.items() if len(labels) == 1}
 
 
+@dataclass(frozen=True, slots=True)
+class SamplingInputs:
+    """
+    The inputs of a Space that sampling goes to.
+
+    Args:
+        labels: The label for each of OpenAI's names that has one.
+        limits: The limits of the inputs by their labels, as a description has them.
+    """
+
+    labels: Mapping[str, str]
+    limits: Mapping[str, Mapping[str, Any]]
+
+    def place(self, name: str, value: float) -> tuple[str, float]:
+        """
+        Tell which input gets which value.
+
+        Args:
+            name: OpenAI's name, which has an input.
+            value: What was asked for.
+
+        Returns:
+            The input's label, and the nearest value that it takes.
+        """
+        label = self.labels[name]
+        limits = self.limits.get(label, {})
+        value = max(value, limits.get("minimum", value))
+        return label, min(value, limits.get("maximum", value))
+
+
 class Sampling:
     """
     The inputs of one Space that sampling goes to, asked for once.
@@ -60,25 +92,26 @@ class Sampling:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._labels: dict[str, str] | None = None
+        self._found: SamplingInputs | None = None
 
-    async def labels(self) -> dict[str, str] | None:
+    async def inputs(self) -> SamplingInputs | None:
         """
-        Tell which input each of OpenAI's names goes to.
+        Find the inputs.
 
         Returns:
-            Labels by names; ``None`` if the Space cannot be read. Asking it
-            fails the same way then, and says it better.
+            They; ``None`` if the Space cannot be read. Asking it fails the same
+            way then, and says it better.
         """
-        if self._labels is None:
+        if self._found is None:
             try:
                 description = await self._client.describe()
             except Qwen72BError as exc:
                 log.debug("the Space's inputs are unknown: %s", type(exc).__name__)
                 return None
-            self._labels = match_inputs(description.inputs)
-        return self._labels
+            labels = match_inputs(description.inputs)
+            self._found = SamplingInputs(labels, description.limits)
+        return self._found
 
     def forget(self) -> None:
         """Ask again next time: the Space has changed."""
-        self._labels = None
+        self._found = None

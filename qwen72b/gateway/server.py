@@ -16,6 +16,7 @@ from .asgi import MAX_BODY, Gateway, app
 from .channel import Receive, Scope, Send
 from .guard import LOOPBACK_NAMES
 from .heads import HeadTimes
+from .writes import Writes
 
 if TYPE_CHECKING:
     from ..aio.client import AsyncClient
@@ -104,9 +105,9 @@ def served(gateway: Gateway, listener: socket.socket) -> Iterator[None]:
         raise InvalidOption(
             "The gateway is not installed.", hint="Run: pip install uvicorn"
         ) from exc
-    heads = HeadTimes()
+    heads, writes = HeadTimes(), Writes()
     settings = {
-        "http": heads.limiting(H11Protocol),
+        "http": heads.limiting(writes.gathering(H11Protocol)),
         # Whose request it is matters to nobody, and a header can be made up.
         "proxy_headers": False,
         "server_header": False,
@@ -114,7 +115,7 @@ def served(gateway: Gateway, listener: socket.socket) -> Iterator[None]:
         "access_log": False,
     }
     server = ServerThread(
-        lambda: _telling(gateway, heads), listener, name="gateway", settings=settings
+        lambda: _telling(gateway, heads, writes), listener, name="gateway", settings=settings
     )
     try:
         server.start()
@@ -159,13 +160,13 @@ def host_names(
     return list(allowed)
 
 
-def _telling(gateway: Gateway, heads: HeadTimes) -> Any:
-    """Have the app tell for which connections a request has come."""
+def _telling(gateway: Gateway, heads: HeadTimes, writes: Writes) -> Any:
+    """Have the app tell for which connections a request has come, and what it sends at once."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             with heads.answering(scope["client"]):
-                await gateway(scope, receive, send)
+                await gateway(scope, receive, writes.gathered(scope["client"], send))
         else:
             await gateway(scope, receive, send)
 

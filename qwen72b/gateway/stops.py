@@ -14,7 +14,9 @@ __all__ = ["StopCutter", "cut_at_stop"]
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str | None:
     """
-    Cut a text before the first stop sequence in it.
+    Cut a text before the first stop sequence in it: the one that is complete first.
+
+    So a text that comes in pieces is cut where it is cut as a whole.
 
     Args:
         text: The text.
@@ -23,8 +25,8 @@ def cut_at_stop(text: str, stops: Sequence[str]) -> str | None:
     Returns:
         What is before it; ``None`` if there is none in the text.
     """
-    places = [place for stop in stops if (place := text.find(stop)) >= 0]
-    return text[: min(places)] if places else None
+    ends = [(at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0]
+    return text[: min(ends)[1]] if ends else None
 
 
 class StopCutter:
@@ -54,6 +56,8 @@ class StopCutter:
         Returns:
             What is certain to be part of the answer; may be empty.
         """
+        if self.found:
+            return ""
         text = self._held + piece
         before = cut_at_stop(text, self._stops)
         if before is not None:

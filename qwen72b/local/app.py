@@ -138,10 +138,12 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             concurrency_limit=40,
         )
         stop.click(fn=None, cancels=answering)
+    # The page has a queue; to ask for it would make the whole app once more.
+    page.api_open = False
     # One for each answer that waits for its next piece, and Gradio's usual 40 for all
-    # else; by default these are all that there are.
+    # else; by default these are all that there are. Set as ``launch`` does it.
     page.max_threads = backend.concurrency + 40
-    page.queue(api_open=False)
+    getattr(page, "_queue", page).max_thread_count = page.max_threads
     return page
 
 

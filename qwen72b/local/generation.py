@@ -177,5 +177,13 @@ class Backend(ABC):
             generation.join()
         self.release()
 
+    def settle(self) -> None:
+        """
+        Wait until it can answer.
+
+        Raises:
+            InvalidOption: If it never can.
+        """
+
     def release(self) -> None:
         """Free what this backend holds; called once no answer is in the making."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,16 @@ class LlamaBackend(Backend):
     """
     A chat model in a GGUF file; the chat template comes from the file.
 
+    It is loaded in a thread: ``settle`` waits for it.
+
     Args:
         path: The GGUF file.
         label: What it is, for people.
         stand_in: Whether it is another model than Qwen2-72B-Instruct.
 
     Raises:
-        InvalidOption: If the file is missing or is no model, or the extra
-            ``local`` is not installed.
+        InvalidOption: If the file is missing or does not begin like a model, or
+            the extra ``local`` is not installed.
     """
 
     def __init__(self, path: Path, *, label: str, stand_in: bool) -> None:
@@ -71,13 +74,35 @@ class LlamaBackend(Backend):
         # llama.cpp opens an HTTP port on the loopback that we do not use, for
         # every user and web page of this machine: lock it.
         params.api_keys = [secrets.token_hex(16)]
-        try:
-            self._server: Any = xllamacpp.Server(params)
-        except RuntimeError as exc:
-            raise InvalidOption(f"llama.cpp cannot load the model {path}: {exc}.") from exc
+        self._server: Any = None
+        self._failure: InvalidOption | None = None
+        self._released = False
+
+        def load() -> None:
+            try:
+                server = xllamacpp.Server(params)
+            except RuntimeError as exc:
+                self._failure = InvalidOption(f"llama.cpp cannot load the model {path}: {exc}.")
+                self._failure.__cause__ = exc
+                return
+            with self._lock:
+                if not self._released:
+                    self._server = server
+
+        # Meanwhile gradio is imported, which takes longer. Nothing can end a load, and
+        # llama.cpp aborts where the process ends in the middle of one: no daemon.
+        self._loading = threading.Thread(target=load, name="qwen72b-load")
+        self._loading.start()
+
+    def settle(self) -> None:
+        """Wait until the model is loaded."""
+        self._loading.join()
+        if self._failure is not None:
+            raise self._failure
 
     def produce(self, messages: Messages, generation: Generation) -> None:
         """Answer, forgetting the oldest turns if the conversation is too long."""
+        self.settle()
         turns = [dict(message) for message in messages]
         while True:
             oldest = 1 if turns[0]["role"] == "system" else 0
@@ -137,4 +162,6 @@ class LlamaBackend(Backend):
 
     def release(self) -> None:
         """Free the model's memory, threads and port."""
-        self._server = None
+        with self._lock:
+            self._released = True
+            self._server = None

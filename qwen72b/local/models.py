@@ -56,7 +56,8 @@ def backend(
             ``sys.stderr``; ``None`` for nowhere.
 
     Returns:
-        A backend; ``running`` and ``serve`` close it.
+        A backend; ``running`` and ``serve`` close it. A model in a file is
+        loaded meanwhile, and ``running`` and ``serve`` tell of a failure.
 
     Raises:
         InvalidOption: If an argument is missing or useless, or the extra

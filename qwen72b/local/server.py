@@ -52,8 +52,8 @@ def running(
         The Space's base URL, once it takes requests.
 
     Raises:
-        InvalidOption: If the address is taken or useless, or the extra
-            ``local`` is not installed.
+        InvalidOption: If the address is taken or useless, the model cannot be
+            loaded, or the extra ``local`` is not installed.
         SpaceUnavailable: If Gradio does not start.
 
     Example:
@@ -76,6 +76,7 @@ def running(
         )
         try:
             space.start()
+            backend.settle()
             yield base_url_of(host, listener)
         finally:
             # First the answers, else Gradio waits for their threads.

@@ -49,10 +49,9 @@ class Allowance:
     again would cost more than their size, so they are an error.
     """
 
-    def __init__(self) -> None:
-        #: Bytes or characters that came since something was last moved.
-        self.came = 0
-        self._left = _FREE
+    #: Bytes or characters that came since something was last moved.
+    came = 0
+    _left = _FREE
 
     def spend(self, size: int) -> None:
         """

@@ -95,12 +95,11 @@ def fill(
 
     Raises:
         InvalidOption: If there is no place for something and ``fold`` is off,
-            or an input is unknown or its label not unique.
+            or an input is unknown, its label not unique, or its value none that
+            it takes.
     """
     values = dict(plan.defaults)
-    given: dict[int, Any] = {}
-    for name, value in (inputs or {}).items():
-        given[find_setting(plan, name).component] = value
+    given = read_inputs(plan, inputs) if inputs else {}
     values.update(given)
     query, turns, folded = _fold(plan, prompt, fold)
     sent = encode_history(turns, plan.chat_format) if turns else []
@@ -144,6 +143,34 @@ def _fold(plan: Plan, prompt: Prompt, fold: bool) -> tuple[str, tuple[Turn, ...]
             first = (role, f"{system}\n\n{text}")
             return query, (*turns[:i], first, *turns[i + 1 :]), ("system",)
     return f"{system}\n\n{query}", turns, ("system",)
+
+
+def read_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[int, Any]:
+    """
+    Find the components that a caller has values for, and look at the values.
+
+    Args:
+        plan: How the Space is asked.
+        inputs: The values by what the caller calls the inputs.
+
+    Returns:
+        The values by component.
+
+    Raises:
+        InvalidOption: If an input is unknown, its label not unique, or its
+            value none that it takes.
+    """
+    found: dict[int, Any] = {}
+    for name, value in inputs.items():
+        setting = find_setting(plan, name)
+        if not setting.limits.allows(value):
+            # Not shown: it may be a secret that was meant for another one.
+            raise InvalidOption(
+                f"the input {setting.label[:40]!r} does not take this value.",
+                hint=f"It takes {setting.limits}.",
+            )
+        found[setting.component] = value
+    return found
 
 
 def find_setting(plan: Plan, name: str) -> Setting:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from .candidates import MOST_STEPS, Candidate, flows, walk_chain
 from .labels import BoxKind, box_kind
+from .limits import UNLIMITED, read_limits
 from .page import Component, Function, Page
 from .plan import HistoryPlace, Setting, Step, StepKind
 
@@ -257,6 +258,8 @@ def read_settings(
     """
     settings: list[Setting] = []
     written: set[int] = set()
+    # What runs first may set other limits than the page has.
+    loaded = {number for step in load_steps(page, candidate) for number in step.outputs}
     for function in candidate.path:
         for number in dict.fromkeys(function.inputs):
             component = page.component(number)
@@ -269,6 +272,7 @@ def read_settings(
                 and all(number != setting.component for setting in settings)
             ):
                 secret = component.is_text_box and box_kind(component) is BoxKind.SECRET
-                settings.append(Setting(number, component.label, component.kind, secret))
+                limits = UNLIMITED if number in loaded else read_limits(component)
+                settings.append(Setting(number, component.label, component.kind, secret, limits))
         written.update(function.outputs)
     return tuple(settings)

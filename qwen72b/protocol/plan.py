@@ -17,6 +17,7 @@ from typing import Any
 
 from .chat import ChatFormat
 from .config import QueueProtocol
+from .limits import UNLIMITED, Limits
 from .model import DEFAULT_SYSTEM
 from .page import fold_label
 
@@ -92,12 +93,14 @@ class Setting:
         label: What people call it.
         kind: Gradio's name of its type.
         secret: Whether its value must not be shown.
+        limits: What values it takes.
     """
 
     component: int
     label: str
     kind: str
     secret: bool = False
+    limits: Limits = UNLIMITED
 
     @property
     def names(self) -> frozenset[str]:

@@ -4,7 +4,8 @@ What does the gateway cost? Run by hand: ``python tests/benchmarks/bench_gateway
 Two questions, interleaved over several rounds, medians told:
 
 * ``latency``: how old a piece of text is when it arrives, at 20 ms pacing: through
-  the async client, through the gateway before it, and the difference.
+  the async client, through the gateway before it, and the difference; and of a bare
+  starlette app under the same uvicorn that says pieces at this pace.
 * ``rate``: answers of so many pieces, read over several connections at once: their
   number per second, and the CPU time of each, of the gateway; of the async client
   alone, which is what asks the Space; and of a bare starlette app under the same
@@ -69,8 +70,8 @@ def process(*argv: str) -> Iterator[Process]:
         running.communicate()
 
 
-def echo(count: int) -> None:
-    """Serve the same chunks out of memory, with starlette."""
+def echo(count: int, pace: float) -> None:
+    """Serve the same chunks out of memory, with starlette; paced, each has its time in it."""
     import socket
 
     import uvicorn
@@ -80,15 +81,20 @@ def echo(count: int) -> None:
     from starlette.routing import Route
 
     completion = Completion("m")
-    chunks = [completion.opening() + completion.piece(PIECE)]
-    chunks += [completion.piece(PIECE)] * (count - 1) + [completion.closing(None)]
+    said = [completion.opening() + completion.piece(PIECE)]
+    said += [completion.piece(PIECE)] * (count - 1) + [completion.closing(None)]
+    chunks = [chunk.encode() for chunk in said]
 
     async def say(request: Request) -> StreamingResponse:
         await request.json()
 
         async def pieces() -> object:
             for chunk in chunks:
-                yield chunk
+                if pace:
+                    await asyncio.sleep(pace)
+                    yield completion.piece(f"{time.monotonic_ns():019}").encode()
+                else:
+                    yield chunk
 
         return StreamingResponse(pieces(), media_type="text/event-stream")
 
@@ -143,8 +149,8 @@ async def latency_of_client(space: str, count: int) -> float:
     return statistics.median(ages)
 
 
-async def latency_of_gateway(url: str, count: int) -> float:
-    """Give the median age of pieces that the gateway sends."""
+async def latency_of_server(url: str, count: int) -> float:
+    """Give the median age of pieces that a server sends."""
     ages: list[float] = []
     reader = Reader(url)
     await reader.open()
@@ -223,12 +229,13 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measure the gateway.")
     parser.add_argument("--echo", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--pace", type=float, default=0.0, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=400)
     parser.add_argument("--pieces", type=int, nargs="*", default=[1, 20, 100])
     options = parser.parse_args()
     if options.echo:
-        echo(options.echo)
+        echo(options.echo, options.pace)
         return
     for name in list(os.environ):
         # No proxy between the processes.
@@ -238,14 +245,18 @@ def main() -> None:
         space = f"http://127.0.0.1:{server.said.split()[0]}"
         command = ("-m", "qwen72b", "-q", "gateway", "--url", space, "--port", "0")
         with process(*command) as gateway:
-            direct, through = [], []
-            for _ in range(options.rounds):
-                direct.append(asyncio.run(latency_of_client(space, 100)))
-                through.append(asyncio.run(latency_of_gateway(gateway.said, 100)))
-            before, behind = statistics.median(direct), statistics.median(through)
-            print(f"age of a piece, async client: {before * 1e3:.3f} ms")
-            print(f"age of a piece, gateway:      {behind * 1e3:.3f} ms")
-            print(f"added:                        {(behind - before) * 1e3:.3f} ms")
+            ages: list[list[float]] = [[], [], []]
+            with process(__file__, "--echo", "100", "--pace", "0.02") as bare:
+                for _ in range(options.rounds):
+                    ages[0].append(asyncio.run(latency_of_client(space, 100)))
+                    ages[1].append(asyncio.run(latency_of_server(gateway.said, 100)))
+                    ages[2].append(asyncio.run(latency_of_server(bare.said, 100)))
+            client, ours, echoed = map(statistics.median, ages)
+            print(
+                f"age of a piece: {client * 1e3:.3f} ms async client, {ours * 1e3:.3f} ms gateway, "
+                f"{echoed * 1e3:.3f} ms starlette echo; "
+                f"added: {(ours - client) * 1e3:.3f} ms, {(ours - client) / echoed:.2f} echoes"
+            )
             for count in options.pieces:
                 order = Order(count=count)
                 with process(__file__, "--echo", str(count)) as bare:
@@ -257,13 +268,13 @@ def main() -> None:
                         )
                         for _ in range(options.rounds)
                     ]
-                ours, client, theirs = (_median(list(costs)) for costs in zip(*rounds, strict=True))
-                added = (ours.cpu - client.cpu) / theirs.cpu
+                door, alone, theirs = (_median(list(costs)) for costs in zip(*rounds, strict=True))
+                added = (door.cpu - alone.cpu) / theirs.cpu
                 print(
-                    f"{count:4} pieces: {1 / ours.wall:6.0f}/s gateway, {1 / client.wall:6.0f}/s "
+                    f"{count:4} pieces: {1 / door.wall:6.0f}/s gateway, {1 / alone.wall:6.0f}/s "
                     f"async client, {1 / theirs.wall:6.0f}/s starlette echo; CPU "
-                    f"{ours.cpu * 1e3:.2f}, {client.cpu * 1e3:.2f}, {theirs.cpu * 1e3:.2f} ms; "
-                    f"added: {added:.2f} echoes"
+                    f"{door.cpu * 1e3:.2f}, {alone.cpu * 1e3:.2f}, {theirs.cpu * 1e3:.2f} ms; "
+                    f"in echoes: {door.cpu / theirs.cpu:.2f}, of these added: {added:.2f}"
                 )
 
 

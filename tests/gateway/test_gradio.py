@@ -43,7 +43,7 @@ def chat_interface() -> Iterator[str]:
         answer,
         additional_inputs=[
             gr.Textbox("Be kind.", label="System prompt"),
-            gr.Slider(0, 2, 0.75, label="Temperature"),
+            gr.Slider(0.1, 2, 0.75, label="Temperature"),
         ],
     )
     page.launch(prevent_thread_lock=True, quiet=True)
@@ -55,8 +55,9 @@ def _text_of(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
+@pytest.mark.parametrize(("temperature", "got"), [(0.25, 0.25), (0, 0.1)])
 @pytest.mark.parametrize("stream", [True, False])
-def test_chat_interface(chat_interface: str, stream: bool) -> None:
+def test_chat_interface(chat_interface: str, stream: bool, temperature: float, got: float) -> None:
     """Question, turns, system text and temperature are in their places of a ChatInterface."""
     chat: Any = [
         {"role": "system", "content": "Be brief."},
@@ -69,14 +70,14 @@ def test_chat_interface(chat_interface: str, stream: bool) -> None:
         openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="unused") as api,
     ):
         answer: Any = api.chat.completions.create(
-            model=MODEL, messages=chat, temperature=0.25, stream=stream
+            model=MODEL, messages=chat, temperature=temperature, stream=stream
         )
         if stream:
             text = "".join(chunk.choices[0].delta.content or "" for chunk in answer)
         else:
             text = answer.choices[0].message.content
     turns = [("user", "One?"), ("assistant", "Two.")]
-    assert text == f"Three? | {turns} | Be brief. | 0.25"
+    assert text == f"Three? | {turns} | Be brief. | {got}"
 
 
 def asked(prompt: str) -> Any:

@@ -16,6 +16,7 @@ import qwen72b.gateway.heads
 from qwen72b import AsyncClient
 from qwen72b.gateway import app, running
 from qwen72b.testing import (
+    Burst,
     Close,
     Fail,
     FakeSpace,
@@ -186,6 +187,11 @@ class TestAnswers:
         answer = gateway.ask(stop=stop, stream=stream)
         assert (answer.text if stream else answer.json["choices"][0]["message"]["content"]) == text
 
+    def test_stop_sequence_in_a_burst(self, space: FakeSpace, gateway: Door) -> None:
+        """Of pieces that come at once none after a stop sequence is part of the answer."""
+        space.answer(Burst(words(LINES), per_write=99))
+        assert gateway.ask(stop="blue", stream=True).text == "It is "
+
     @pytest.mark.parametrize("stream", [True, False])
     def test_stop_hangs_up(self, space: FakeSpace, gateway: Door, stream: bool) -> None:
         """What comes after a stop sequence is not waited for."""
@@ -235,12 +241,37 @@ class TestSampling:
         assert "top_p has no meaning" in caplog.text
         assert "temperature" not in caplog.text
 
+    @pytest.mark.parametrize(("asked", "got"), [(0, 0.1), (0.1, 0.1), (0.5, 0.5), (1, 1), (1.5, 1)])
+    def test_value_outside_the_bounds(
+        self,
+        space: FakeSpace,
+        gateway: Door,
+        caplog: pytest.LogCaptureFixture,
+        asked: float,
+        got: float,
+    ) -> None:
+        """What the Space's input does not take is brought within its bounds, which is told once."""
+        _slider(space).update(minimum=0.1, maximum=1, step=0.1)
+        for _ in range(2):
+            assert gateway.ask(temperature=asked).status == 200
+        assert [job.data[-1] for job in space.jobs] == [got, got]
+        told = "temperature is kept within the bounds of the Space's input"
+        assert caplog.text.count(told) == (asked != got)
+
+    def test_bounds_that_change(self, space: FakeSpace, gateway: Door) -> None:
+        """Where the Space says no to a value that it took before, its inputs are looked at anew."""
+        _slider(space).update(minimum=0, maximum=2)
+        assert gateway.ask(temperature=2).status == 200
+        _slider(space).update(minimum=0, maximum=1)
+        space.fault("join", Respond(status=404, body={"detail": "Not Found"}))
+        answers = [gateway.ask(temperature=2) for _ in range(2)]
+        assert answers[-1].status == 200
+        assert [job.data[-1] for job in space.jobs][-1] == 1
+
     def test_space_that_changes(self, space: FakeSpace, gateway: Door) -> None:
         """An input that is gone is looked for again, and the question is answered without it."""
         assert gateway.ask(temperature=0.25).status == 200
-        for component in space.config["components"]:
-            if component["type"] == "slider":
-                component["props"]["label"] = "Wetness"
+        _slider(space)["label"] = "Wetness"
         space.fault("join", Respond(status=404, body={"detail": "Not Found"}))
         answers = [gateway.ask(temperature=0.25) for _ in range(2)]
         assert answers[-1].status == 200
@@ -250,6 +281,13 @@ class TestSampling:
         """A Space that is down says so itself."""
         space.fault("config", page("Sleeping Space"), times=None)
         assert gateway.ask(temperature=0.25).status == 503
+
+
+def _slider(space: FakeSpace) -> dict[str, Any]:
+    """Give what the Space says of its slider."""
+    [slider] = [each for each in space.config["components"] if each["type"] == "slider"]
+    props: dict[str, Any] = slider["props"]
+    return props
 
 
 class TestModels:

@@ -20,6 +20,7 @@ import qwen72b.gateway.heads
 from qwen72b import AsyncClient, InvalidOption
 from qwen72b.gateway import app, running
 from qwen72b.testing import (
+    Burst,
     Fail,
     FakeSpace,
     Gate,
@@ -30,9 +31,6 @@ from qwen72b.testing import (
 )
 
 pytest.importorskip("uvicorn")
-
-LINES = "It is blue. It is not green."
-
 
 LINES = "It is blue. It is not green."
 
@@ -191,6 +189,15 @@ class TestLimits:
             assert b"connection: close" in seen
         assert space.requests == []
 
+    def test_large_body_that_waits_to_be_asked_for(self, gateway: Door) -> None:
+        """A client that asks first whether to send a body is not told to, if it is too large."""
+        with closing(gateway.connect()) as there:
+            there.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n"
+            )
+            assert read_until(there, b"}}").startswith(b"HTTP/1.1 413")
+
     def test_slow_body(self, gateway: Door, monkeypatch: pytest.MonkeyPatch) -> None:
         """A body that does not come is 408."""
         monkeypatch.setattr(qwen72b.gateway.channel, "BODY_TIME", 0.05)
@@ -222,6 +229,23 @@ class TestLimits:
         monkeypatch.setattr(qwen72b.gateway.heads, "HEAD_TIME", AMPLE)
         space.answer("It", *[" is"] * 20, delay=AMPLE / 15)
         assert gateway.ask(stream=True).events[-1] == "[DONE]"
+
+    def test_request_after_another_may_take_longer_than_a_head(
+        self, space: FakeSpace, gateway: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What comes after a request that waited for the one before it cuts no answer."""
+        monkeypatch.setattr(qwen72b.gateway.heads, "HEAD_TIME", AMPLE)
+        space.answer("Yes.", times=1)
+        space.answer("It", *[" is"] * 20, delay=AMPLE / 15)
+        body = json.dumps({"messages": HI, "stream": True}).encode()
+        head = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+        )
+        with closing(gateway.connect()) as there:
+            there.sendall((head % len(body) + body) * 2)
+            read_until(there, b"It")
+            there.sendall(b"GET /health HTT")
+            assert b"[DONE]" in read_until(there, b"[DONE]")
 
     def test_large_head(self, gateway: Door) -> None:
         """A head without end is refused."""
@@ -431,6 +455,52 @@ class TestMounting:
             sent = await _call(made, "/llm/v1/chat/completions", root_path="/llm")
         assert sent[0]["status"] == 200
         assert json.loads(sent[1]["body"])["choices"][0]["message"]["content"] == LINES
+
+    @pytest.mark.anyio
+    async def test_pieces_that_come_at_once(self, space: FakeSpace) -> None:
+        """What one network read brings leaves in one part of the body, a chunk for each piece."""
+        space.answer(Burst(words(LINES), per_write=99))
+        async with AsyncClient(space.url) as client:
+            sent = await _call(app(client, hosts=None), "/v1/chat/completions", stream=True)
+        head, *bodies = [message.get("body", b"") for message in sent]
+        assert head == b""
+        assert len(bodies) == 2
+        assert bodies[0].count(b'"content":') == 1 + len(words(LINES))
+        assert bodies[1].endswith(b"data: [DONE]\n\n")
+
+    @pytest.mark.anyio
+    async def test_comment_that_is_not_read(
+        self, space: FakeSpace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A client that takes not even a comment for very long loses its place."""
+        monkeypatch.setattr(qwen72b.gateway.chat, "HEAD_TIME", 0.01)
+        monkeypatch.setattr(qwen72b.gateway.chat, "UNREAD_TIME", 0.01)
+        space.answer(Stall())
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                await anyio.sleep_forever()
+
+        async with AsyncClient(space.url) as client:
+            await _call(app(client, hosts=None), "/v1/chat/completions", send=send, stream=True)
+        space.wait_for_disconnect()
+        assert "has not read" in caplog.text
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("stream", [True, False])
+    async def test_answer_that_is_not_read(
+        self, space: FakeSpace, monkeypatch: pytest.MonkeyPatch, stream: bool
+    ) -> None:
+        """A client that does not take its answer for very long loses its place, streamed or not."""
+        for name in ("HEAD_TIME", "KEEP_ALIVE", "UNREAD_TIME"):
+            monkeypatch.setattr(qwen72b.gateway.chat, name, 0.01)
+
+        async def send(message: Any) -> None:
+            await anyio.sleep_forever()
+
+        async with AsyncClient(space.url) as client:
+            made = app(client, hosts=None)
+            await _call(made, "/v1/chat/completions", send=send, stream=stream)
 
     @pytest.mark.anyio
     async def test_server_that_tells_of_hang_ups_when_it_sends(self, space: FakeSpace) -> None:

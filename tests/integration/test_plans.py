@@ -305,8 +305,26 @@ def test_describe_tells_the_plan(ask: Ask) -> None:
     assert str(found).isascii()
 
 
+@pytest.mark.parametrize("value", [-0.1, 1e6, "1", True])
+def test_value_outside_the_bounds_is_refused(ask: Ask, value: Any) -> None:
+    """A value that a slider does not take is told with its bounds, and nothing is asked."""
+    with two_steps() as space:
+        [slider] = [each for each in space.config["components"] if each["type"] == "slider"]
+        slider["props"].update(minimum=0, maximum=2)
+        with pytest.raises(InvalidOption, match="'Temperature'.*from 0 to 2"):
+            ask(space.url, "q", inputs={"Temperature": value})
+        assert space.jobs == []
+        with Client(space.url) as client:
+            found = client.describe()
+            with pytest.raises(InvalidOption, match="from 0 to 2"):
+                client.describe(inputs={"Temperature": value})
+    assert found.limits["Temperature"]["maximum"] == 2
+    assert "; numbers from 0 to 2" in str(found)
+    assert json.loads(json.dumps(found.to_dict()))["limits"] == found.limits
+
+
 def test_lone_surrogates_of_an_input_are_replaced(ask: Ask) -> None:
     """No UTF-8 can carry them, be they the caller's or the Space's."""
     with two_steps() as space:
-        ask(space.url, "q", inputs={"Temperature": "\ud800"})
+        ask(space.url, "q", inputs={"System prompt": "\ud800"})
         assert any("\ufffd" in str(job.data) for job in space.jobs)

@@ -239,7 +239,7 @@ class TestWaitingForAThread:
             group.cancel_scope.cancel()
 
     async def test_default_is_bounded(self, space: FakeSpace) -> None:
-        """Of a hundred that ask at once, 64 are on their way."""
+        """Of 160 that ask at once, 128 are on their way."""
         gate = Gate()
         space.answer("Hello")
         space.fault("join", gate, Proceed(), times=None)
@@ -250,10 +250,10 @@ class TestWaitingForAThread:
 
         async with AsyncClient(space.url) as client, anyio.create_task_group() as group:
             await client.status()
-            for _ in range(100):
+            for _ in range(160):
                 group.start_soon(ask)
-            await anyio.to_thread.run_sync(partial(space.wait_for_request, "join", 64, PATIENCE))
+            await anyio.to_thread.run_sync(partial(space.wait_for_request, "join", 128, PATIENCE))
             await anyio.wait_all_tasks_blocked()
-            assert sum(request.path.endswith("/join") for request in space.requests) == 64
+            assert sum(request.path.endswith("/join") for request in space.requests) == 128
             gate.open()
-        assert replies == ["Hello"] * 100
+        assert replies == ["Hello"] * 160

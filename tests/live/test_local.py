@@ -370,8 +370,15 @@ def test_broken_gguf_file(tmp_path: Path) -> None:
     """A file that only begins like a model is refused when it is loaded."""
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"GGUF" + bytes(1000))
+    with (
+        pytest.raises(InvalidOption, match="cannot load the model"),
+        running(backend("gguf", gguf=path)),
+    ):
+        pass
+    model = backend("gguf", gguf=path)
     with pytest.raises(InvalidOption, match="cannot load the model"):
-        backend("gguf", gguf=path)
+        "".join(model.stream([{"role": "user", "content": "Hi"}]))
+    model.close()
 
 
 def test_upstream(openai_server: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,23 @@ def test_everything_arrives_in_its_place(apps: Apps, name: str, ask: Ask) -> Non
     assert reply.folded == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("chinese", {"温度": 2.5}, "from 0 to 2"),
+        ("chinese", {"温度": "hot"}, "from 0 to 2"),
+        ("interface_with_settings", {"Model": "c"}, "'a', 'b'"),
+        ("interface_settings_outside", {"Model": ["x", "z"]}, "'x', 'y'"),
+    ],
+)
+def test_value_that_no_page_could_send_is_refused(
+    apps: Apps, name: str, values: dict[str, Any], told: str, ask: Ask
+) -> None:
+    """Ends of sliders and choices are read from the page of any Gradio."""
+    with pytest.raises(InvalidOption, match=told):
+        ask(apps.url(name), "QUESTION", inputs=values)
+
+
 @pytest.mark.parametrize("name", HISTORY_ONLY)
 def test_history_arrives_and_the_system_text_is_folded(apps: Apps, name: str, ask: Ask) -> None:
     """An app without a place for a system text gets it before the first user text."""

@@ -12,6 +12,7 @@ from qwen72b import EndpointNotFound, InvalidServerMessage, UnsupportedProtocol
 from qwen72b.protocol.chat import ChatFormat
 from qwen72b.protocol.choose import choose
 from qwen72b.protocol.config import QueueProtocol
+from qwen72b.protocol.limits import UNLIMITED
 from qwen72b.protocol.page import Page, read_page
 from qwen72b.protocol.plan import HistoryPlace, Plan, StepKind
 
@@ -197,6 +198,19 @@ def test_step_knows_what_the_wire_needs() -> None:
     assert plan.output == 0
     assert plan.requests == 2
     assert plan.name == "/chat"
+
+
+def test_limits_of_an_input_are_those_of_the_page() -> None:
+    """What runs when the page opens may set others, so then there are none."""
+    slider = part(3, "slider", value=7, label="Size", minimum=1, maximum=8)
+    asks = event(0, 2, "submit", [2, 1, 3], [1])
+    loads = event(1, None, "load", [], [3])
+
+    (bounded,) = choose(page([BOT, BOX, slider], [asks])).settings
+    (loaded,) = choose(page([BOT, BOX, slider], [asks, loads])).settings
+
+    assert (bounded.limits.minimum, bounded.limits.maximum) == (1, 8)
+    assert loaded.limits == UNLIMITED
 
 
 def test_number_is_the_position_where_the_page_has_none() -> None:

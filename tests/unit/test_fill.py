@@ -10,6 +10,7 @@ import pytest
 from qwen72b import InvalidOption
 from qwen72b.messages import Prompt
 from qwen72b.protocol.fill import fill
+from qwen72b.protocol.limits import Limits
 from qwen72b.protocol.plan import DOCUMENTED, HistoryPlace, Plan, Setting, Step, StepKind
 
 TURNS = (("user", "u1"), ("assistant", "a1"))
@@ -135,6 +136,16 @@ def test_unknown_or_ambiguous_input_is_refused(name: Any, words: str) -> None:
     """The error lists what there is."""
     with pytest.raises(InvalidOption, match=words):
         fill(PLAN, Prompt("q"), inputs={name: 1})
+
+
+def test_value_outside_the_limits_is_refused() -> None:
+    """The error says what the input takes, and not what it was given."""
+    limited = Setting(6, "Heat", "slider", limits=Limits(0.1, 4, 0.1))
+    plan = replace(PLAN, settings=(limited,))
+    with pytest.raises(InvalidOption, match="'Heat'.*from 0.1 to 4") as caught:
+        fill(plan, Prompt("q"), inputs={"heat": 31337})
+    assert "31337" not in str(caught.value)
+    assert fill(plan, Prompt("q"), inputs={"heat": 4}).values[6] == 4
 
 
 def test_writing_back_is_what_a_browser_does() -> None:
