@@ -122,7 +122,8 @@ def mask(text: str) -> str:
         text: The text of an error or a line of a log.
 
     Returns:
-        It, with dots in their place; also of one that was cut.
+        It, with dots in their place; also of one that was cut, unless it begins
+        as any word may.
     """
     if not _known:
         return text
@@ -130,8 +131,11 @@ def mask(text: str) -> str:
     kept = [reference() for reference in _known.valuerefs()]
     forms = {form for secrets in kept if secrets is not None for form in secrets.forms()}
     for form in sorted(forms, key=len, reverse=True):
-        if form[:_LEAST] in text:
-            text = _masked(text, str(form))
+        begin = form[:_LEAST]
+        if begin in text:
+            # A word may begin as a word does.
+            word = begin.isalpha() and begin.islower()
+            text = text.replace(form, "...") if word else _masked(text, str(form))
     return text
 
 

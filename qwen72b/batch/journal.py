@@ -183,9 +183,7 @@ class JournalFile:
             self._send(line)
             return
         try:
-            rest = memoryview(line)
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
+            _write_whole(self._file, line)
         except OSError as exc:
             os.ftruncate(self._file, self._size)
             raise OSError(exc.errno, exc.strerror, self.path) from exc
@@ -242,6 +240,13 @@ class JournalFile:
 
     def _send(self, line: bytes) -> None:
         """Write to what may be full, as long as anybody waits for it."""
+        if not _has_reader(self._file):
+            # A device is never full; some (/dev/random) never say that they are ready.
+            try:
+                _write_whole(self._file, line)
+            except OSError as exc:
+                raise OSError(exc.errno, exc.strerror, self._name) from exc
+            return
         poll = select.poll()
         poll.register(self._file, select.POLLOUT)
         rest = memoryview(line)
@@ -337,6 +342,18 @@ def _never() -> bool:
 
 def _is_regular(file: int) -> bool:
     return stat.S_ISREG(os.fstat(file).st_mode)
+
+
+def _has_reader(file: int) -> bool:
+    """Tell whether what is written is read by somebody, who may be slow."""
+    mode = os.fstat(file).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(file)
+
+
+def _write_whole(file: int, line: bytes) -> None:
+    rest = memoryview(line)
+    while rest:
+        rest = rest[os.write(file, rest) :]
 
 
 def _leave_all() -> None:

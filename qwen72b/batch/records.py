@@ -22,6 +22,9 @@ __all__ = ["OPENING", "Record", "read_record", "write_record"]
 # How every line begins; what a torn one is known by.
 OPENING = b'{"id": '
 
+# Seconds beyond it, 30,000 years, nothing took.
+_MOST_SECONDS = 1e12
+
 # What is written as JSON's escapes: lone surrogates, which UTF-8 cannot say;
 # what ends a line for some readers; and what a terminal would obey.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -157,7 +160,8 @@ def _timings(seconds: Any) -> Timings | None:
 
 
 def _number(value: Any) -> float | None:
-    return value if isinstance(value, (int, float)) else None
+    """Read seconds; ``None`` for what is no time, such as infinity."""
+    return value if type(value) in (int, float) and 0 <= value <= _MOST_SECONDS else None
 
 
 def _rounded(seconds: float | None) -> float | None:

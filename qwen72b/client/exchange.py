@@ -59,6 +59,9 @@ _DRAIN = 0.25
 # an event loop, taking it apart would be felt (1 MB takes some 10 ms).
 _LARGE_EVENT = 65536
 
+# Seconds for which messages of one read may hold an event loop.
+_TURN = 0.002
+
 # Streams that are opened for a job before its session is taken for lost: with
 # two replicas and no sticky sessions one of two is the other's.
 _MOST_STREAMS = 5
@@ -270,12 +273,18 @@ class Exchange:
                     for text in texts:
                         trace(text)
                 events: list[Event] = []
+                turn = monotonic() + _TURN
                 try:
                     for text in texts:
                         events += job.receive_data(text)
+                        now = monotonic()
                         # ``scope.limit`` looks too; here it is asked for every event.
-                        if scope.cancelled or monotonic() >= deadlines.nearest:
+                        if scope.cancelled or now >= deadlines.nearest:
                             scope.limit()
+                        if now >= turn and not self.waits:
+                            # Others on the event loop have their turn.
+                            yield events
+                            events, turn = [], monotonic() + _TURN
                         if not answering and events and type(events[-1]) is Delta:
                             answering = True
                             if text is not texts[-1]:
@@ -302,7 +311,7 @@ class Exchange:
                 if job.upload is not None:
                     yield from self._leave_loop()
                     self._space.upload(scope, plan, job)
-                if events:
+                if events or not self.waits:
                     yield events
                 # Only now: neither a slow consumer nor the upload, which stops
                 # this clock, is the Space's silence.

@@ -365,6 +365,28 @@ def test_device_that_takes_nothing(space: FakeSpace, client: Client) -> None:
     assert len(list(client.map(["a"], journal="/dev/null"))) == 1
 
 
+@pytest.mark.parametrize("device", ["/dev/random", "/dev/urandom", "/dev/zero"])
+def test_device_that_is_never_ready(client: Client, device: str) -> None:
+    """A device takes what is written, whatever it says of being ready for it."""
+    if not os.path.exists(device):
+        pytest.skip(f"needs {device}")
+    assert len(list(client.map(["a", "b"], journal=device))) == 2
+
+
+@pytest.mark.parametrize("seconds", ["1e999", "NaN", "-1", "true", '"1"', "9" * 4000, "1e300"])
+def test_times_that_are_none(client: Client, path: Path, seconds: str) -> None:
+    """A line's times that nothing takes are left out; its answer counts."""
+    path.write_text(
+        f'{{"id": "a", "answer": "b", "error": null, "seconds": {{"total": {seconds}}}}}\n'
+        f'{{"id": "c", "answer": "d", "error": null, "seconds": {{"total": 1, "queue": {seconds}}}}}\n'
+    )
+    items = [{"id": "a", "prompt": "x"}, {"id": "c", "prompt": "y"}]
+    first, second = client.map(items, journal=path)
+    assert (first.reply, second.reply) == ("b", "d")
+    assert second.reply is not None and second.reply.timings is not None
+    assert second.reply.timings.queue is None
+
+
 def test_fifo_that_nobody_reads(client: Client, space: FakeSpace, path: Path) -> None:
     """It is refused at once, and not waited for."""
     os.mkfifo(path)

@@ -84,7 +84,7 @@ def test_errors_show_no_secret(kind: str, echo: str, caplog: pytest.LogCaptureFi
     caplog.set_level(logging.DEBUG)
     secret, options = given(kind)
     place, step = ECHOES[echo]
-    with FakeSpace(auth={"user": SECRET} if kind == "auth" else None) as space:
+    with FakeSpace(auth=("user", SECRET) if kind == "auth" else None) as space:
         if place == "answer":
             space.answer(step(secret))
         else:
@@ -107,6 +107,15 @@ def test_secrets_of_the_callers_session(way: str) -> None:
         answer = ASKERS[way](space.url, session=session, retry=ONCE)
         assert answer.error is not None
         check(shown(answer.error), TOKEN)
+
+
+def test_words_that_begin_as_a_secret_does() -> None:
+    """What only begins as a secret of plain letters is left as it is."""
+    with FakeSpace(auth=("user", "passwordpassword")) as space:
+        space.fault("config", Respond(status=500, body="no password; passwordpassword"))
+        error = ASKERS["sync"](space.url, auth=("user", "passwordpassword"), retry=ONCE).error
+        assert isinstance(error, HTTPStatusError)
+        assert error.body == "no password; ..."
 
 
 def test_headers_of_one_call() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 from askers import ASKERS
-from timing import PATIENCE, PROMPT
+from raw_server import Last, conversation, raw_server
+from timing import MS, PATIENCE, PROMPT
 
-from qwen72b import RequestTimeout
+from qwen72b import AsyncClient, RequestTimeout
 from qwen72b.testing import Chunk, Complete, Edits, Event, FakeSpace, Message, Respond, Step
 
 MB = 1_000_000
@@ -164,3 +168,47 @@ def test_fifty_megabytes_of_text(way: str) -> None:
         space.stream(event)
         answer = ASKERS[way](space.url, timeout=2 * PATIENCE)
         assert answer.error is None and answer.text == text
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'data: {"msg": "heartbeat"}\n\n',
+        b'data: {"msg": "process_starts", "event_id": "e"}\n\n',
+        b"data: {}\n\n",
+        b"data\n\n",
+        b"data: {\n\n",
+        b"data: {\ndata: }\n\n",
+        b"data: " + b"[" * 150 + b"]" * 150 + b"\n\n",
+    ],
+    ids=lambda event: event[:24],
+)
+@pytest.mark.anyio
+async def test_flood_that_brings_nothing(event: bytes) -> None:
+    """Other tasks of an event loop have their turn all the time, whatever a flood is made of."""
+    flood = event * (MB // len(event))
+
+    def change(path: str, good: bytes, before: int) -> bytes:
+        if path != "/queue/data":
+            return good
+        body = good.partition(b"\r\n\r\n")[2]
+        kind = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+        return Last(kind + b"Connection: close\r\n\r\n" + flood + body)
+
+    turns, over = 0, False
+
+    async def count() -> None:
+        nonlocal turns
+        while not over:
+            turns += 1
+            # Slower than the server, so that something has always come.
+            time.sleep(4 * MS)  # noqa: ASYNC251
+            await anyio.lowlevel.checkpoint()
+
+    with raw_server(conversation(change)) as server:
+        async with AsyncClient(server.url) as client, anyio.create_task_group() as group:
+            group.start_soon(count)
+            assert await client.ask("Hi") == "Hello"
+            over = True
+    # At least one for each read, which takes 32 kB.
+    assert turns >= MB // 32768
