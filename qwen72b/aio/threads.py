@@ -10,12 +10,16 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from anyio import CapacityLimiter, Event, Semaphore, move_on_after, to_thread
-from anyio.lowlevel import EventLoopToken, checkpoint, current_token
+from anyio.lowlevel import checkpoint, current_token
 
 from ..transport.threads import no_thread
+
+if TYPE_CHECKING:
+    # anyio 4.7, the lowest that will do, has no name for it.
+    from anyio.lowlevel import EventLoopToken
 
 __all__ = ["Threads"]
 

@@ -7,11 +7,14 @@ The table is part of the interface: scripts branch on it.
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Iterator
 
 from ..errors import (
     AuthenticationError,
     ConnectFailed,
+    EndpointNotFound,
     GenerationFailed,
     HTTPStatusError,
     InvalidRequest,
@@ -96,7 +99,10 @@ def describe(error: BaseException, *, verbose: bool = False) -> list[str]:
         Lines; one, unless verbose. No secret is in them.
     """
     if isinstance(error, Qwen72BError):
-        lines = [told(error.reason, hint_for(error))]
+        # What the caller did wrong is in our own words; other reasons may be a Space's.
+        own = isinstance(error, (InvalidRequest, EndpointNotFound))
+        reason = error.reason.replace("base_url", "the address") if own else error.reason
+        lines = [told(reason, _in_shell(hint_for(error)))]
         if verbose:
             lines += [f"  because of {type(link).__name__}: {link}" for link in _causes(error)]
     elif isinstance(error, OSError):
@@ -152,6 +158,33 @@ def hint_for(error: Qwen72BError) -> str:
     if isinstance(error, GenerationFailed):
         return error.hint or "Ask again, or more briefly."
     return error.hint
+
+
+# Python's arguments in hints, and what they are here.
+_WORDS = (
+    ("base_url or space", "--url or --space"),
+    ("space= and base_url=", "--space and --url"),
+    ("as base_url", "as --url"),
+    (
+        'Pass auth=("user", "password") instead.',
+        'Only Python has a login: Client(auth=("user", "password")).',
+    ),
+    (", or proxy=", ""),
+    ("verify=, ", ""),
+)
+_QUOTES = "'\""
+_VALUE = r"('[^']*'|\"[^\"]*\"|\d+)"
+_SETTING = re.compile(rf"\b(endpoint|space)={_VALUE}")
+_INPUT = re.compile(rf"\binputs=\{{{_VALUE}: \.\.\.\}}")
+
+
+def _in_shell(hint: str) -> str:
+    """Name options where a hint names arguments of Python's."""
+    for words, here in _WORDS:
+        hint = hint.replace(words, here)
+    hint = _SETTING.sub(lambda it: f"--{it[1]} {shlex.quote(it[2].strip(_QUOTES))}", hint)
+    # A label may have blanks.
+    return _INPUT.sub(lambda it: f"--input {shlex.quote(it[1].strip(_QUOTES) + '=...')}", hint)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

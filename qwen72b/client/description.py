@@ -47,7 +47,7 @@ class Description:
             for a secret.
         limits: What values the inputs take, by the same names: ``minimum``,
             ``maximum`` and ``step`` of a number, or ``choices``, and ``many``
-            where a list of them is one too. Inputs that take anything are left
+            where a value is a list of them. Inputs that take anything are left
             out.
         others: What else could be asked, by the name to give as ``endpoint``.
         requests: How many requests a question with a history takes.

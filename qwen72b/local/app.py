@@ -140,6 +140,10 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
         stop.click(fn=None, cancels=answering)
     # The page has a queue; to ask for it would make the whole app once more.
     page.api_open = False
+    # One for each answer that waits for its next piece, and Gradio's usual 40 for all
+    # else; by default these are all that there are. Set as ``launch`` does it.
+    page.max_threads = backend.concurrency + 40
+    getattr(page, "_queue", page).max_thread_count = page.max_threads
     return page
 
 

@@ -17,9 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from qwen72b.errors import SpaceUnavailable
 
-__all__ = ["Backend", "Generation"]
+__all__ = ["MANY", "Backend", "Generation"]
 
 Messages = Sequence[Mapping[str, str]]
+
+# Answers at a time of a backend that only passes them on: what a replica of vLLM
+# makes at once. Each has two threads, Gradio's and its own.
+MANY = 200
 
 # Seconds of silence after which an empty piece is yielded. A client that hangs
 # up meanwhile is noticed within this time, which leaves the model the rest of
@@ -120,12 +124,6 @@ class Backend(ABC):
         stand_in: Whether it is another model than Qwen2-72B-Instruct.
         concurrency: Answers that it can make at a time; more wait in the
             Space's queue, where they are told their rank.
-
-    Example:
-        >>> from qwen72b.local import backend
-        >>> echo = backend("echo")
-        >>> echo.name
-        'echo'
     """
 
     def __init__(self, label: str, *, stand_in: bool, concurrency: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from qwen72b.errors import InvalidOption
-from qwen72b.local.generation import Backend, Generation, Messages
+from qwen72b.local.generation import MANY, Backend, Generation, Messages
 
 __all__ = ["EchoBackend", "backend"]
 
@@ -25,7 +25,7 @@ class EchoBackend(Backend):
     """Repeats the last message word by word; for tests and demonstrations."""
 
     def __init__(self) -> None:
-        super().__init__("An echo" + STANDING_IN, stand_in=True, concurrency=40)
+        super().__init__("An echo" + STANDING_IN, stand_in=True, concurrency=MANY)
 
     def produce(self, messages: Messages, generation: Generation) -> None:
         """Emit each word with the white space before it."""

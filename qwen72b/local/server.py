@@ -75,8 +75,8 @@ def running(
             name="local Space",
         )
         try:
-            space.start()
-            backend.settle()
+            # A model that cannot be loaded is told at once.
+            space.start(backend.settle)
             yield base_url_of(host, listener)
         finally:
             # First the answers, else Gradio waits for their threads.

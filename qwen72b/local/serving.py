@@ -120,15 +120,20 @@ class ServerThread:
         thread_name = f"qwen72b-{name.rpartition(' ')[2].lower()}"
         self._thread = threading.Thread(target=self._run, name=thread_name, daemon=True)
 
-    def start(self) -> None:
+    def start(self, meanwhile: Callable[[], None] | None = None) -> None:
         """
         Return once requests are taken.
 
+        Args:
+            meanwhile: Called while the server starts.
+
         Raises:
-            Exception: What making the app raised.
+            Exception: What making the app, or ``meanwhile``, raised.
             SpaceUnavailable: If the server does not start.
         """
         self._thread.start()
+        if meanwhile is not None:
+            meanwhile()
         self._settled.wait()
         if self._failure is not None:
             raise self._failure

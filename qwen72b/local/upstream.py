@@ -18,7 +18,7 @@ from qwen72b.errors import (
     InvalidOption,
     StreamInterrupted,
 )
-from qwen72b.local.generation import Backend, Generation, Messages
+from qwen72b.local.generation import MANY, Backend, Generation, Messages
 from qwen72b.protocol.sse import EventSplitter
 from qwen72b.redaction import hide
 
@@ -52,7 +52,7 @@ class UpstreamBackend(Backend):
     """
 
     def __init__(self, url: str, model: str, *, label: str, stand_in: bool) -> None:
-        super().__init__(label, stand_in=stand_in, concurrency=40)
+        super().__init__(label, stand_in=stand_in, concurrency=MANY)
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise InvalidOption(

@@ -17,8 +17,6 @@ __all__ = ["UNLIMITED", "Limits", "read_limits"]
 
 _NUMBERS = frozenset({"slider", "number"})
 _CHOICES = frozenset({"dropdown", "radio", "checkboxgroup"})
-# Of these a value may be a list of choices.
-_MANY = frozenset({"dropdown", "checkboxgroup"})
 
 # Numbers beyond it are not the same in every JSON.
 _MOST = 2**53
@@ -39,7 +37,7 @@ class Limits:
         step: What two numbers that a person can set are apart. It is told, and
             binds nobody: Gradio takes what is between.
         choices: The values that there are; ``None`` for any.
-        many: Whether a list of them is a value, too.
+        many: Whether a value is a list of them.
     """
 
     minimum: float | None = None
@@ -58,10 +56,11 @@ class Limits:
         if value is None:
             return True
         if self.choices is not None:
-            several = self.many and isinstance(value, (list, tuple))
+            if self.many and not isinstance(value, (list, tuple)):
+                return False
             return all(
                 any(_is_same(each, choice) for choice in self.choices)
-                for each in (value if several else [value])
+                for each in (value if self.many else [value])
             )
         if self.minimum is None and self.maximum is None:
             return True
@@ -100,7 +99,7 @@ class Limits:
             shown = ", ".join(map(_shown, self.choices[:_MOST_SHOWN]))
             more = len(self.choices) - _MOST_SHOWN
             rest = f" and {more} more" if more > 0 else ""
-            return f"{'any' if self.many else 'one'} of {shown}{rest}"
+            return f"{'a list of any' if self.many else 'one'} of {shown}{rest}"
         ends = (("from", self.minimum), ("to", self.maximum), ("in steps of", self.step))
         told = [f"{word} {end}" for word, end in ends if end is not None]
         return " ".join(["numbers", *told]) if told else "anything"
@@ -131,7 +130,9 @@ def read_limits(component: Component) -> Limits:
             values = tuple(
                 each[1] if isinstance(each, list) and len(each) == 2 else each for each in choices
             )
-            return Limits(choices=values, many=component.kind in _MANY)
+            if all(each is None or isinstance(each, (str, int, float)) for each in values):
+                many = component.kind == "checkboxgroup" or bool(props.get("multiselect"))
+                return Limits(choices=values, many=many)
     return UNLIMITED
 
 

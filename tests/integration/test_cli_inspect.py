@@ -20,6 +20,11 @@ PAGES = json.loads((Path(__file__).parent.parent / "data" / "pages" / "6.31.0.js
 Capture = pytest.CaptureFixture[str]
 
 
+@pytest.fixture(autouse=True)
+def nothing_piped_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+
+
 def run_piped(argv: list[str], given: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command_line(*argv),
@@ -69,11 +74,8 @@ def test_inspect_of_a_doubt(capsys: Capture) -> None:
         assert main(["inspect", space.url, "--endpoint", "blue"]) == 0
 
 
-def test_endpoint_is_named_to_every_command(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_endpoint_is_named_to_every_command(capsys: Capture) -> None:
     """What inspect lists is what a question can be put to."""
-    monkeypatch.setattr(sys, "stdin", None)
     with FakeSpace.from_config(page("two_tabs"), {"blue": [["", [["q", "blue!"]]]]}) as space:
         assert main(["--url", space.url, "--endpoint", "/blue", "q"]) == 0
         assert capsys.readouterr().out == "blue!\n"
@@ -164,3 +166,37 @@ def test_values_of_inputs(value: str, read: object) -> None:
     """A value is JSON where it can be, and else the text that it is."""
     _, args = parse(["q", "--input", f" Max tokens ={value}"])
     assert args.inputs == [("Max tokens", read)]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("two_tabs", "as in --endpoint /red."),
+        ("two_texts", "as in --input Wo=...; what is left"),
+        ("picture", "Point --url or --space at a Space to chat with."),
+    ],
+)
+@pytest.mark.parametrize("command", [["q"], ["inspect"]])
+def test_hints_name_options(command: list[str], name: str, words: str, capsys: Capture) -> None:
+    """The shell is told what can be typed there, not what Python's arguments are called."""
+    with FakeSpace.from_config(page(name)) as space:
+        assert main([*command, "--url", space.url]) == 1
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("foo", "the address 'foo' is not a URL."),
+        ("https://huggingface.co/spaces/a/b", "Pass --space a/b instead."),
+        ("a/b", "Pass --space a/b instead."),
+        ("http://127.0.0.1/?q", "the address 'http://127.0.0.1...' has a query"),
+        ("http://u:p@127.0.0.1/", "Only Python has a login"),
+    ],
+)
+def test_wrong_address_is_told_in_words_of_the_shell(url: str, words: str, capsys: Capture) -> None:
+    """No word of Python's: whoever typed an option does not know base_url."""
+    assert main(["q", "--url", url]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert "base_url" not in err

@@ -464,9 +464,10 @@ class TestMounting:
             sent = await _call(app(client, hosts=None), "/v1/chat/completions", stream=True)
         head, *bodies = [message.get("body", b"") for message in sent]
         assert head == b""
-        assert len(bodies) == 2
-        assert bodies[0].count(b'"content":') == 1 + len(words(LINES))
-        assert bodies[1].endswith(b"data: [DONE]\n\n")
+        # The first event tells who speaks, and may come in a read of its own.
+        assert len(bodies) <= 3
+        assert b"".join(bodies).count(b'"content":') == 1 + len(words(LINES))
+        assert bodies[-1].endswith(b"data: [DONE]\n\n")
 
     @pytest.mark.anyio
     async def test_comment_that_is_not_read(

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,29 @@ def test_served_space_is_asked_by_its_address(number: signal.Signals) -> None:
             process.kill()
     assert (process.returncode, out) == (0, "")
     assert [line.partition(":")[0] for line in err.splitlines()] == ["qwen72b", "qwen72b"]
+
+
+def test_ctrl_c_while_a_model_is_loaded() -> None:
+    """Ctrl-C in the middle of a load ends the command in good order."""
+    pytest.importorskip("xllamacpp")
+    with start("--local", "Hi") as process:
+        try:
+            assert "standing in" in read_line(process.stderr)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (130, "")
+
+
+def test_broken_model_file_is_told(tmp_path: Path) -> None:
+    """A file that only begins like a model is status 2."""
+    pytest.importorskip("xllamacpp")
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"GGUF" + bytes(100))
+    status, out, err = run("--gguf", str(path), "Hi")
+    assert (status, out) == (2, "")
+    assert "cannot load the model" in err
 
 
 def test_taken_port_is_told() -> None:

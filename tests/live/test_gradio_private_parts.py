@@ -32,3 +32,21 @@ print(header._id, box._id, Context.id > 2)
         check=True,
     )
     assert done.stdout.split() == ["1", "2", "True"]
+
+
+def test_gradio_queue_threads() -> None:
+    """The page and its queue have a limit each, set by launch: 40, which the local Space lifts."""
+    code = """
+import gradio
+with gradio.Blocks() as page:
+    pass
+print(page.max_threads, page._queue.max_thread_count)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=4 * PATIENCE,
+        check=True,
+    )
+    assert done.stdout.split() == ["40", "40"]

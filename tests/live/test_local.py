@@ -20,7 +20,7 @@ from timing import FACTOR
 from qwen72b import AsyncClient, Client
 from qwen72b.errors import GenerationFailed, HTTPStatusError, InvalidOption, Qwen72BError
 from qwen72b.local import Backend, backend, running
-from qwen72b.local.generation import Generation, Messages
+from qwen72b.local.generation import MANY, Generation, Messages
 
 pytest.importorskip("gradio", minversion="5.50")
 xllamacpp = pytest.importorskip("xllamacpp")
@@ -47,7 +47,7 @@ class Scripted(Backend):
     """Answers by a function of the test; remembers what it was asked."""
 
     def __init__(self, answer: Any) -> None:
-        super().__init__("A script", stand_in=True, concurrency=40)
+        super().__init__("A script", stand_in=True, concurrency=MANY)
         self.answer = answer
         self.asked: list[Messages] = []
         self.ended = threading.Event()
@@ -436,3 +436,17 @@ def test_upstream_is_stopped(openai_server: str, monkeypatch: pytest.MonkeyPatch
     assert next(piece for piece in pieces if piece)
     upstream.close()
     assert set(threading.enumerate()) <= before
+
+
+def test_many_answers_at_once() -> None:
+    """As many answers as the backend can make are in the making at once, and no fewer."""
+    everybody = threading.Barrier(MANY)
+
+    def answer(generation: Generation) -> None:
+        generation.emit("We ")
+        everybody.wait(PATIENCE)
+        generation.emit("all.")
+
+    with running(Scripted(answer)) as base_url, Client(base_url, timeout=2 * PATIENCE) as client:
+        for result in client.map(["Hi"] * MANY, max_in_flight=MANY):
+            assert result.reply == "We all.", result.error

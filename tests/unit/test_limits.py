@@ -31,8 +31,9 @@ def _limits(kind: str, **props: Any) -> Limits:
         ("number", {"maximum": 8}, "numbers to 8"),
         ("radio", {"choices": [["A", "a"], ["B", 2]]}, "one of 'a', 2"),
         ("radio", {"choices": ["a", "b"]}, "one of 'a', 'b'"),
-        ("dropdown", {"choices": [["A", "a"]], "allow_custom_value": False}, "any of 'a'"),
-        ("checkboxgroup", {"choices": [["A", "a"]]}, "any of 'a'"),
+        ("dropdown", {"choices": [["A", "a"]], "allow_custom_value": False}, "one of 'a'"),
+        ("dropdown", {"choices": [["A", "a"]], "multiselect": True}, "a list of any of 'a'"),
+        ("checkboxgroup", {"choices": [["A", "a"]]}, "a list of any of 'a'"),
         (
             "radio",
             {"choices": [[str(n), n] for n in range(20)]},
@@ -47,6 +48,7 @@ def _limits(kind: str, **props: Any) -> Limits:
         ("dropdown", {"choices": None}, "anything"),
         ("radio", {"choices": "ab"}, "anything"),
         ("radio", {}, "anything"),
+        ("radio", {"choices": [["A", ["a"]], ["B", {"b": 1}]]}, "anything"),
         # What the page says badly.
         ("slider", {"minimum": 4, "maximum": 0}, "anything"),
         ("slider", {"minimum": "0", "maximum": [1], "step": "a"}, "anything"),
@@ -84,25 +86,28 @@ def test_number_with_one_bound(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "one", "many"),
     [
-        ("a", True, True),
-        (2, True, True),
-        (2.0, True, True),
+        ("a", True, False),
+        (2, True, False),
+        (2.0, True, False),
         (None, True, True),
         ("A", False, False),
         ("2", False, False),
         (True, False, False),
+        (["a"], False, True),
         (["a", 2], False, True),
         ((), False, True),
         (["a", "c"], False, False),
         (["a", None], False, False),
+        ("", False, False),
         ({"a": 1}, False, False),
     ],
 )
 def test_choice(value: Any, one: bool, many: bool) -> None:
-    """A value is one of the choices; of some components it may be a list of them."""
+    """A value is one of the choices; of some components it is a list of them."""
     choices = [["A", "a"], ["Two", 2], ["One", 1]]
     assert _limits("radio", choices=choices).allows(value) is one
-    assert _limits("dropdown", choices=choices).allows(value) is many
+    assert _limits("dropdown", choices=choices, multiselect=None).allows(value) is one
+    assert _limits("dropdown", choices=choices, multiselect=True).allows(value) is many
     assert _limits("checkboxgroup", choices=choices).allows(value) is many
 
 
