@@ -142,6 +142,8 @@ def shown(value: object) -> str:
         Its ``repr``, cut; or its kind, if it has none, as a number of thousands
         of digits, or one that says where it is in memory.
     """
+    if isinstance(value, (Hidden, HiddenURL)):
+        return repr(value)[:_SHOWN]
     try:
         # A text as such, whatever its class makes of it. Of a large value no
         # more is looked at than is shown.
