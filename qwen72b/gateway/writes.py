@@ -10,7 +10,7 @@ the loop's next round what was written by then is simpler, and 0.1 ms later.)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from .channel import Send
@@ -107,6 +107,10 @@ class _Transport:
             self._held.append(data)
         else:
             self._transport.write(data)
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        """Send several things, or hold them back."""
+        self.write(b"".join(pieces))
 
     def close(self) -> None:
         """Close the connection once all is sent."""
