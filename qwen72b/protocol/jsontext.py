@@ -83,7 +83,8 @@ def read_json(text: str) -> Any:
 def _check_structure(text: str) -> None:
     """Refuse what has too many values or nests too deep, before anything is made of it."""
     brackets = text.count("[") + text.count("{")
-    if brackets <= _MOST_DEPTH and brackets + text.count(",") <= MAX_VALUES:
+    short = len(text) <= MAX_VALUES
+    if brackets <= _MOST_DEPTH and (short or brackets + text.count(",") <= MAX_VALUES):
         return
     # Without escaped quotes, what lies outside strings is every other piece.
     # What an escape outside a string does to that is of no concern: there the

@@ -115,7 +115,8 @@ class Shown:
                 if self.answer.thinking:
                     self._aside.append(text)
                 else:
-                    events += self._extend(text)
+                    self._text.add(text)
+                    events += _delta(text)
             return
         if self._behind:
             present = self._last()
@@ -179,14 +180,11 @@ class Shown:
         new = found.text
         if len(new) > _LITTLE:
             self.allowance.spend(len(new))
-        if new == old:
-            # In one piece, and the same as in the value.
-            self._text = TextBuffer(new)
-            return events
-        if new.startswith(old):
-            return events + self._extend(new[len(old) :])
-        offset = _shared_length(old, new)
+        # In one piece, and the same as in the value.
         self._text = TextBuffer(new)
+        if new.startswith(old):
+            return events + _delta(new[len(old) :])
+        offset = _shared_length(old, new)
         return [*events, Revised(replace_surrogates(new[offset:]), offset)]
 
     def _tell_beside(self, *, last: bool) -> list[Event]:
@@ -211,11 +209,9 @@ class Shown:
             return "".join([str(target), *self._aside])
         return str(target) + str(self._text)[len(self.answer.text) :]
 
-    def _extend(self, text: str) -> list[Event]:
-        if not text:
-            return []
-        self._text.add(text)
-        return [Delta(text if text.isascii() else replace_surrogates(text))]
+
+def _delta(text: str) -> list[Event]:
+    return [Delta(text if text.isascii() else replace_surrogates(text))] if text else []
 
 
 def _shared_length(old: str, new: str) -> int:
