@@ -82,6 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_status(exc)
     except Exception as exc:  # noqa: BLE001 - no traceback reaches a user of the command
         console.complain(*describe(exc, verbose=verbose))
+        try:
+            console.flush()
+        except (OSError, ValueError):
+            # It may be what was just told of.
+            console.abandon(sys.stdout)
         return exit_status(exc)
 
 
