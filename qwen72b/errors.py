@@ -75,7 +75,8 @@ def _restore(cls: type[Qwen72BError], args: tuple[Any, ...], state: dict[str, An
 
 def _words(text: str) -> str:
     """Take out of a sentence what is secret, and what cannot be printed: lone surrogates."""
-    return mask(text if text.isascii() else text.encode("utf-8", "backslashreplace").decode())
+    printable = text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return mask(printable, own=True)
 
 
 def _shortened(text: str) -> str:

@@ -10,35 +10,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from weakref import WeakValueDictionary
 
-from .redaction import Hidden, hide, redact
+from .credentials import is_plain, is_secret_name
+from .redaction import Hidden, redact
 
-__all__ = ["Secrets", "is_secret_name", "mask", "secrets_of_headers", "shown_headers"]
+__all__ = ["Secrets", "mask", "shown_headers"]
 
 # Characters of the shortest secret that is masked: a shorter one may be part of
 # any word. From as many on, its beginning is masked, too, where it was cut.
 _LEAST = 8
 
-# Headers that say who asks for what, and nothing that is private.
-_PLAIN_HEADERS = re.compile(
-    r"accept.*|cache-control|connection|content-.*|dnt|forwarded|from|host|origin|pragma|referer|"
-    r"sec-.*|te|upgrade.*|user-agent|via|x-forwarded-.*|x-requested-with",
-    re.IGNORECASE,
-)
-
-# Names of what is private: of headers, and of a page's boxes.
-_SECRET_NAME = re.compile(
-    r"authoriz|cookie|credential|pass ?-?(?:word|wd|phrase)|secret|token(?!s)|api[ _-]?key|^key$",
-    re.IGNORECASE,
-)
+# Characters that are looked for as one pattern, whose parts stand in each other.
+_MOST_NESTED = 56
 
 # Headers that hold a URL, which may begin with its path.
 _URL_HEADERS = frozenset(["content-location", "link", "location", "referer", "refresh"])
-
-# Characters of a name that are looked at.
-_MOST_NAME = 200
 
 _known: WeakValueDictionary[int, Secrets] = WeakValueDictionary()
 
@@ -51,32 +40,19 @@ class Secrets:
         values: The secrets; those of fewer than eight characters are left out.
     """
 
-    __slots__ = ("__weakref__", "_forms", "_values")
+    __slots__ = ("__weakref__", "_finders", "_values")
 
     def __init__(self, values: Iterable[str]) -> None:
         self._values = tuple(Hidden(value) for value in values if len(value) >= _LEAST)
-        self._forms: frozenset[str] | None = None
+        self._finders: tuple[_Finder, ...] | None = None
         if self._values:
             _known[id(self)] = self
 
-    def forms(self) -> frozenset[str]:
-        """Tell in which forms a server may repeat them: plain, and as a URL, a page or JSON has it."""
-        if self._forms is None:
-            # Late, and only if something failed: they take a while to load.
-            from html import escape
-            from json import dumps
-            from urllib.parse import quote, quote_plus
-
-            forms = set()
-            for value in map(str, self._values):
-                forms |= {value, repr(value)[1:-1], dumps(value)[1:-1]}
-                forms |= {escape(value), quote(value, "", errors="replace")}
-                forms |= {
-                    quote_plus(value, errors="replace"),
-                    dumps(value, ensure_ascii=False)[1:-1],
-                }
-            self._forms = frozenset(map(Hidden, forms))
-        return self._forms
+    def finders(self) -> tuple[_Finder, ...]:
+        """Make what finds them, if something failed: few clients need it."""
+        if self._finders is None:
+            self._finders = tuple(map(_Finder, dict.fromkeys(self._values)))
+        return self._finders
 
     def __repr__(self) -> str:
         return "Secrets(...)"
@@ -85,41 +61,142 @@ class Secrets:
         return Secrets, (self._values,)
 
 
-def secrets_of_headers(headers: Mapping[str, Any]) -> list[str]:
+class _Finder:
     """
-    Tell what may be secret of the headers that a caller gave.
+    What finds one secret, each of its characters as text, a URL, a page or JSON writes it.
 
     Args:
-        headers: The headers.
-
-    Returns:
-        Their values, taken apart: a scheme such as ``Bearer`` is none.
+        secret: The secret.
     """
-    return [
-        hide(part)
-        for name, value in headers.items()
-        # requests takes bytes, too.
-        if isinstance(name, str) and isinstance(value, str) and not _PLAIN_HEADERS.fullmatch(name)
-        for part in re.split(r"""[\s;,=?&:"]+|//+""", value)
+
+    def __init__(self, secret: Hidden) -> None:
+        begin = secret[:_LEAST]
+        self.secret = secret
+        #: Whether our own sentences may have it, and longer words it as a part.
+        self.is_plain = is_plain(secret)
+        self._begins_plainly = is_plain(begin)
+        # Letters and digits are written in one way only.
+        self._anchor = Hidden(max(re.findall("[0-9A-Za-z]*", begin), key=len))
+        # What is masked wherever it stands is looked for as far as it goes.
+        odd = not (self.is_plain or self._begins_plainly)
+        self._first = Hidden(secret[: _MOST_NESTED if odd else _LEAST])
+        self._pattern: re.Pattern[str] | None = None
+
+    def replace(self, text: str) -> str:
+        """Put dots in its place, and in that of what was left of it by a cut."""
+        if self._anchor not in text:
+            return text
+        if self._pattern is None:
+            self._pattern = re.compile(_pattern(self._first))
+        if len(self._first) == len(self.secret) and not self.is_plain:
+            # In one go: a hostile server may send millions of it.
+            return self._pattern.sub("...", text)
+        parts = []
+        done = 0
+        for match in self._pattern.finditer(text):
+            start, end = match.span()
+            if start < done:
+                continue
+            count = len(self._first)
+            if count > _LEAST and not match.lastindex:
+                meant = True
+            else:
+                end, count = self._follow(text, end, count)
+                meant = self._is_meant(text, start, end, count)
+            if meant:
+                parts += [text[done:start], "..."]
+                done = end
+        return "".join([*parts, text[done:]])
+
+    def _follow(self, text: str, end: int, count: int) -> tuple[int, int]:
+        """Tell how far an occurrence goes on, and how many characters of the secret it has."""
+        while count < len(self.secret) and end < len(text):
+            found = _one(self.secret[count]).match(text, end)
+            if found is None:
+                break
+            end = found.end()
+            count += 1
+        return end, count
+
+    def _is_meant(self, text: str, start: int, end: int, count: int) -> bool:
+        """Tell an occurrence, whole or its beginning, from a word that anybody may say."""
+        whole = count == len(self.secret)
+        if not (self.is_plain if whole else self._begins_plainly):
+            return True
+        before = text[max(0, start - 6) : start]
+        if _IN_WORD.search(before) and not _ESCAPE.search(before):
+            return False
+        if whole:
+            return not _WORD.match(text, end)
+        return end == len(text) and count > _LEAST
+
+
+_WORD = re.compile(r"\w")
+_IN_WORD = re.compile(r"\w\Z")
+
+# What ends in a letter or a digit, and is no part of a word.
+_ESCAPE = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\[abfnrtv]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})\Z")
+
+# Letters that a backslash makes a character of.
+_ESCAPED = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f"}
+
+
+def _written(character: str) -> str:
+    """Tell, as a pattern, how a character may be written, once or in two of these ways."""
+    if character.isascii() and character.isalnum():
+        return character
+    # Late, and only if something failed.
+    from html.entities import codepoint2name
+
+    code = ord(character)
+    utf8 = character.encode("utf-8", "replace")
+    utf16 = character.encode("utf-16-be", "surrogatepass")
+    units = [utf16[i : i + 2].hex() for i in range(0, len(utf16), 2)]
+    name = codepoint2name.get(code, "apos" if character == "'" else "")
+    # Repetitions have an end: a server may send backslashes by the million.
+    ways = [
+        # As it is; with a backslash before it; decoded as http.client decodes.
+        r"\\{0,8}" + re.escape(character) if character != "\\" else r"\\{1,2}",
+        re.escape(utf8.decode("latin-1")),
+        "".join(f"%(?:25)*(?i:{byte:02x})" for byte in utf8),
+        "".join(rf"\\{{1,8}}u(?i:{unit})" for unit in units),
+        rf"\\{{1,8}}U(?i:{code:08x})",
+        rf"&(?:amp;)*#(?:0*{code}|[xX]0*(?i:{code:x}))(?:;|(?![0-9A-Fa-f]))",
     ]
+    if code < 256:
+        ways += [rf"\\{{1,8}}x(?i:{code:02x})", f"%(?:25)*(?i:{code:02x})"]
+    if name:
+        ways.append(f"&(?:amp;)*{name};")
+    if character in _ESCAPED:
+        ways.append(rf"\\{{1,8}}{_ESCAPED[character]}")
+    if character == " ":
+        ways.append(r"\+")
+    # The longest first: & begins those of pages, too.
+    return f"(?:{'|'.join(reversed(ways))})"
 
 
-def is_secret_name(name: str) -> bool:
-    """
-    Tell whether what has a name is private.
+def _pattern(text: str) -> str:
+    """Make the pattern of a beginning, as far as it goes; it has a group if all of it is there."""
+    ways = [_written(character) for character in text]
+    tail = "()" if len(ways) > _LEAST else ""
+    for way in reversed(ways[_LEAST:]):
+        tail = f"(?:{way}{tail})?"
+    return "".join(ways[:_LEAST]) + tail
 
-    Args:
-        name: The name of a header, or of a box of a page.
-    """
-    return _SECRET_NAME.search(name[:_MOST_NAME]) is not None
+
+@lru_cache(maxsize=512)
+def _one(character: str) -> re.Pattern[str]:
+    return re.compile(_written(character))
 
 
-def mask(text: str) -> str:
+def mask(text: str, *, own: bool = False) -> str:
     """
     Take our own secrets out of a text that a server had a part in.
 
     Args:
         text: The text of an error or a line of a log.
+        own: Whether it is a sentence of ours, in which what a server said is
+            masked by now: a secret that is a mere word is left in it.
 
     Returns:
         It, with dots in their place; also of one that was cut, unless it begins
@@ -129,26 +206,11 @@ def mask(text: str) -> str:
         return text
     # In one step, since another thread may make a client.
     kept = [reference() for reference in _known.valuerefs()]
-    forms = {form for secrets in kept if secrets is not None for form in secrets.forms()}
-    for form in sorted(forms, key=len, reverse=True):
-        begin = form[:_LEAST]
-        if begin in text:
-            # A word may begin as a word does.
-            word = begin.isalpha() and begin.islower()
-            text = text.replace(form, "...") if word else _masked(text, str(form))
+    finders = [finder for secrets in kept if secrets is not None for finder in secrets.finders()]
+    for finder in sorted(finders, key=lambda finder: len(finder.secret), reverse=True):
+        if not (own and finder.is_plain):
+            text = finder.replace(text)
     return text
-
-
-def _masked(text: str, secret: str) -> str:
-    """Replace a secret, and each beginning of it."""
-    parts = text.split(secret[:_LEAST])
-    rest = secret[_LEAST:]
-    for i, part in enumerate(parts[1:], 1):
-        same = 0
-        while same < len(rest) and part[same : same + 1] == rest[same]:
-            same += 1
-        parts[i] = part[same:]
-    return "...".join(parts)
 
 
 def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -168,7 +230,7 @@ def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def _shown_header(name: str, value: str) -> str:
     if "cookie" in name:
         return re.sub(r"=[^;,]*", "=...", value)
-    if _SECRET_NAME.search(name) and not value.isdigit():
+    if is_secret_name(name) and not value.isdigit():
         return "..."
     value = redact(value)
     return re.sub(r"[?#][^\s'\"<>;,]+", "?...", value) if name in _URL_HEADERS else value

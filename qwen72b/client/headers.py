@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..credentials import secrets_of_headers
 from ..errors import InvalidOption
-from ..masking import Secrets, secrets_of_headers
+from ..masking import Secrets
 from ..redaction import shown
 
 __all__ = ["checked_headers"]

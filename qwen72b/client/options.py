@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..credentials import is_secret_name
 from ..errors import InvalidOption
-from ..masking import Secrets, is_secret_name
+from ..masking import Secrets
 from ..protocol.plan import Plan
 from ..redaction import shown
 from ..retry import Retry

@@ -165,7 +165,7 @@ class Space:
             return Body(response, scope)
         self._read(scope, response, request.doing)
         raise InvalidServerMessage(
-            f"the Space's stream has the content type {kind or 'none'!r}, not text/event-stream."
+            f"the Space's stream has the content type {mask(kind) or 'none'!r}, not text/event-stream."
         )
 
     def read_page(self, scope: CallScope, *, waiting: float | None = None) -> Page:

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from ..errors import UnsupportedProtocol
+from ..masking import mask
 
 __all__ = ["QueueProtocol", "read_protocol"]
 
@@ -58,7 +59,7 @@ def read_protocol(name: Any, version: str) -> QueueProtocol:
     if isinstance(name, str) and name.startswith("sse"):
         return QueueProtocol.SSE_V3
     raise UnsupportedProtocol(
-        f"the Space runs Gradio {version[:40] or 'in an unknown version'}, whose queue speaks "
-        f"{'WebSocket' if name in (None, 'ws') else repr(name)[:40]}.",
+        f"the Space runs Gradio {mask(version)[:40] or 'in an unknown version'}, whose queue speaks "
+        f"{'WebSocket' if name in (None, 'ws') else mask(repr(name))[:40]}.",
         hint="Gradio 4, 5 and 6 are supported; Gradio 3 is not.",
     )

@@ -359,7 +359,7 @@ class Job:
 
     def _unexpected_error(self, message: dict[str, Any]) -> list[Event]:
         text = message.get("message")
-        words = text[:MAX_WORDS] if isinstance(text, str) and text else "no reason given"
+        words = mask(text[:MAX_WORDS]) if isinstance(text, str) and text else "no reason given"
         lost = message.get("session_not_found") is True or "session not found" in words.lower()
         if lost or words == "Server stopped unexpectedly.":
             self.astray = lost and not self._heard

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from ..errors import GenerationFailed, QuotaExceeded, Qwen72BError
+from ..masking import mask
 from .surrogates import replace_surrogates
 
 __all__ = ["MAX_WORDS", "job_error"]
@@ -48,7 +49,7 @@ def job_error(message: dict[str, Any]) -> Qwen72BError:
     title = fields.get("title", message.get("title"))
     title = title[:MAX_WORDS] if isinstance(title, str) else None
     words = fields.get("error")
-    words = replace_surrogates(_unquoted(words[:MAX_WORDS])) if isinstance(words, str) else ""
+    words = mask(replace_surrogates(_unquoted(words[:MAX_WORDS]))) if isinstance(words, str) else ""
     # "None" is what 4.0 to 4.19 make of a hidden reason.
     if words.strip() in ("", "None"):
         return GenerationFailed(

@@ -39,7 +39,7 @@ class _Masking(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let a line pass, masked if need be."""
         line = record.getMessage()
-        masked = mask(line)
+        masked = mask(line, own=True)
         if masked != line:
             record.msg, record.args = masked, None
         return True
@@ -90,7 +90,7 @@ def shown(value: Any) -> str:
     content = os.environ.get("QWEN72B_LOG_CONTENT", "") not in ("", "0")
     if isinstance(value, str):
         if content:
-            return _escaped(value)
+            return _escaped(mask(value))
         is_message = value[:100].lstrip().startswith('{"msg"')
         if len(value) > (_LONGEST_MESSAGE if is_message else _LONGEST_BODY):
             return f"{len(value)} characters"
@@ -99,7 +99,8 @@ def shown(value: Any) -> str:
         except (ValueError, RecursionError):
             return f"{len(value)} characters that are not JSON"
     try:
-        return json.dumps(value if content else _blank(value), separators=(",", ":"))
+        text = json.dumps(value if content else _blank(value), separators=(",", ":"))
+        return mask(text) if content else text
     except RecursionError:
         return "JSON that is nested too deep"
 

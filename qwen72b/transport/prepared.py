@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from requests.auth import AuthBase
 
+from ..credentials import secrets_of_auth, secrets_of_proxies
 from ..masking import Secrets
-from ..redaction import hide
 from .auth import without_zone
 from .cookies import BoundedJar
 
@@ -35,11 +35,8 @@ class Way:
     def __init__(self, options: dict[str, Any], auth: AuthBase | tuple[str, str] | None) -> None:
         self.options = options
         self.auth = auth
-        logins = [auth[1]] if isinstance(auth, tuple) else []
-        for proxy in options["proxies"].values():
-            login = hide(proxy.partition("://")[2].rpartition("@")[0])
-            logins += [hide(login.partition(":")[2]), hide(unquote(login).partition(":")[2])]
-        self._known = Secrets(logins)
+        proxies = secrets_of_proxies(options["proxies"])
+        self._known = Secrets([*secrets_of_auth(auth), *proxies])
         #: The pool of connections, once the adapter has found it.
         self.pool: Any = None
 

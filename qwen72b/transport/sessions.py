@@ -18,8 +18,9 @@ import requests
 from requests.cookies import extract_cookies_to_jar
 from requests.utils import get_netrc_auth, select_proxy
 
+from ..credentials import secrets_of_auth, secrets_of_headers, secrets_of_proxies
 from ..errors import InvalidServerMessage
-from ..masking import Secrets, secrets_of_headers
+from ..masking import Secrets
 from ..redaction import hide, hide_url
 from .adapter import Adapter
 from .auth import Secret, origin_of
@@ -198,8 +199,8 @@ class ForeignSession:
         self, session: requests.Session, secret: Secret | None, options: dict[str, Any]
     ) -> None:
         self._session = session
-        login = session.auth[1:] if isinstance(session.auth, tuple) else ()
-        self._known = Secrets([*secrets_of_headers(session.headers), *login])
+        # By origin.
+        self._known: dict[str, Secrets] = {}
         self._options = {**options, "auth": secret, "stream": True, "allow_redirects": False}
 
     def send(
@@ -219,6 +220,8 @@ class ForeignSession:
             The response; its body is unread.
         """
         limit = scope.limit()
+        if (origin := origin_of(url)) not in self._known:
+            self._known[origin] = self._secrets(url)
         redirects: list[tuple[str, str]] = []
 
         def hide_redirect(response: requests.Response, **_: Any) -> None:
@@ -261,11 +264,21 @@ class ForeignSession:
 
     def proxy_for(self, url: str) -> str | None:
         """Tell which proxy the requests to a URL go through."""
+        return select_proxy(url, self._proxies(url))
+
+    def _proxies(self, url: str) -> dict[str, str]:
         session, given = self._session, self._options
         options = session.merge_environment_settings(
             url, given["proxies"], True, given["verify"], given["cert"]
         )
-        return select_proxy(url, options["proxies"])
+        return {name: hide_url(proxy) for name, proxy in options["proxies"].items()}
+
+    def _secrets(self, url: str) -> Secrets:
+        """Tell what the session sends that is secret: headers, logins of its own and of proxies."""
+        session = self._session
+        auth = session.auth or (hide(get_netrc_auth(url)) if session.trust_env else None)
+        proxies = secrets_of_proxies(self._proxies(url))
+        return Secrets([*secrets_of_headers(session.headers), *secrets_of_auth(auth), *proxies])
 
     def close(self) -> None:
         """Leave it open: it is the caller's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import html
 import io
@@ -9,6 +10,7 @@ import json
 import logging
 import pickle
 import traceback
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,9 +18,9 @@ import pytest
 import requests
 from askers import ASKERS, ONCE
 
-from qwen72b import Client, HTTPStatusError, Qwen72BError
+from qwen72b import Client, HTTPStatusError, InvalidOption, Qwen72BError, StreamInterrupted
 from qwen72b.cli import main
-from qwen72b.testing import Fail, FakeSpace, Log, Respond, Send, page
+from qwen72b.testing import Close, Fail, FakeSpace, Log, Respond, Send, page
 
 SECRET = 'pa"ss&w0rd/of-some <length>'
 TOKEN = "hf_verySecretToken123"
@@ -107,6 +109,183 @@ def test_secrets_of_the_callers_session(way: str) -> None:
         answer = ASKERS[way](space.url, session=session, retry=ONCE)
         assert answer.error is not None
         check(shown(answer.error), TOKEN)
+
+
+PASSWORD = "sup3rS3cret!"
+
+
+def logins(kind: str, url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Give a client the login of joe, in one of the ways that a program may."""
+    host = url.partition("://")[2]
+    session = requests.Session()
+    if kind == "netrc":
+        path = folder / "netrc"
+        path.write_text(f"machine {host.partition(':')[0]} login joe password {PASSWORD}\n")
+        monkeypatch.setenv("NETRC", str(path))
+        return {}
+    if kind == "proxy":
+        return {"proxy": f"http://joe:{quote(PASSWORD)}@{host}"}
+    if kind == "variable":
+        monkeypatch.setenv("http_proxy", f"http://joe:{PASSWORD}@{host}")
+        monkeypatch.setenv("no_proxy", "")
+        return {}
+    if kind == "header":
+        login = base64.b64encode(f"joe:{PASSWORD}".encode()).decode()
+        return {"headers": {"Authorization": f"Basic {login}"}}
+    if kind == "session":
+        session.auth = ("joe", PASSWORD)
+    elif kind == "session of bytes":
+        session.auth = (b"joe", PASSWORD.encode())
+    elif kind == "session's object":
+        session.auth = requests.auth.HTTPBasicAuth("joe", PASSWORD)
+    elif kind == "session's header":
+        session.headers["Authorization"] = f"Bearer {PASSWORD}".encode()
+    elif kind == "session's netrc":
+        return {"session": session, **logins("netrc", url, folder, monkeypatch)}
+    elif kind == "session's proxy":
+        session.proxies["http"] = f"http://joe:{PASSWORD}@{host}"
+    return {"session": session}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "netrc",
+        "proxy",
+        "variable",
+        "header",
+        "session",
+        "session of bytes",
+        "session's object",
+        "session's netrc",
+        "session's proxy",
+        "session's header",
+    ],
+)
+def test_logins_that_are_repeated(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login is masked in the form in which it was sent, and so is its password."""
+    sent = base64.b64encode(f"joe:{PASSWORD}".encode()).decode()
+    if kind == "session's header":
+        sent = "nothing"
+    with FakeSpace() as space:
+        for step in ("config", "join"):
+            body = f"got Basic {sent} of {PASSWORD}"
+            space.fault(step, Respond(status=500, body=body), times=None)
+        options = logins(kind, space.url, tmp_path, monkeypatch)
+        answer = ASKERS["sync"](space.url, retry=ONCE, **options)
+    error = answer.error
+    assert isinstance(error, HTTPStatusError)
+    assert "got Basic" in error.body
+    check(shown(error), PASSWORD)
+    assert sent[:16] not in shown(error) or sent == "nothing"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "tok%2fen%2bwith%3dodd%26chars",
+        "tok%252Fen%252Bwith%253Dodd%2526chars",
+        "tok\\/en+with=odd\\u0026chars",
+        "tok\\u002Fen\\u002bwith\\u003dodd\\u0026chars",
+        "tok\\\\/en+with=odd\\\\u0026chars",
+        "tok\\x2fen+with=odd\\x26chars",
+        "tok&#47;en+with=odd&#38;chars",
+        "tok&#x2F;en&#43;with&#x3d;odd&amp;chars",
+        "tok/en+with=odd&amp;amp;chars",
+        "tok/en%2Bwith=odd&amp;chars",
+    ],
+)
+def test_spellings_of_a_secret(spelling: str) -> None:
+    """A secret is masked in whatever way a server writes its characters."""
+    with FakeSpace() as space:
+        space.fault("config", Respond(status=500, body=f"bad {spelling}, ask"), times=None)
+        error = ASKERS["sync"](space.url, token="tok/en+with=odd&chars", retry=ONCE).error
+    assert isinstance(error, HTTPStatusError)
+    assert error.body == "bad ..., ask"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "p\u00e4ss w\u00f6rd 1",
+        "p%C3%A4ss+w%c3%b6rd+1",
+        "p%E4ss%20w%F6rd%201",
+        "p&auml;ss w&#246;rd 1",
+    ],
+)
+def test_spellings_beyond_ascii(spelling: str) -> None:
+    """Nor is it known by its plain letters alone."""
+    password = "p\u00e4ss w\u00f6rd 1"
+    with FakeSpace(auth=("user", password)) as space:
+        space.fault("config", Respond(status=500, body=f"bad {spelling}, ask"), times=None)
+        error = ASKERS["sync"](space.url, auth=("user", password), retry=ONCE).error
+    assert isinstance(error, HTTPStatusError)
+    assert error.body == "bad ..., ask"
+
+
+def test_a_secret_that_is_a_word() -> None:
+    """Our own sentences keep it, and so do longer words; a server's words do not."""
+    login = ("user", "password")
+    with FakeSpace(auth=login) as space, Client(space.url, auth=login, retry=ONCE) as client:
+        with pytest.raises(InvalidOption, match="holds a user or a password"):
+            Client("http://user:p4ss@host")
+        body = "passwordless, my_password, a password; q=password&a%20password"
+        space.fault("config", Respond(status=500, body=body), times=None)
+        with pytest.raises(HTTPStatusError) as caught:
+            client.ask("Hi")
+    assert caught.value.body == "passwordless, my_password, a ...; q=...&a%20..."
+
+
+@pytest.mark.parametrize(
+    "echo", ["body", "json", "title", "phrase", "version", "dialect", "type", "page", "app"]
+)
+def test_a_word_that_is_repeated(echo: str) -> None:
+    """A server that repeats such a secret finds it masked wherever it says so."""
+    word = "correcthorsebattery"
+    place, step = ECHOES[echo]
+    with FakeSpace(auth=("user", word)) as space:
+        if place == "answer":
+            space.answer(step(word))
+        else:
+            fault = step(f" {word}")
+            space.fault(place, fault, times=None)
+        error = ASKERS["sync"](space.url, auth=("user", word), retry=ONCE).error
+    assert error is not None
+    assert word not in shown(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-Real-IP", "127.0.0.1"),
+        ("X-Upstream", "127.0.0.1"),
+        ("X-Upstream", "127.0.0.10:8080"),
+        ("X-Loc", "connection"),
+        ("X-Purpose", "Connection-queue"),
+        ("X-Env", "app.example.com/connection"),
+        ("Traceparent", "00-connection-01"),
+    ],
+)
+def test_headers_that_are_harmless(name: str, value: str) -> None:
+    """What says where or what for, and not who, is left in a sentence."""
+    with FakeSpace() as space, Client(space.url, headers={name: value}, retry=ONCE) as client:
+        space.fault("join", Close(), times=None)
+        with pytest.raises(StreamInterrupted) as caught:
+            client.ask("Hi")
+        host = space.url.partition("://")[2]
+    assert f"the connection to {host} was lost" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["X-Key", "X-Auth", "Authorization", "X-Session", "Api-Key"])
+def test_headers_that_name_a_secret(name: str) -> None:
+    """A word is a secret where the header's name says so."""
+    with FakeSpace() as space:
+        space.fault("join", Respond(status=500, body="no opensesame here"))
+        error = ASKERS["sync"](space.url, headers={name: "opensesame"}, retry=ONCE).error
+    assert isinstance(error, HTTPStatusError)
+    assert error.body == "no ... here"
 
 
 def test_words_that_begin_as_a_secret_does() -> None:

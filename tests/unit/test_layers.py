@@ -36,7 +36,8 @@ WORDS = {
     "escape": Layer(others=names("re")),
     "events": Layer(),
     "fences": Layer(others=names("re")),
-    "masking": Layer(names("redaction"), names("html json re urllib.parse weakref")),
+    "masking": Layer(names("credentials redaction"), names("functools html re weakref")),
+    "credentials": Layer(names("redaction"), names("base64 re urllib.parse")),
     "messages": Layer(names("errors redaction")),
     "redaction": Layer(others=names("re reprlib")),
     "reply": Layer(names("events")),
@@ -56,7 +57,7 @@ TABLE = Table(
         ),
         # How bytes go. Nothing of Gradio is known here.
         "transport": Layer(
-            names("errors masking redaction timeout version"),
+            names("credentials errors masking redaction timeout version"),
             names("collections contextlib errno functools http inspect itertools json logging")
             | names(
                 "math os queue re requests selectors signal socket ssl sys threading time types"
@@ -74,7 +75,8 @@ TABLE = Table(
         ),
         "client": Layer(
             names(
-                "errors events masking messages protocol redaction reply retry timeout transport"
+                "credentials errors events masking messages protocol redaction reply retry timeout "
+                "transport"
             ),
             names("collections concurrent.futures contextlib copy errno functools json")
             | names(
