@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .redaction import Hidden, hide
@@ -19,7 +19,7 @@ __all__ = [
     "is_secret_name",
     "secrets_of_auth",
     "secrets_of_headers",
-    "secrets_of_proxies",
+    "secrets_of_urls",
 ]
 
 # Headers that say who asks for what, and nothing that is private.
@@ -110,18 +110,18 @@ def secrets_of_auth(auth: Any) -> list[str]:
     return secrets
 
 
-def secrets_of_proxies(proxies: Mapping[str, str]) -> list[str]:
+def secrets_of_urls(urls: Iterable[str]) -> list[str]:
     """
-    Tell what is secret of the URLs of proxies: their logins.
+    Tell what is secret of the URLs of proxies, and of the Hub: their logins.
 
     Args:
-        proxies: The URLs, by what goes through them.
+        urls: The URLs; a proxy's may be without a scheme.
     """
     # Late: it takes a while to load.
     from urllib.parse import unquote
 
     secrets = []
-    for url in proxies.values():
+    for url in urls:
         login = hide(str(url).rpartition("://")[2].rpartition("@")[0])
         if login:
             plain = hide(login.partition(":")[::2])

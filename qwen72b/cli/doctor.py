@@ -110,7 +110,7 @@ def _settings(args: argparse.Namespace) -> str:
 
 
 def _token(client: Client) -> str:
-    from ..client.settings import hub_url, may_have_token
+    from ..client.urls import hub_url, may_have_token
 
     token = hide(os.environ.get("HF_TOKEN", "").strip())
     if not token:

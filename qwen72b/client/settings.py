@@ -12,19 +12,20 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..credentials import secrets_of_urls
 from ..errors import InvalidOption
 from ..masking import Secrets
-from ..protocol.hub import PUBLIC_SPACE, space_url
-from ..redaction import HiddenURL, hide, hide_url, shown, shown_url
+from ..protocol.hub import space_url
+from ..redaction import HiddenURL, hide, shown, shown_url
 from ..timeout import Timeout
 from ..transport.auth import Secret, origin_of
 from .headers import checked_headers
+from .urls import checked_url, hub_url, is_text, may_have_token, split_url
 
-__all__ = ["Settings", "hub_url", "may_have_token", "read_settings"]
+__all__ = ["Settings", "read_settings"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def read_settings(
         # The same rules as for every other limit.
         Timeout(total=wait_for_space)
     space = _checked_space(space)
-    url = _checked_url(base_url, space)
+    url = checked_url(base_url, space)
     if space is not None:
         host = urlsplit(url).hostname or ""
         if host.endswith(".hf.space") and url.lower() != space_url(space).lower():
@@ -111,71 +112,8 @@ def read_settings(
             "cert": _checked_files("cert", cert),
             "headers": checked_headers(headers),
         },
-        Secrets(() if auth is None else auth[1:]),
+        Secrets([*(() if auth is None else auth[1:]), *secrets_of_urls([hub])]),
     )
-
-
-def _checked_url(url: str | None, space: str | None) -> str:
-    if url is None:
-        if space is not None:
-            return space_url(space)
-        url = hide_url(os.environ.get("QWEN72B_BASE_URL", "").strip()) or space_url(PUBLIC_SPACE)
-    if not isinstance(url, str):
-        raise InvalidOption(f"base_url must be a str, not {type(url).__name__}.")
-    return _without_problem(url)
-
-
-# Only what is good is kept, and so no secret: what raises is not.
-@lru_cache(maxsize=64)
-def _without_problem(url: str) -> str:
-    if problem := _problem_of_url(url):
-        raise InvalidOption(problem[0], hint=problem[1])
-    # There is no secret in it, so it may be shown.
-    return str(url).strip().rstrip("/")
-
-
-def _problem_of_url(url: str) -> tuple[str, str] | None:
-    """Tell what is wrong with a base_url, and what to do about it."""
-    parts = _split(url.strip().rstrip("/"))
-    if page := _HUB_PAGE.fullmatch(url.strip().rstrip("/")):
-        return (
-            f"base_url {shown_url(url)!r} is a Space's page on the Hub, or its name.",
-            f'Pass space="{page[1]}" instead.',
-        )
-    if parts is None or parts.scheme not in ("http", "https"):
-        return (
-            f"base_url {shown_url(url)!r} is not a URL.",
-            "Pass https://host or http://host:port.",
-        )
-    if parts.username is not None or parts.password is not None:
-        return "base_url holds a user or a password.", 'Pass auth=("user", "password") instead.'
-    if parts.query or parts.fragment or re.search(r"[\s\\\x00-\x1f?#]", url.strip()):
-        return (
-            f"base_url {shown_url(url)!r} has a query, a fragment, a blank or a backslash.",
-            "Pass the Space's address alone.",
-        )
-    return None
-
-
-# The page of a Space on the Hub, or its name alone.
-_HUB_PAGE = re.compile(
-    r"(?:(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/spaces/(?=[^/]+/[^/]+))?"
-    r"((?<=/)[\w.-]+/[\w.-]+(?=/|$)|^[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][\w.-]*$)(?:/.*)?"
-)
-
-
-def _split(url: str) -> Any:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018  # reading it is what checks it
-    except ValueError:
-        return None
-    # RFC 1035: a name has 253 characters at most. A surrogate is none.
-    return parts if 0 < len(parts.hostname or "") <= 253 and _is_text(url) else None
-
-
-def _is_text(value: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _checked_space(space: str | None) -> str | None:
@@ -210,33 +148,6 @@ def _checked_token(token: str | bool | None, base_url: str, hub: str) -> Secret 
     return Secret(text, origin_of(base_url))
 
 
-def hub_url() -> str:
-    """Tell where the Hub is."""
-    return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
-
-
-@lru_cache(maxsize=64)
-def may_have_token(base_url: str, hub: str) -> bool:
-    """
-    Tell whether the token of the environment may go to a Space.
-
-    It was put there for the Hub, and opens all that its owner has there: it
-    goes to the Hub's Spaces, and not to whoever a URL names.
-
-    Args:
-        base_url: Where the Space is.
-        hub: Where the Hub is.
-
-    Returns:
-        Whether it is one of Hugging Face's Spaces, reached by TLS, or the Hub.
-    """
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    return (parts.scheme == "https" and host.endswith(".hf.space")) or (
-        origin_of(base_url) == origin_of(hub)
-    )
-
-
 def _checked_auth(auth: tuple[str, str] | None) -> tuple[str, str] | None:
     if auth is None:
         return None
@@ -246,7 +157,7 @@ def _checked_auth(auth: tuple[str, str] | None) -> tuple[str, str] | None:
         or not all(isinstance(part, str) for part in auth)
     ):
         raise InvalidOption('auth must be ("user", "password").')
-    if not all(map(_is_text, auth)):
+    if not all(map(is_text, auth)):
         raise InvalidOption("auth holds a character that no request can carry.")
     return hide(auth[0]), hide(auth[1])
 
@@ -283,5 +194,5 @@ def _with_scheme(proxy: str) -> str:
 
 
 def _is_proxy(proxy: str) -> bool:
-    parts = _split(_with_scheme(proxy))
+    parts = split_url(_with_scheme(proxy))
     return parts is not None and parts.scheme.lower() in _PROXY_SCHEMES

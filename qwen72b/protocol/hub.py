@@ -11,6 +11,7 @@ import re
 from urllib.parse import quote, urlsplit
 
 from ..errors import SpaceUnavailable
+from ..redaction import HiddenURL
 from .jsontext import NotJSON, read_json
 
 __all__ = ["PUBLIC_SPACE", "explain", "is_passing_stage", "read_stage", "space_url", "stage_url"]
@@ -66,14 +67,14 @@ def stage_url(hub: str, base_url: str, space: str | None) -> str | None:
         space: ``"owner/name"``, if known.
 
     Returns:
-        URL of the Hub's interface; ``None`` if the Space is not on a Hub.
+        URL of the Hub's interface, hidden as the Hub's; ``None`` if the Space is not on a Hub.
     """
     if space is not None:
-        return f"{hub}/api/spaces/{quote(space)}"
+        return HiddenURL(f"{hub}/api/spaces/{quote(space)}")
     host = urlsplit(base_url).hostname or ""
     if host.endswith(".hf.space"):
         # gradio client, check_space_status: the name is not in the host.
-        return f"{hub}/api/spaces/by-subdomain/{host.removesuffix('.hf.space')}"
+        return HiddenURL(f"{hub}/api/spaces/by-subdomain/{host.removesuffix('.hf.space')}")
     return None
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import requests
 from requests.auth import AuthBase
 
-from ..credentials import secrets_of_auth, secrets_of_proxies
+from ..credentials import secrets_of_auth, secrets_of_urls
 from ..masking import Secrets
 from .auth import without_zone
 from .cookies import BoundedJar
@@ -35,7 +35,7 @@ class Way:
     def __init__(self, options: dict[str, Any], auth: AuthBase | tuple[str, str] | None) -> None:
         self.options = options
         self.auth = auth
-        proxies = secrets_of_proxies(options["proxies"])
+        proxies = secrets_of_urls(options["proxies"].values())
         self._known = Secrets([*secrets_of_auth(auth), *proxies])
         #: The pool of connections, once the adapter has found it.
         self.pool: Any = None

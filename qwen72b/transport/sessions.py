@@ -18,7 +18,7 @@ import requests
 from requests.cookies import extract_cookies_to_jar
 from requests.utils import get_netrc_auth, select_proxy
 
-from ..credentials import secrets_of_auth, secrets_of_headers, secrets_of_proxies
+from ..credentials import secrets_of_auth, secrets_of_headers, secrets_of_urls
 from ..errors import InvalidServerMessage
 from ..masking import Secrets
 from ..redaction import hide, hide_url
@@ -277,7 +277,7 @@ class ForeignSession:
         """Tell what the session sends that is secret: headers, logins of its own and of proxies."""
         session = self._session
         auth = session.auth or (hide(get_netrc_auth(url)) if session.trust_env else None)
-        proxies = secrets_of_proxies(self._proxies(url))
+        proxies = secrets_of_urls(self._proxies(url).values())
         return Secrets([*secrets_of_headers(session.headers), *secrets_of_auth(auth), *proxies])
 
     def close(self) -> None:

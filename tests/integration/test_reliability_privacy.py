@@ -517,3 +517,56 @@ def test_login() -> None:
         error = ASKERS["sync"](space.url, auth=("user", "wrong-word")).error
         assert error is not None and "wrong-word" not in str(error)
         assert ASKERS["sync"](space.url).error.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "hub",
+    [
+        "http://[::1",
+        "hub.test",
+        "ftp://hub.test",
+        "https://",
+        "https://joe:p4ssw0rd!@hub.test:port",
+        "https://joe:p4ssw0rd!@[hub",
+        "https://hub.test/?key=p4ssw0rd!",
+        "https://hub.test/a b",
+        "\udc80",
+    ],
+)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_hub_that_cannot_be(kind: Any, hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that names no Hub is refused, by its name and without a secret."""
+    monkeypatch.setenv("HF_ENDPOINT", hub)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with pytest.raises(InvalidOption, match="HF_ENDPOINT") as caught:
+        kind("http://127.0.0.1:1")
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    # This test's own frame has it.
+    del frames.stack[0]
+    assert "p4ssw0rd" not in "".join(frames.format())
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_hub_with_a_password(
+    up: bool, other: FakeSpace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A login in HF_ENDPOINT shows in no frame, error, log or client."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("HF_ENDPOINT", other.url.replace("://", "://joe:hubS3cretpw@"))
+    other.hub("owner/name", "PAUSED")
+    if not up:
+        other.refuse()
+    texts = []
+    with FakeSpace() as space:
+        space.fault("config", page("Paused", 503), times=None)
+        client = Client(space.url, space="owner/name", retry=ONCE)
+        texts += [repr(client), repr(vars(client)), repr(client.__reduce_ex__(4))]
+        with client, pytest.raises(Qwen72BError) as caught:
+            client.ask("Hi")
+        with pytest.raises(InvalidOption) as refused:
+            Client(space.url, auth=5)  # type: ignore[arg-type]  # not what it takes
+    for error in (caught.value, refused.value):
+        frames = traceback.TracebackException.from_exception(error, capture_locals=True)
+        texts += [*frames.format(), repr(error.__dict__)]
+    assert "hubS3cretpw" not in "\n".join([*texts, caplog.text])
+    assert up is (getattr(caught.value, "stage", None) == "PAUSED")
