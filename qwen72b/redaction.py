@@ -18,8 +18,15 @@ __all__ = ["Hidden", "HiddenURL", "hide", "hide_url", "hide_values", "redact", "
 # What can be shown of a URL that is refused: a scheme, a host, a port of
 # digits, a path.
 _HARMLESS = re.compile(
-    r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^\s@?#:\\%]*(?::[0-9]{0,5})?(?:/[^\s@?#:\\%]*)?"
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^\s@?#:\\%]*|\[[0-9A-Fa-f:.]*\]?)"
+    r"(?::[0-9]{0,5})?(?:/[^\s@?#:\\%]*)?"
 )
+
+# What can be shown of a name of a Space that is refused: words.
+_WORDS = re.compile(r"[\w./\\,;'+\s-]+")
+
+# What stands before a secret, or in its beginning.
+_TELLTALE = re.compile(r"hf_|\b(?:bearer|basic|token|key|secret|pass\w*)\b", re.IGNORECASE)
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -120,8 +127,11 @@ def shown_url(url: str) -> str:
         surely is its host, between dots.
     """
     text = str(url).strip()
-    if _HARMLESS.fullmatch(text[:_SHOWN]) and not text.lower().startswith("hf_"):
-        return text[:_SHOWN]
+    begin = text[:_SHOWN]
+    if _HARMLESS.fullmatch(begin) and not text.lower().startswith("hf_"):
+        return begin
+    if _WORDS.fullmatch(begin) and not _TELLTALE.search(begin) and "@" not in text:
+        return begin
     # Behind the last @ stands the host; before it, anything.
     host = re.match(r"[A-Za-z0-9.-]+", text.rpartition("@")[2]) if "@" in text else None
     if host is None and (

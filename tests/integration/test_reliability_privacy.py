@@ -570,3 +570,43 @@ def test_hub_with_a_password(
         texts += [*frames.format(), repr(error.__dict__)]
     assert "hubS3cretpw" not in "\n".join([*texts, caplog.text])
     assert up is (getattr(caught.value, "stage", None) == "PAUSED")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Qwen/Qwen2 72B",
+        "Qwen",
+        "Qwen\\Qwen2",
+        "Qwen/Qwen2/72B",
+        "Qwen/Qw\u00e9n",
+        "Qwen/Qwen2\n72B",
+    ],
+)
+def test_name_of_a_space_with_a_typo(name: str) -> None:
+    """What is but misspelled is shown, so that the slip can be seen."""
+    with pytest.raises(InvalidOption) as caught:
+        Client(space=name)
+    assert f"space={name!r} is not" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        TOKEN,
+        f" {TOKEN}",
+        f"my {TOKEN}",
+        f"Bearer {TOKEN[3:]}",
+        f"owner/name?key={TOKEN[3:]}",
+        f"joe:{TOKEN[3:]}@host/name",
+        f"joe {TOKEN[3:]}{'x' * 300}@host",
+        f"https://host/#{TOKEN[3:]}",
+    ],
+)
+@pytest.mark.parametrize("option", ["space", "base_url"])
+def test_name_of_a_space_that_is_a_secret(option: str, name: str) -> None:
+    """What may be a secret, passed in its place, is not."""
+    options: Any = {option: name}
+    with pytest.raises(InvalidOption) as caught:
+        Client(**options)
+    assert TOKEN[3:] not in str(caught.value)
