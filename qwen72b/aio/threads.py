@@ -223,9 +223,10 @@ class _Loop:
         finally:
             if self._lookout is mine:
                 self._lookout = None
-                if self._waiting:
-                    # The last one will wait longest.
-                    self._waiting[-1].wake.set()
+            if self._lookout is None and self._waiting:
+                # The last one will wait longest. Whoever was woken for it before may
+                # be the one that leaves.
+                self._waiting[-1].wake.set()
 
     def leave(self) -> None:
         """Give the place to the one that waits longest, or back."""

@@ -281,17 +281,16 @@ class Exchange:
                         # ``scope.limit`` looks too; here it is asked for every event.
                         if scope.cancelled or now >= deadlines.nearest:
                             scope.limit()
-                        if now >= turn and not self.waits:
-                            # Others on the event loop have their turn.
-                            yield events
-                            events, turn = [], monotonic() + _TURN
+                        pauses = now >= turn and not self.waits
                         if not answering and events and type(events[-1]) is Delta:
                             answering = True
-                            if text is not texts[-1]:
-                                # The first word is not to wait for what came with it.
-                                yield events
-                                events = []
-                                deadlines.listen()
+                            # The first word is not to wait for what came with it.
+                            pauses = pauses or text is not texts[-1]
+                        if pauses:
+                            # Others on the event loop have their turn, too.
+                            yield events
+                            events, turn = [], monotonic() + _TURN
+                            deadlines.listen()
                 except Exception as exc:
                     # What came before the failure is handed out before it.
                     if events:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
 import pytest
 import requests
 import trustme
@@ -14,6 +15,7 @@ from slowness import ENDLESS_HEAD, HEARTBEATS, SLOW, full_backlog, slow_names
 from timing import AMPLE, MS, SHORT
 
 from qwen72b import (
+    AsyncClient,
     Client,
     ConnectFailed,
     InvalidOption,
@@ -291,3 +293,20 @@ def tls() -> Any:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context
+
+
+@pytest.mark.usefixtures("anyio_backend")
+async def test_a_slow_reader_is_not_the_silence_of_the_space(fake_space: FakeSpace) -> None:
+    """Who takes long over one event of a flood gets the others, which have come already."""
+    flood = b'data: {"msg":"log","log":"busy"}\n\n' * 4000
+    fake_space.answer("a", Chunk(flood), "b")
+    events = 0
+    async with AsyncClient(fake_space.url, timeout=limit(read=AMPLE)) as client:
+        stream = client.stream("Hi")
+        async for _ in stream.events():
+            events += 1
+            if events == 300:
+                # In the middle of what one network read brought.
+                await anyio.sleep(1.2 * AMPLE)
+        assert stream.text == "ab"
+    assert events > 4000

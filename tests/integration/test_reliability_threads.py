@@ -166,6 +166,36 @@ class TestWaitingForAThread:
         assert busy.replies == ["Hello"]
         assert len(space.jobs) == 1
 
+    async def test_clocks_run_whoever_else_leaves(self, space: FakeSpace) -> None:
+        """A call keeps to its clocks although those before and behind it leave at one time."""
+        busy = Busy(space)
+        scopes: list[anyio.CancelScope] = []
+        errors: list[RequestTimeout] = []
+
+        async def leave() -> None:
+            with anyio.CancelScope() as scope:
+                scopes.append(scope)
+                await busy.ask()
+
+        async def stay() -> None:
+            with pytest.raises(RequestTimeout) as caught:
+                await busy.client.ask("second", timeout=SHORT)
+            errors.append(caught.value)
+
+        async with busy.client, anyio.create_task_group() as group:
+            group.start_soon(busy.ask)
+            await busy.taken()
+            with anyio.fail_after(PATIENCE):
+                async with anyio.create_task_group() as waiting:
+                    for each in (leave, stay, leave):
+                        waiting.start_soon(each)
+                        await anyio.wait_all_tasks_blocked()
+                    for scope in scopes:
+                        scope.cancel()
+            busy.gate.open()
+        assert [error.phase for error in errors] == ["total"]
+        assert busy.replies == ["Hello"]
+
     async def test_the_clock_of_the_queue_starts_anew(self, space: FakeSpace) -> None:
         """Who got a thread in time has the Space's queue before it, with all of that clock."""
         busy = Busy(space)
