@@ -9,6 +9,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
+from urllib3.exceptions import HTTPError
 
 from .connections import CallConnection, TLSCallConnection
 from .idle import IdleConnections
@@ -95,18 +96,25 @@ class Adapter(HTTPAdapter):
         if not isinstance(request, Filled) or request.way.pool is None or options["proxies"]:
             return super().send(request, *args, **options)
         connect, read = options["timeout"]
-        raw = request.way.pool.urlopen(
-            method=request.method,
-            url=request.target,
-            body=request.body,
-            headers=request.headers,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
-            retries=self.max_retries,
-            timeout=Timeout(connect=connect, read=read),
-        )
+        try:
+            raw = request.way.pool.urlopen(
+                method=request.method,
+                url=request.target,
+                body=request.body,
+                headers=request.headers,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+                retries=self.max_retries,
+                timeout=Timeout(connect=connect, read=read),
+            )
+        except HTTPError:
+            # A file may have gone since, which says so with its name.
+            self.cert_verify(  # type: ignore[no-untyped-call]  # no stubs
+                request.way.pool, request.url, options["verify"], options["cert"]
+            )
+            raise
         return _LightResponse(request, raw)
 
     def close(self) -> None:

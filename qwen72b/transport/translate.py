@@ -19,6 +19,7 @@ from socket import gaierror
 from urllib.parse import urlsplit
 
 import requests
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import exceptions as urllib3_errors
 
 from ..errors import (
@@ -249,8 +250,13 @@ def _tls_error(chain: list[BaseException], host: str) -> Qwen72BError:
         )
     for link in chain:
         unread = isinstance(link, (FileNotFoundError, PermissionError, IsADirectoryError))
+        # That of cert= has its reason in its words only.
+        unread = unread or (isinstance(link, ssl.SSLError) and "PEM lib" in str(link))
         if unread or getattr(link, "reason", None) in _NO_CERTIFICATES:
-            return _no_certificates(f"no certificate can be read: {_words(chain)}", "")
+            files = _files(chain)
+            place = f" from {' or '.join(map(repr, files))}" if files else ""
+            reason = f"no certificate can be read{place}: {_words(chain)}"
+            return _no_certificates(reason, *files)
     return ConnectFailed(
         f"TLS with {host} failed: {_words(chain)}.",
         stage="tls",
@@ -259,11 +265,21 @@ def _tls_error(chain: list[BaseException], host: str) -> Qwen72BError:
     )
 
 
-def _no_certificates(reason: str, path: str) -> Qwen72BError:
+def _files(chain: list[BaseException]) -> list[str]:
+    """List the files of certificates that were to be read: those that cannot be, if any."""
+    pools = (getattr(link, "pool", None) for link in chain)
+    pool = next((known for known in pools if known is not None), None)
+    named = (getattr(pool, name, None) for name in ("ca_certs", "cert_file", "key_file"))
+    files = [str(path) for path in named if path]
+    unread = [path for path in files if os.path.isdir(path) or not os.access(path, os.R_OK)]
+    # The usual authorities are at fault only if they cannot be read.
+    return unread or [path for path in files if path != DEFAULT_CA_BUNDLE_PATH]
+
+
+def _no_certificates(reason: str, *paths: str) -> Qwen72BError:
     """Name the setting whose file of certificates is of no use."""
     names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-    present = [name for name in names if os.environ.get(name)]
-    meant = [name for name in present if os.environ[name] == path] or present
+    meant = [name for name in names if (os.environ.get(name),) == paths]
     if meant:
         return InvalidOption(
             f"{reason}, which the variable {meant[0]} names.",

@@ -351,6 +351,47 @@ def test_authorities_of_the_environment(
         assert ASKERS["sync"](space.url, verify=authority.ca).text
 
 
+@pytest.mark.parametrize("variable", [False, True])
+@pytest.mark.parametrize("option", ["verify", "cert", "variable"])
+@pytest.mark.parametrize("kind", ["gone", "garbage"])
+def test_certificates_that_go_between_two_questions(
+    kind: str,
+    option: str,
+    variable: bool,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The file that is of no use any more is named, and whoever named it."""
+    path = tmp_path / "mine.pem"
+    source = authority.client[0] if option == "cert" else authority.ca
+    path.write_bytes(Path(source).read_bytes())
+    options: dict[str, Any] = {"verify": authority.ca}
+    if option == "cert":
+        options["cert"] = (str(path), authority.client[1])
+    elif option == "verify":
+        options["verify"] = str(path)
+    else:
+        options = {}
+    if variable or option == "variable":
+        named = path if option == "variable" else authority.ca
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(named))
+    with FakeSpace(tls=authority.server) as space, Client(space.url, retry=ONCE, **options) as it:
+        # Its connections are not kept: the next question reads the files again.
+        space.fault("stream", Respond(status=404, headers={"Connection": "close"}))
+        space.fault("join", Respond(status=404, headers={"Connection": "close"}))
+        with pytest.raises(HTTPStatusError):
+            it.ask("Hi")
+        path.unlink()
+        if kind == "garbage":
+            path.write_text("nothing of the kind")
+        with pytest.raises(InvalidOption) as caught:
+            it.ask("Hi")
+    assert str(path) in str(caught.value)
+    assert ("REQUESTS_CA_BUNDLE" in str(caught.value)) is (option == "variable")
+    assert ("verify=" in str(caught.value)) is (option != "variable")
+
+
 @pytest.mark.parametrize("way", ASKERS)
 def test_client_certificate(way: str, authority: Authority) -> None:
     """cert= is shown to a Space that asks for it."""
