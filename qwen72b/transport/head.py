@@ -9,7 +9,7 @@ left to it, and so are all that have no body.
 from __future__ import annotations
 
 import re
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse, RemoteDisconnected
 from typing import Any
 
 __all__ = ["Head"]
@@ -32,6 +32,27 @@ _PLAIN = re.compile(
 _BODILESS = (204, 304)
 
 
+class _Lines:
+    """
+    A reader that keeps its last line: http.client takes the end of a connection for a head's.
+
+    Args:
+        reader: The reader.
+    """
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self.last: bytes | None = None
+
+    def readline(self, *size: int) -> bytes:
+        """Read a line."""
+        self.last = line = self._reader.readline(*size)
+        return bytes(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+
 class Head(HTTPResponse):
     """http.client's response, which skips every 1xx (RFC 9110, section 15.2), not only 100."""
 
@@ -43,7 +64,13 @@ class Head(HTTPResponse):
             plain = None if known else _PLAIN.match(reader.peek())
             if plain is not None and int(plain[1]) not in _BODILESS:
                 break
+            lines: Any = _Lines(reader)
+            self.fp = lines
             super().begin()
+            if self.fp is lines:
+                self.fp = reader
+            if lines.last == b"":
+                raise RemoteDisconnected("it was closed in the middle of an answer's head")
             if not 100 <= self.status < 200 or self.status == _SWITCHING:
                 return
             # It reads no further head while it has one.

@@ -3,6 +3,8 @@ The translation of the network's exceptions into errors of this package.
 
 The one place where exceptions of requests, urllib3, http.client and the
 sockets below are told apart.
+
+Above 300 lines: which of two causes it is shows only where both are looked at.
 """
 
 from __future__ import annotations
@@ -46,6 +48,10 @@ IO_ERRORS = (requests.RequestException, urllib3_errors.HTTPError, HTTPException,
 
 _PROXY_LOGIN = 'It wants a user and a password: "http://user:password@host:port".'
 
+# What PySocks raises where the proxy itself is at fault, and how it names it.
+_SOCKS_PROXY = frozenset(["GeneralProxyError", "ProxyConnectionError", "SOCKS5AuthError"])
+_SOCKS_NAME = re.compile(r"SOCKS\d proxy ([\w.:\[\]-]+:\d+)")
+
 # How requests says that a file of certificates or of a key is not there.
 _MISSING = re.compile(r"Could not find .*, invalid path: (.*)", re.DOTALL)
 
@@ -68,7 +74,9 @@ _NO_TLS = frozenset(
 _NO_CERTIFICATES = frozenset(["NO_CERTIFICATE_OR_CRL_FOUND", "PEM_LIB", "NO_START_LINE"])
 
 
-def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Qwen72BError:
+def translate(
+    error: BaseException, scope: CallScope, doing: str, url: str, *, proxied: bool = False
+) -> Qwen72BError:
     """
     Tell what an exception of the network means.
 
@@ -77,6 +85,7 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
         scope: The call in which it came up.
         doing: What was being done, as in "while ...".
         url: Where to; only its host is shown.
+        proxied: Whether a proxy stands before it. ``url`` itself was checked.
 
     Returns:
         The error to raise from it.
@@ -113,17 +122,24 @@ def translate(error: BaseException, scope: CallScope, doing: str, url: str) -> Q
         return _no_certificates(f"there is no file {missing!r}", missing)
     if has(requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
         return InvalidOption("a SOCKS proxy needs PySocks.", hint="Run: pip install PySocks")
-    if has(requests.exceptions.InvalidProxyURL):
-        return InvalidOption("the proxy's URL is malformed.", hint="Pass http://host:port.")
-    if has(requests.exceptions.InvalidURL, urllib3_errors.LocationParseError):
+    malformed = has(requests.exceptions.InvalidURL, urllib3_errors.LocationValueError)
+    if has(requests.exceptions.InvalidProxyURL) or (proxied and malformed):
+        return InvalidOption(
+            "the proxy's URL is malformed.",
+            hint="Pass http://host:port, or correct the proxy variables of the environment.",
+        )
+    if malformed:
         return InvalidOption(f"the URL of {host} is malformed.")
-    if has(requests.exceptions.ProxyError, urllib3_errors.ProxyError):
+    if has(requests.exceptions.ProxyError, urllib3_errors.ProxyError) or any(
+        type(link).__module__ == "socks" and type(link).__name__ in _SOCKS_PROXY for link in chain
+    ):
         return _proxy_error(chain, host)
     if has(requests.exceptions.SSLError, urllib3_errors.SSLError, ssl.SSLError):
         return _tls_error(chain, host)
     if has(gaierror, urllib3_errors.NameResolutionError):
+        name = f"name of the proxy, or {host}," if proxied else f"name {host}"
         return ConnectFailed(
-            f"the name {host} cannot be resolved: {_words(chain)}.",
+            f"the {name} cannot be resolved: {_words(chain)}.",
             stage="dns",
             hint=f"Check the network and the URL. {_ELSEWHERE}",
         )
@@ -207,8 +223,11 @@ def blame_proxy(error: Qwen72BError, status: int, proxy: str) -> Qwen72BError:
 
 def _proxy_error(chain: list[BaseException], host: str) -> Qwen72BError:
     """Tell what a proxy refused, and which; a user and a password of it are not shown."""
-    through = (getattr(getattr(link, "pool", None), "proxy", None) for link in chain)
-    proxy = next((f" {known.netloc}" for known in through if known is not None), "")
+    through = (getattr(vars(link).get("pool"), "proxy", None) for link in chain)
+    names = [known.netloc for known in through if known is not None]
+    # PySocks has it in its words only.
+    names += [match[1] for link in chain if (match := _SOCKS_NAME.search(str(link)))]
+    proxy = f" {names[0]}" if names else ""
     words = _words(chain)
     hint = "Check the proxy variables of the environment, or proxy=."
     if " 407 " in f" {words} ":

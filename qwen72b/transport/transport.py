@@ -36,7 +36,8 @@ log = logging.getLogger("qwen72b")
 # Real configurations are below 1 MB; a hostile server must not fill memory.
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 
-_MAX_REDIRECTS = 5
+# Requests in a row, of which all but the last were redirected.
+_MOST_REQUESTS = 5
 
 # ``json.dumps`` makes an encoder for every call that is not in its default form.
 _write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -149,7 +150,7 @@ class Transport:
         scope.deadlines.listen()
         begun = monotonic()
         try:
-            for _ in range(_MAX_REDIRECTS):
+            for left in reversed(range(_MOST_REQUESTS)):
                 response = self._session.send(
                     scope, request.method, url, params=query, data=body, headers=headers
                 )
@@ -172,12 +173,14 @@ class Transport:
                 if response.status_code not in (307, 308):
                     break
                 target = _redirect(response, url)
-                if target is None:
+                if target is None or not left:
+                    # Its status is told.
                     break
                 response.close()
                 url, query = target, None
         except IO_ERRORS as exc:
-            error = translate(exc, scope, request.doing, url)
+            proxied = self._session.proxy_for(url) is not None
+            error = translate(exc, scope, request.doing, url, proxied=proxied)
             log.debug(
                 "%s: %s %s -> %s after %.3f s",
                 scope,

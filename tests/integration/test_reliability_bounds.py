@@ -85,6 +85,20 @@ def test_redirect_within_the_space_on_a_callers_session() -> None:
         assert session.hooks["response"] is hear
 
 
+@pytest.mark.parametrize(
+    "framing",
+    [b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"],
+)
+def test_redirects_that_never_end(framing: bytes) -> None:
+    """A few are followed, and the last one is told as what it is."""
+    said = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /config\r\n" + framing
+    with raw_server(lambda *_: said) as server:
+        error = ASKERS["sync"](server.url).error
+        check_error(error, HTTPStatusError)
+        assert error.status_code == 307
+        assert server.paths == ["/config"] * 5
+
+
 # Cookies
 
 

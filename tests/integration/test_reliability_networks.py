@@ -232,6 +232,21 @@ def test_kept_connection_that_dies_in_the_answer(way: str, said: bytes) -> None:
         assert server.paths.count("/queue/join") == 1
 
 
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("status", [b"200 OK", b"503 Service Unavailable"], ids=repr)
+@pytest.mark.parametrize("cut", [b"", b"Content-Le", b"Content-Type: text/event-stream\r\n"])
+def test_connection_that_dies_in_a_head(way: str, route: str, status: bytes, cut: bytes) -> None:
+    """A head without its end is a lost connection, whatever it says so far."""
+    good = Answers()
+
+    def script(path: str, before: int) -> bytes:
+        return Last(b"HTTP/1.1 " + status + b"\r\n" + cut) if path == route else good(path)
+
+    with raw_server(script) as server:
+        check_error(ASKERS[way](server.url, retry=ONCE).error, StreamInterrupted)
+
+
 # No descriptors left
 
 

@@ -284,6 +284,27 @@ def test_impossible_proxy(proxy: Any) -> None:
         Client("http://127.0.0.1:1", proxy=proxy)
 
 
+@pytest.mark.parametrize("proxy", ["http://[::1", "http://user:hunter2@host:port", "ftp://host"])
+def test_impossible_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """It is the proxy that is malformed, not the Space's URL."""
+    monkeypatch.setenv("http_proxy", proxy)
+    error = ASKERS["sync"]("http://space.invalid", retry=ONCE).error
+    check_error(error, InvalidOption)
+    assert "proxy" in error.reason
+    assert "hunter2" not in str(error)
+
+
+def test_socks_proxy_that_is_not_there() -> None:
+    """It is the proxy that refuses, not the Space."""
+    pytest.importorskip("socks")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        name = "{}:{}".format(*server.getsockname())
+    error = ASKERS["sync"]("http://space.invalid", proxy=f"socks5h://{name}", retry=ONCE).error
+    check_error(error, ConnectFailed)
+    assert error.stage == "proxy"
+    assert f"the proxy {name} " in error.reason
+
+
 def test_proxy_without_a_scheme() -> None:
     """host:port is an http proxy."""
     with FakeSpace() as space, FakeProxy() as proxy:
