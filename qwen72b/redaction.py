@@ -74,7 +74,8 @@ def hide(value: Any) -> Any:
 def _hide(value: Any, seen: dict[int, Any], levels: int) -> Any:
     """Wrap a value once, wherever it stands; what holds itself, or is too deep, is left as it is."""
     if isinstance(value, str):
-        return Hidden(value)
+        # What is hidden may be of a kind of its own.
+        return value if isinstance(value, Hidden) else Hidden(value)
     if not levels or not isinstance(value, (tuple, list, Mapping)):
         return value
     if id(value) not in seen:

@@ -159,12 +159,21 @@ def _show(text: str, console: Console) -> None:
 
 def _page(text: str, pager: str, encoding: str) -> bool:
     """
-    Show a text with a command of the shell; tell whether there is such a command.
+    Show a text with a command of the shell; tell whether it can be run.
 
     ``pydoc.pager`` does the same and does not tell: the text would be lost.
     """
     import subprocess
 
+    # What the shell takes for no command ends well, with nothing shown, and what it
+    # cannot read ends as a pager may that was left: with 2. So it is asked before.
+    if not pager.strip() or pager.lstrip().startswith("#"):
+        return False
+    if (
+        os.name == "posix"
+        and subprocess.run(["/bin/sh", "-n", "-c", pager], check=False).returncode
+    ):
+        return False
     process = subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE)
     # The reader may leave early; and Ctrl-C is the pager's until it ends.
     with suppress(OSError, KeyboardInterrupt):

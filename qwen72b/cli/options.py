@@ -8,7 +8,6 @@ where none is named.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,6 +17,8 @@ from ..version import __version__
 from .console import Console
 
 if TYPE_CHECKING:
+    from ..protocol.typed import Typed
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     Run = Callable[[argparse.Namespace], int]
 
@@ -186,26 +187,15 @@ def seconds(text: str) -> float:
     return number
 
 
-def _input(text: str) -> tuple[str, Any]:
-    """Read a label and its value: JSON's numbers, true, false, lists and so on, or a text."""
+def _input(text: str) -> tuple[str, Typed]:
+    """Read a label, and its value as it was typed."""
     # For this option only.
-    import json
+    from ..protocol.typed import Typed
 
     label, found, value = text.partition("=")
     if not label.strip() or not found:
         raise argparse.ArgumentTypeError(f"{text!r} is not as Temperature=0.2 is: LABEL=VALUE")
-    try:
-        return label.strip(), json.loads(value, parse_float=_finite, parse_constant=_finite)
-    except (ValueError, RecursionError):
-        return label.strip(), value
-
-
-def _finite(text: str) -> float:
-    """Read a number; Python reads NaN and 1e999 as well, which JSON cannot say."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
+    return label.strip(), Typed(value)
 
 
 def port(text: str) -> int:

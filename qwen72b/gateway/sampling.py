@@ -5,12 +5,14 @@ OpenAI's names are fixed; a Space calls its sliders what its maker liked. An inp
 is found by its label, of which case and punctuation do not count, and only if
 its present value is a number and no other input has such a label, too: a guess
 that is wrong would change an answer silently. What it does not take is brought
-within its bounds: a temperature of 0 is the least that a slider has.
+within its bounds, or to the nearest of its choices: a temperature of 0 is the
+least that a slider has.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,6 +80,8 @@ class SamplingInputs:
         """
         label = self.labels[name]
         limits = self.limits.get(label, {})
+        if "choices" in limits:
+            return label, min(_numbers(limits), key=lambda choice: abs(choice - value))
         value = max(value, limits.get("minimum", value))
         return label, min(value, limits.get("maximum", value))
 
@@ -108,10 +112,21 @@ class Sampling:
             except Qwen72BError as exc:
                 log.debug("the Space's inputs are unknown: %s", type(exc).__name__)
                 return None
-            labels = match_inputs(description.inputs)
-            self._found = SamplingInputs(labels, description.limits)
+            limits = description.limits
+            labels = {
+                name: label
+                for name, label in match_inputs(description.inputs).items()
+                if "choices" not in limits.get(label, {}) or _numbers(limits[label])
+            }
+            self._found = SamplingInputs(labels, limits)
         return self._found
 
     def forget(self) -> None:
         """Ask again next time: the Space has changed."""
         self._found = None
+
+
+def _numbers(limits: Mapping[str, Any]) -> list[float]:
+    """List the choices that are numbers; none of an input that takes a list of them."""
+    choices = () if limits.get("many") else limits["choices"]
+    return [each for each in choices if type(each) in (int, float) and math.isfinite(each)]

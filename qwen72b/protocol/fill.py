@@ -14,8 +14,10 @@ from typing import Any
 from ..errors import InvalidOption
 from ..messages import Prompt, Turn, format_prompt
 from .chat import encode_history
+from .limits import UNLIMITED
 from .page import fold_label
 from .plan import HistoryPlace, Plan, Setting, Step, StepKind
+from .typed import Typed, read_typed
 
 __all__ = ["Filled", "fill"]
 
@@ -163,11 +165,18 @@ def read_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[int, Any]:
     found: dict[int, Any] = {}
     for name, value in inputs.items():
         setting = find_setting(plan, name)
-        if not setting.limits.allows(value):
-            # Not shown: it may be a secret that was meant for another one.
+        allowed = True
+        if isinstance(value, Typed):
+            try:
+                value = read_typed(value, setting)
+            except ValueError:
+                allowed = False
+        if not (allowed and setting.limits.allows(value)):
+            # Neither shown nor chained: it may be a secret that was meant for another one.
+            takes = "numbers" if setting.limits == UNLIMITED else setting.limits
             raise InvalidOption(
                 f"the input {setting.label[:40]!r} does not take this value.",
-                hint=f"It takes {setting.limits}.",
+                hint=f"It takes {takes}.",
             )
         found[setting.component] = value
     return found

@@ -13,9 +13,20 @@ from typing import Any
 
 from .page import Component
 
-__all__ = ["UNLIMITED", "Limits", "read_limits"]
+__all__ = [
+    "NUMBERS",
+    "TRUTHS",
+    "UNLIMITED",
+    "Limits",
+    "is_same",
+    "read_choices",
+    "read_limits",
+    "takes_many",
+]
 
-_NUMBERS = frozenset({"slider", "number"})
+#: Components whose value is a number, and those that are ticked or not.
+NUMBERS = frozenset({"slider", "number"})
+TRUTHS = frozenset({"checkbox"})
 _CHOICES = frozenset({"dropdown", "radio", "checkboxgroup"})
 
 # Numbers beyond it are not the same in every JSON.
@@ -59,7 +70,7 @@ class Limits:
             if self.many and not isinstance(value, (list, tuple)):
                 return False
             return all(
-                any(_is_same(each, choice) for choice in self.choices)
+                any(is_same(each, choice) for choice in self.choices)
                 for each in (value if self.many else [value])
             )
         if self.minimum is None and self.maximum is None:
@@ -108,6 +119,9 @@ class Limits:
 #: Those of an input of which nothing is known.
 UNLIMITED = Limits()
 
+# A text would be true to the app, whatever it says.
+_TRUTH = Limits(choices=(True, False))
+
 
 def read_limits(component: Component) -> Limits:
     """
@@ -117,31 +131,67 @@ def read_limits(component: Component) -> Limits:
         component: The component.
     """
     props = component.props
-    if component.kind in _NUMBERS:
+    if component.kind in TRUTHS:
+        return _TRUTH
+    if component.kind in NUMBERS:
         minimum, maximum, step = (_number(props.get(n)) for n in ("minimum", "maximum", "step"))
         if minimum is not None and maximum is not None and minimum > maximum:
             return UNLIMITED
         return Limits(minimum, maximum, step if step and step > 0 else None)
     # A list that is empty is filled later, by the app.
-    if component.kind in _CHOICES and not props.get("allow_custom_value"):
-        choices = props.get("choices")
-        if isinstance(choices, list) and choices:
-            # Since Gradio 4 each is a pair: what is shown, and the value.
-            values = tuple(
-                each[1] if isinstance(each, list) and len(each) == 2 else each for each in choices
-            )
-            if all(each is None or isinstance(each, (str, int, float)) for each in values):
-                many = component.kind == "checkboxgroup" or bool(props.get("multiselect"))
-                return Limits(choices=values, many=many)
-    return UNLIMITED
+    choices = read_choices(component)
+    if not choices or props.get("allow_custom_value"):
+        return UNLIMITED
+    return Limits(choices=tuple(value for _, value in choices), many=takes_many(component))
+
+
+def read_choices(component: Component) -> tuple[tuple[Any, Any], ...] | None:
+    """
+    Read the choices that a component has, whether or not they limit it.
+
+    Args:
+        component: The component.
+
+    Returns:
+        Pairs of what is shown and the value; none if they are not known yet, or
+        not readable; ``None`` for a component without choices.
+    """
+    if component.kind not in _CHOICES:
+        return None
+    choices = component.props.get("choices")
+    if not isinstance(choices, list):
+        return ()
+    # Since Gradio 4 each is a pair: what is shown, and the value.
+    pairs = tuple(
+        (each[0], each[1]) if isinstance(each, list) and len(each) == 2 else (each, each)
+        for each in choices
+    )
+    readable = all(value is None or isinstance(value, (str, int, float)) for _, value in pairs)
+    return pairs if readable else ()
+
+
+def takes_many(component: Component) -> bool:
+    """
+    Tell whether a value of a component with choices is a list of them.
+
+    Args:
+        component: The component.
+    """
+    return component.kind == "checkboxgroup" or bool(component.props.get("multiselect"))
 
 
 def _number(value: Any) -> float | None:
     return value if type(value) in (int, float) and abs(value) <= _MOST else None
 
 
-def _is_same(value: Any, choice: Any) -> bool:
-    # ``True`` and 1 are one to Python, and two to JSON.
+def is_same(value: Any, choice: Any) -> bool:
+    """
+    Tell whether a value is a choice; ``True`` and 1 are one to Python, and two to JSON.
+
+    Args:
+        value: The value.
+        choice: The choice.
+    """
     return bool(value == choice) and isinstance(value, bool) == isinstance(choice, bool)
 
 

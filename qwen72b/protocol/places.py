@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from .candidates import MOST_STEPS, Candidate, flows, walk_chain
 from .labels import BoxKind, box_kind
-from .limits import UNLIMITED, read_limits
+from .limits import TRUTHS, UNLIMITED, read_choices, read_limits, takes_many
 from .page import Component, Function, Page
 from .plan import HistoryPlace, Setting, Step, StepKind
 
@@ -272,7 +272,17 @@ def read_settings(
                 and all(number != setting.component for setting in settings)
             ):
                 secret = component.is_text_box and box_kind(component) is BoxKind.SECRET
-                limits = UNLIMITED if number in loaded else read_limits(component)
-                settings.append(Setting(number, component.label, component.kind, secret, limits))
+                changes = number in loaded and component.kind not in TRUTHS
+                settings.append(
+                    Setting(
+                        number,
+                        component.label,
+                        component.kind,
+                        secret,
+                        UNLIMITED if changes else read_limits(component),
+                        read_choices(component),
+                        takes_many(component),
+                    )
+                )
         written.update(function.outputs)
     return tuple(settings)

@@ -94,6 +94,9 @@ class Setting:
         kind: Gradio's name of its type.
         secret: Whether its value must not be shown.
         limits: What values it takes.
+        choices: What is shown for its choices, and their values, whether or not
+            they limit it; ``None`` for an input without choices.
+        many: Whether its value is a list of choices.
     """
 
     component: int
@@ -101,6 +104,8 @@ class Setting:
     kind: str
     secret: bool = False
     limits: Limits = UNLIMITED
+    choices: tuple[tuple[Any, Any], ...] | None = None
+    many: bool = False
 
     @property
     def names(self) -> frozenset[str]:

@@ -88,7 +88,9 @@ def test_help_is_paged_on_a_terminal() -> None:
 
 
 @pytest.mark.parametrize("variable", ["PAGER", "MANPAGER"])
-@pytest.mark.parametrize("pager", ["no-such-program", "no-such-program -R", "/"])
+@pytest.mark.parametrize(
+    "pager", ["no-such-program", "no-such-program -R", "/", "   ", "# less", "'less", "less |"]
+)
 def test_pager_that_is_not_there(variable: str, pager: str) -> None:
     """A pager that cannot be run costs a line of the shell's, and no word of the guide."""
     with terminal("help", "glossary", typed=True, env={variable: pager}) as screen:

@@ -146,26 +146,38 @@ def test_input_that_is_no_pair(word: str, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "read"),
+    "value", ["0.5", "1.10", "null", '"5"', "", "a=b", "\u00fcber", "1" * 5000]
+)
+def test_values_of_inputs(value: str) -> None:
+    """What was typed stays as it is, until the Space's page says what it means."""
+    _, args = parse(["q", "--input", f" Max tokens ={value}"])
+    assert args.inputs == [("Max tokens", value)]
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
     [
-        ("0.5", 0.5),
-        ("-3", -3),
-        ("null", None),
-        ('["a", {"b": true}]', ["a", {"b": True}]),
-        ('"5"', "5"),
-        ("", ""),
-        ("a=b", "a=b"),
-        ("NaN", "NaN"),
-        ("[1e999]", "[1e999]"),
-        ("\u00fcber", "\u00fcber"),
-        ("1" * 5000, "1" * 5000),
-        ("[" * 100_000, "[" * 100_000),
+        (["Sample=No", "Max new tokens=+5."], (5.0, False)),
+        (["Sample=ON", "Max new tokens=.5"], (0.5, True)),
     ],
 )
-def test_values_of_inputs(value: str, read: object) -> None:
-    """A value is JSON where it can be, and else the text that it is."""
-    _, args = parse(["q", "--input", f" Max tokens ={value}"])
-    assert args.inputs == [("Max tokens", read)]
+def test_kind_of_an_input_reads_its_value(words: list[str], sent: tuple[object, ...]) -> None:
+    """A number is one as people write it, and a tick is a truth."""
+    options = [part for word in words for part in ("--input", word)]
+    with FakeSpace.from_config(page("interface_with_settings"), {"generate": [["yes"]]}) as space:
+        assert main(["q", "--url", space.url, *options]) == 0
+        data = space.jobs[0].data
+    assert (data[-3], data[-1]) == sent
+    assert type(data[-1]) is bool
+
+
+@pytest.mark.parametrize("word", ["Sample=maybe", "Sample=", "Max new tokens=a lot"])
+def test_value_of_another_kind_is_refused(word: str, capsys: Capture) -> None:
+    """The error says what the input takes; nothing is asked."""
+    with FakeSpace.from_config(page("interface_with_settings")) as space:
+        assert main(["q", "--url", space.url, "--input", word]) == 2
+        assert space.jobs == []
+    assert "does not take this value. It takes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

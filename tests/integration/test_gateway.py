@@ -258,6 +258,38 @@ class TestSampling:
         told = "temperature is kept within the bounds of the Space's input"
         assert caplog.text.count(told) == (asked != got)
 
+    @pytest.mark.parametrize("kind", ["dropdown", "radio"])
+    @pytest.mark.parametrize(("asked", "got"), [(0, 0.1), (0.3, 0.1), (0.7, 0.7), (2, 1)])
+    def test_value_that_is_no_choice(
+        self,
+        space: FakeSpace,
+        gateway: Door,
+        caplog: pytest.LogCaptureFixture,
+        kind: str,
+        asked: float,
+        got: float,
+    ) -> None:
+        """The nearest of the choices that are numbers is taken, which is told once."""
+        [slider] = [each for each in space.config["components"] if each["type"] == "slider"]
+        slider["type"] = kind
+        choices = [["low", 0.1], ["middle", 0.7], ["high", 1], ["any", "any"], ["yes", True]]
+        slider["props"].update(choices=choices)
+        for _ in range(2):
+            assert gateway.ask(temperature=asked).status == 200
+        assert [job.data[-1] for job in space.jobs] == [got, got]
+        assert caplog.text.count("temperature is kept within") == (asked != got)
+
+    def test_choices_without_numbers(
+        self, space: FakeSpace, gateway: Door, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An input that takes no number is not set, and the parameter ignored."""
+        [slider] = [each for each in space.config["components"] if each["type"] == "slider"]
+        slider["type"] = "dropdown"
+        slider["props"].update(choices=[["low", "low"], ["high", "high"]])
+        assert gateway.ask(temperature=0.3).status == 200
+        assert space.jobs[0].data[-1] == 0.7
+        assert "temperature has no meaning" in caplog.text
+
     def test_bounds_that_change(self, space: FakeSpace, gateway: Door) -> None:
         """Where the Space says no to a value that it took before, its inputs are looked at anew."""
         _slider(space).update(minimum=0, maximum=2)

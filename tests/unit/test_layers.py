@@ -110,7 +110,7 @@ TABLE = Table(
             names("aio batch client errors escape events fences gateway local masking progress")
             | names("protocol redaction reply timeout version"),
             names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
-            | names("distributed errno importlib io itertools json logging math os re readline")
+            | names("distributed errno importlib io itertools json logging os re readline")
             | names("codecs csv datetime functools markdown_it pathlib signal termios threading")
             | names("types unicodedata")
             | names(

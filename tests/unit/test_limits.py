@@ -40,6 +40,7 @@ def _limits(kind: str, **props: Any) -> Limits:
             "one of 0, 1, 2, 3, 4, 5, 6, 7 and 12 more",
         ),
         ("radio", {"choices": ["\x1b" * 99]}, "one of '" + "\\x1b" * 9 + "..."),
+        ("checkbox", {}, "one of True, False"),
         # What limits nothing.
         ("number", {}, "anything"),
         ("textbox", {"minimum": 1, "choices": ["a"]}, "anything"),
@@ -109,6 +110,23 @@ def test_choice(value: Any, one: bool, many: bool) -> None:
     assert _limits("dropdown", choices=choices, multiselect=None).allows(value) is one
     assert _limits("dropdown", choices=choices, multiselect=True).allows(value) is many
     assert _limits("checkboxgroup", choices=choices).allows(value) is many
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        (True, True),
+        (False, True),
+        (None, True),
+        ("False", False),
+        ("", False),
+        (0, False),
+        (1, False),
+    ],
+)
+def test_tick(value: Any, taken: bool) -> None:
+    """A checkbox takes a truth: to an app, any text would be true."""
+    assert _limits("checkbox").allows(value) is taken
 
 
 def test_anything_is_taken_without_limits() -> None:
