@@ -1,9 +1,10 @@
-"""The head of an answer is read as http.client reads it, but for what came ahead of it."""
+"""The head of an answer is read as http.client reads it, but for its end and what came ahead."""
 
 from __future__ import annotations
 
 import io
-from http.client import HTTPException, HTTPResponse
+import re
+from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from typing import Any
 
 import pytest
@@ -47,6 +48,14 @@ def read(kind: type[HTTPResponse], data: bytes) -> Any:
         return type(error), str(error)
     finally:
         response.close()
+    return found
+
+
+def expected(data: bytes) -> Any:
+    """Read a head as http.client does; one without its end, which passes there, was cut."""
+    found = read(HTTPResponse, data)
+    if isinstance(found, dict) and not re.search(rb"\n\r?\n", data):
+        return RemoteDisconnected, "it was closed in the middle of an answer's head"
     return found
 
 
@@ -115,7 +124,7 @@ HEADS = [
 @pytest.mark.parametrize("data", HEADS, ids=lambda data: repr(data[:60]))
 def test_head_as_http_client_reads_it(data: bytes) -> None:
     """Whatever comes, the same is made of it, and the same is left."""
-    assert read(Head, data) == read(HTTPResponse, data)
+    assert read(Head, data) == expected(data)
 
 
 LINES = st.lists(
@@ -137,7 +146,7 @@ LINES = st.lists(
 def test_any_head_as_http_client_reads_it(status: bytes, lines: bytes) -> None:
     """Any lines make the same of a head as they do with http.client."""
     data = b"HTTP/1.1 " + status + b"\r\n" + lines + b"\r\nbody"
-    assert read(Head, data) == read(HTTPResponse, data)
+    assert read(Head, data) == expected(data)
 
 
 @given(st.integers(100, 199), st.integers(1, 5), LINES)
@@ -147,4 +156,4 @@ def test_any_head_behind_others(status: int, count: int, lines: bytes) -> None:
         return
     final = b"HTTP/1.1 200 OK\r\n" + lines + b"\r\nbody"
     ahead = b"HTTP/1.1 %d Ahead\r\nX: y\r\nContent-Length: 9\r\n\r\n" % status
-    assert read(Head, ahead * count + final) == read(HTTPResponse, final)
+    assert read(Head, ahead * count + final) == expected(final)
