@@ -474,7 +474,8 @@ class TestMounting:
         self, space: FakeSpace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         """A client that takes not even a comment for very long loses its place."""
-        monkeypatch.setattr(qwen72b.gateway.chat, "HEAD_TIME", 0.01)
+        # Until then the Space's stream is open.
+        monkeypatch.setattr(qwen72b.gateway.chat, "HEAD_TIME", AMPLE)
         monkeypatch.setattr(qwen72b.gateway.chat, "UNREAD_TIME", 0.01)
         space.answer(Stall())
 
