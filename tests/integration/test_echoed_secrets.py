@@ -290,11 +290,11 @@ def test_headers_that_name_a_secret(name: str) -> None:
 
 def test_words_that_begin_as_a_secret_does() -> None:
     """What only begins as a secret of plain letters is left as it is."""
-    with FakeSpace(auth=("user", "passwordpassword")) as space:
-        space.fault("config", Respond(status=500, body="no password; passwordpassword"))
-        error = ASKERS["sync"](space.url, auth=("user", "passwordpassword"), retry=ONCE).error
+    with FakeSpace(auth=("user", "mandolinmandolin")) as space:
+        space.fault("config", Respond(status=500, body="no mandolin; mandolinmandolin"))
+        error = ASKERS["sync"](space.url, auth=("user", "mandolinmandolin"), retry=ONCE).error
         assert isinstance(error, HTTPStatusError)
-        assert error.body == "no password; ..."
+        assert error.body == "no mandolin; ..."
 
 
 def test_headers_of_one_call() -> None:
