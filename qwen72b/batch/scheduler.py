@@ -59,7 +59,7 @@ _TRIES = 8
 # may be ahead of the one that is due, then nothing is sent: that bounds memory.
 _AHEAD = 16
 
-# Seconds between two reports, and two looks at a foreign executor, while
+# Seconds between two reports, and two looks at an executor and for signals, while
 # nothing happens.
 _REPORT = 1.0
 
@@ -215,9 +215,9 @@ class Scheduler:
         foreign = self._own is None
         while True:
             paused = self._report is not None and self._pace.paused(monotonic()) > 0
-            limit = delay
-            if foreign or (paused and delay is not None):
-                limit = _REPORT if delay is None else min(delay, _REPORT)
+            # Now and then in any case: a signal that came just before the system call
+            # does not end it, and Ctrl-C would be lost.
+            limit = _REPORT if delay is None else min(delay, _REPORT)
             try:
                 future = self.coordinator.finished.get(timeout=limit)
             except Empty:
