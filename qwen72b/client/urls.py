@@ -117,8 +117,9 @@ def hub_url() -> str:
         InvalidOption: If ``HF_ENDPOINT`` names it, and is no URL.
     """
     # It may hold a user and a password.
-    hub: str = hide_url(os.environ.get("HF_ENDPOINT", "").strip())
-    hub = hide_url(hub.rstrip("/") or "https://huggingface.co")
+    hub: str = hide_url(os.environ.get("HF_ENDPOINT", "").strip().rstrip("/"))
+    if not hub:
+        return "https://huggingface.co"
     if not _is_hub(hub):
         raise InvalidOption(
             f"the variable HF_ENDPOINT, {shown_url(hub)!r}, is not the URL of a Hub.",
