@@ -117,13 +117,13 @@ def secrets_of_urls(urls: Iterable[str]) -> list[str]:
     Args:
         urls: The URLs; a proxy's may be without a scheme.
     """
-    # Late: it takes a while to load.
-    from urllib.parse import unquote
-
     secrets = []
     for url in urls:
         login = hide(str(url).rpartition("://")[2].rpartition("@")[0])
         if login:
+            # Late: it takes a while to load.
+            from urllib.parse import unquote
+
             plain = hide(login.partition(":")[::2])
             secrets += [plain[1], *secrets_of_auth([hide(unquote(it)) for it in plain])]
     return secrets

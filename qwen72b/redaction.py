@@ -68,7 +68,8 @@ def hide(value: Any) -> Any:
     Returns:
         The same, with each text ``Hidden``; anything else as it is.
     """
-    return _hide(value, {}, _MOST_LEVELS)
+    # Most options are not given.
+    return None if value is None else _hide(value, {}, _MOST_LEVELS)
 
 
 def _hide(value: Any, seen: dict[int, Any], levels: int) -> Any:

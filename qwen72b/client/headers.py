@@ -37,7 +37,7 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise InvalidOption(
                 f"the value of the header {shown(name)} is no printable ASCII text."
             )
-    return _Headers(headers or {})
+    return _Headers(headers) if headers else {}
 
 
 class _Headers(dict[str, str]):

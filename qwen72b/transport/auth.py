@@ -69,4 +69,4 @@ def without_zone(url: str) -> str:
     Args:
         url: A URL, or its host in brackets.
     """
-    return re.sub(r"(\[[^\]%]*)%[^\]]*\]", r"\1]", url, count=1)
+    return url if "%" not in url else re.sub(r"(\[[^\]%]*)%[^\]]*\]", r"\1]", url, count=1)
