@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from .masking import mask, shown_headers
+from .privacy.masking import mask, shown_headers
 
 __all__ = [
     "AuthenticationError",

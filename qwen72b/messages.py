@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import InvalidMessages
-from .redaction import shown
+from .privacy.redaction import shown
 
 __all__ = [
     "Messages",

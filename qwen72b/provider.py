@@ -19,10 +19,10 @@ from .client.core import ClientCore
 from .client.exchange import new_session_hash
 from .client.stream import Stream
 from .messages import Messages, Prompt, format_prompt, read_messages, system_text
+from .privacy.redaction import hide, hide_url
 from .protocol.hub import PUBLIC_SPACE, space_url
 from .protocol.model import MODEL, MODEL_ALIASES, check_model
 from .protocol.plan import DOCUMENTED
-from .redaction import hide, hide_url
 from .timeout import TimeoutLike
 
 __all__ = ["ChunkGenerator", "Qwen_Qwen_2_72B"]

@@ -19,7 +19,7 @@ from .errors import (
     RateLimited,
     SpaceUnavailable,
 )
-from .redaction import shown
+from .privacy.redaction import shown
 
 __all__ = ["Retry", "is_passing"]
 

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, fields
 
 from .errors import InvalidOption
-from .redaction import shown
+from .privacy.redaction import shown
 
 __all__ = ["Timeout", "TimeoutLike", "to_timeout"]
 

@@ -19,8 +19,8 @@ from ..client.core import ClientCore
 from ..client.status import SpaceStatus
 from ..errors import InvalidOption, Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
+from ..privacy.redaction import hide, hide_url, hide_values, shown
 from ..protocol.model import check_model
-from ..redaction import hide, hide_url, hide_values, shown
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike

@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 from ..errors import InvalidOption
 from ..messages import system_text
-from ..redaction import shown
+from ..privacy.redaction import shown
 from ..timeout import to_timeout
 from ..transport.interrupts import in_signal_handler
 from .asker import Asker

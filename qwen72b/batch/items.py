@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import InvalidMessages, InvalidRequest
 from ..messages import Messages, Prompt, to_prompt
-from ..redaction import shown
+from ..privacy.redaction import shown
 from .idset import IdSet
 
 __all__ = ["Item", "Task", "read_items"]

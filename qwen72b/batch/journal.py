@@ -31,7 +31,7 @@ from time import monotonic
 from weakref import WeakSet
 
 from ..errors import InvalidOption, StreamInterrupted
-from ..redaction import shown
+from ..privacy.redaction import shown
 from .records import OPENING, Record, read_record, write_record
 from .result import Result
 

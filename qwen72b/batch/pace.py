@@ -29,7 +29,7 @@ from collections.abc import Callable
 from random import random
 
 from ..errors import InvalidOption
-from ..redaction import shown
+from ..privacy.redaction import shown
 
 __all__ = ["LONGEST_PAUSE", "Pace"]
 

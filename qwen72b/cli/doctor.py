@@ -17,7 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption, Qwen72BError, SpaceUnavailable
-from ..redaction import hide
+from ..privacy.redaction import hide
 from ..version import __version__
 from .connection import connected
 from .exits import WAIT_OR_LEAVE, describe, exit_status

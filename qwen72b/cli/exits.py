@@ -27,8 +27,8 @@ from ..errors import (
     StreamInterrupted,
     told,
 )
-from ..masking import mask
-from ..redaction import hide, redact
+from ..privacy.masking import mask
+from ..privacy.redaction import hide, redact
 
 __all__ = ["EXIT_UNAVAILABLE", "WAIT_OR_LEAVE", "Terminated", "describe", "exit_status", "hint_for"]
 

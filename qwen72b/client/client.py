@@ -16,8 +16,8 @@ import requests
 
 from ..errors import Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
+from ..privacy.redaction import hide, hide_url, hide_values
 from ..protocol.model import check_model
-from ..redaction import hide, hide_url, hide_values
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike

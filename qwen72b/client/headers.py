@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..credentials import secrets_of_headers
 from ..errors import InvalidOption
-from ..masking import Secrets
-from ..redaction import shown
+from ..privacy.credentials import secrets_of_headers
+from ..privacy.masking import Secrets
+from ..privacy.redaction import shown
 
 __all__ = ["checked_headers"]
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..credentials import is_secret_name
 from ..errors import InvalidOption
-from ..masking import Secrets
+from ..privacy.credentials import is_secret_name
+from ..privacy.masking import Secrets
+from ..privacy.redaction import shown
 from ..protocol.plan import Plan
-from ..redaction import shown
 from ..retry import Retry
 from ..timeout import Timeout
 

@@ -3,7 +3,7 @@ The settings of a client, checked before any I/O.
 
 A message never shows a value that may be a secret: tokens, header values, and
 users, passwords and queries of URLs. Nor does a frame: secrets come in wrapped
-(``redaction``), and what takes one apart has returned before it is refused.
+(``privacy``), and what takes one apart has returned before it is refused.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..credentials import secrets_of_urls
 from ..errors import InvalidOption
-from ..masking import Secrets
+from ..privacy.credentials import secrets_of_urls
+from ..privacy.masking import Secrets
+from ..privacy.redaction import HiddenURL, hide, shown, shown_url
 from ..protocol.hub import space_url
-from ..redaction import HiddenURL, hide, shown, shown_url
 from ..timeout import Timeout
 from ..transport.auth import Secret, origin_of
 from .headers import checked_headers

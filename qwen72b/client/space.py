@@ -20,7 +20,7 @@ from ..errors import (
     Qwen72BError,
     SpaceUnavailable,
 )
-from ..masking import mask
+from ..privacy.masking import mask
 from ..protocol.failure import Refusal, page_error, status_error
 from ..protocol.hub import explain, is_passing_stage, read_stage, stage_url
 from ..protocol.job import Job

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InvalidOption
+from ..privacy.redaction import hide_url, shown_url
 from ..protocol.hub import PUBLIC_SPACE, space_url
-from ..redaction import hide_url, shown_url
 from ..transport.auth import origin_of
 
 __all__ = ["checked_url", "hub_url", "is_text", "may_have_token", "split_url"]

@@ -19,8 +19,8 @@ from qwen72b.errors import (
     StreamInterrupted,
 )
 from qwen72b.local.generation import MANY, Backend, Generation, Messages
+from qwen72b.privacy.redaction import hide
 from qwen72b.protocol.sse import EventSplitter
-from qwen72b.redaction import hide
 
 __all__ = ["UpstreamBackend"]
 

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from ..errors import UnsupportedProtocol
-from ..masking import mask
+from ..privacy.masking import mask
 
 __all__ = ["QueueProtocol", "read_protocol"]
 

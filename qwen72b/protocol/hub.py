@@ -11,7 +11,7 @@ import re
 from urllib.parse import quote, urlsplit
 
 from ..errors import SpaceUnavailable
-from ..redaction import HiddenURL
+from ..privacy.redaction import HiddenURL
 from .jsontext import NotJSON, read_json
 
 __all__ = ["PUBLIC_SPACE", "explain", "is_passing_stage", "read_stage", "space_url", "stage_url"]

@@ -48,7 +48,7 @@ from ..events import (
     Started,
     Thought,
 )
-from ..masking import mask
+from ..privacy.masking import mask
 from .joberror import MAX_WORDS, job_error
 from .jsontext import NotJSON, TooManyValues, read_json
 from .plan import Plan, Step

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from ..errors import GenerationFailed, QuotaExceeded, Qwen72BError
-from ..masking import mask
+from ..privacy.masking import mask
 from .surrogates import replace_surrogates
 
 __all__ = ["MAX_WORDS", "job_error"]

@@ -5,7 +5,7 @@ The one model of the documented Space: its names, and its default system text.
 from __future__ import annotations
 
 from ..errors import ModelNotFound
-from ..redaction import shown
+from ..privacy.redaction import shown
 
 __all__ = ["DEFAULT_SYSTEM", "MODEL", "MODEL_ALIASES", "check_model"]
 

@@ -12,7 +12,7 @@ import json
 import re
 from typing import Any
 
-from ..redaction import Hidden
+from ..privacy.redaction import Hidden
 from .limits import NUMBERS, TRUTHS, is_same
 from .plan import Setting
 

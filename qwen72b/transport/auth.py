@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
-from ..masking import Secrets
-from ..redaction import Hidden
+from ..privacy.masking import Secrets
+from ..privacy.redaction import Hidden
 
 __all__ = ["Secret", "origin_of", "without_zone"]
 

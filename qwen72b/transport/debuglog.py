@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..masking import mask
+from ..privacy.masking import mask
 from ..version import __version__
 from .scope import CallScope
 

@@ -15,8 +15,8 @@ from urllib.parse import urlencode, urlsplit
 import requests
 from requests.auth import AuthBase
 
-from ..credentials import secrets_of_auth, secrets_of_urls
-from ..masking import Secrets
+from ..privacy.credentials import secrets_of_auth, secrets_of_urls
+from ..privacy.masking import Secrets
 from .auth import without_zone
 from .cookies import BoundedJar
 

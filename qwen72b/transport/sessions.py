@@ -18,10 +18,10 @@ import requests
 from requests.cookies import extract_cookies_to_jar
 from requests.utils import get_netrc_auth, select_proxy
 
-from ..credentials import secrets_of_auth, secrets_of_headers, secrets_of_urls
 from ..errors import InvalidServerMessage
-from ..masking import Secrets
-from ..redaction import hide, hide_url
+from ..privacy.credentials import secrets_of_auth, secrets_of_headers, secrets_of_urls
+from ..privacy.masking import Secrets
+from ..privacy.redaction import hide, hide_url
 from .adapter import Adapter
 from .auth import Secret, origin_of
 from .cookies import BoundedJar

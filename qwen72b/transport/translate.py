@@ -32,8 +32,8 @@ from ..errors import (
     RequestTimeout,
     StreamInterrupted,
 )
-from ..masking import mask
-from ..redaction import redact
+from ..privacy.masking import mask
+from ..privacy.redaction import redact
 from .scope import CallScope
 
 __all__ = ["IO_ERRORS", "blame_proxy", "plain_cause", "translate"]

@@ -19,7 +19,7 @@ from urllib.parse import urljoin
 import requests
 
 from ..errors import Qwen72BError
-from ..redaction import redact
+from ..privacy.redaction import redact
 from ..version import __version__
 from .auth import Secret, origin_of, without_zone
 from .body import read_whole

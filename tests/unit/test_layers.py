@@ -32,17 +32,17 @@ PURE = names(
 
 # Words: what users see. Each stands on its own or on others of them.
 WORDS = {
-    "errors": Layer(names("masking")),
+    "errors": Layer(names("privacy")),
     "escape": Layer(others=names("re")),
     "events": Layer(),
     "fences": Layer(others=names("re")),
-    "masking": Layer(names("credentials redaction"), names("functools html re weakref")),
-    "credentials": Layer(names("redaction"), names("base64 re urllib.parse")),
-    "messages": Layer(names("errors redaction")),
-    "redaction": Layer(others=names("re reprlib")),
+    "messages": Layer(names("errors privacy")),
+    "privacy": Layer(
+        others=names("base64 collections functools html re reprlib urllib.parse weakref")
+    ),
     "reply": Layer(names("events")),
-    "retry": Layer(names("errors redaction")),
-    "timeout": Layer(names("errors redaction"), names("math")),
+    "retry": Layer(names("errors privacy")),
+    "timeout": Layer(names("errors privacy"), names("math")),
     "version": Layer(),
 }
 
@@ -51,13 +51,13 @@ TABLE = Table(
         **WORDS,
         # What is said. Sans-I/O: text in, events out. sseclient does no I/O.
         "protocol": Layer(
-            names("errors events masking messages redaction"),
+            names("errors events messages privacy"),
             PURE,
             alone={"protocol.sse": names("sseclient")},
         ),
         # How bytes go. Nothing of Gradio is known here.
         "transport": Layer(
-            names("credentials errors masking redaction timeout version"),
+            names("errors privacy timeout version"),
             names("collections contextlib errno functools http inspect itertools json logging")
             | names(
                 "math os queue re requests selectors signal socket ssl sys threading time types"
@@ -66,7 +66,7 @@ TABLE = Table(
         ),
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
-            names("errors messages protocol redaction reply retry timeout transport"),
+            names("errors messages privacy protocol reply retry timeout transport"),
             names("array atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
                 "hashlib json logging os pickle queue random re select shutil stat sys threading time types uuid"
@@ -74,10 +74,7 @@ TABLE = Table(
             | names("weakref"),
         ),
         "client": Layer(
-            names(
-                "credentials errors events masking messages protocol redaction reply retry timeout "
-                "transport"
-            ),
+            names("errors events messages privacy protocol reply retry timeout transport"),
             names("collections concurrent.futures contextlib copy errno functools json")
             | names(
                 "logging os random re requests secrets stat threading time types urllib.parse uuid weakref"
@@ -87,7 +84,7 @@ TABLE = Table(
         ),
         # No URL, JSON or message name in it.
         "aio": Layer(
-            names("batch client errors events messages protocol redaction reply retry timeout")
+            names("batch client errors events messages privacy protocol reply retry timeout")
             | names("transport"),
             names(
                 "anyio atexit collections concurrent.futures contextlib.suppress copy functools",
@@ -100,15 +97,15 @@ TABLE = Table(
         "progress": Layer(
             names("errors escape events"), names("importlib.import_module tqdm types warnings")
         ),
-        "provider": Layer(names("aio client messages protocol redaction timeout")),
+        "provider": Layer(names("aio client messages privacy protocol timeout")),
         "notebook": Layer(
             names("client errors escape events fences progress reply"),
             names("IPython argparse asyncio collections contextlib")
             | names("importlib.import_module shlex sys time uuid"),
         ),
         "cli": Layer(
-            names("aio batch client errors escape events fences gateway local masking progress")
-            | names("protocol redaction reply timeout version"),
+            names("aio batch client errors escape events fences gateway local privacy progress")
+            | names("privacy protocol reply timeout version"),
             names("abc anyio argparse certifi collections concurrent.futures contextlib difflib")
             | names("distributed errno importlib io itertools json logging os re readline")
             | names("codecs csv datetime functools markdown_it pathlib signal termios threading")
@@ -119,7 +116,7 @@ TABLE = Table(
             | names("urllib.parse"),
         ),
         "local": Layer(
-            names("errors protocol redaction"),
+            names("errors privacy protocol"),
             names(
                 "abc asyncio collections contextlib errno fastapi fcntl gradio hashlib io ipaddress"
             )

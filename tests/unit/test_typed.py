@@ -10,12 +10,12 @@ import pytest
 
 from qwen72b import InvalidOption
 from qwen72b.messages import Prompt
+from qwen72b.privacy.redaction import hide_values
 from qwen72b.protocol.fill import fill
 from qwen72b.protocol.limits import read_choices, read_limits, takes_many
 from qwen72b.protocol.page import Component
 from qwen72b.protocol.plan import DOCUMENTED, Setting
 from qwen72b.protocol.typed import Typed
-from qwen72b.redaction import hide_values
 
 TEXTS = {"choices": [["1.5", "1.5"], ["Two", "2"], ["No", "null"]]}
 NUMBERS = {"choices": [["Low", 0.5], ["High", 2], ["None", None]]}
