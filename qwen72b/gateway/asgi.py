@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from anyio import CancelScope, get_cancelled_exc_class, move_on_after
+
 from ..errors import InvalidOption, Qwen72BError
 from ..provider import Qwen_Qwen_2_72B
-from .answers import Refusal, models, refusal, to_json
+from .answers import Refusal, closing, models, refusal, to_json
 from .channel import Channel, Gone, Receive, Scope, Send
 from .chat import Answer
 from .guard import LOOPBACK_NAMES, Guard
@@ -39,6 +42,9 @@ _IGNORED = "has no meaning to the Space and is ignored"
 
 # Seconds after which a place may have become free.
 _BUSY_WAIT = 1
+
+# Seconds for the last words to a client whose request the server gives up.
+_LAST_WORDS = 1.0
 
 
 def app(
@@ -135,6 +141,11 @@ class Gateway:
                 await self._answer(channel)
             except Gone:
                 log.info("%s: the client hung up", _shown(channel))
+            except get_cancelled_exc_class():
+                # How a server ends what runs when it stops itself.
+                with CancelScope(shield=True), move_on_after(_LAST_WORDS):
+                    await _give_up(channel)
+                raise
             else:
                 if log.isEnabledFor(logging.INFO):
                     took = monotonic() - begun
@@ -264,6 +275,22 @@ class Gateway:
             if told not in self._told:
                 self._told.add(told)
                 log.warning("%s", told)
+
+
+async def _give_up(channel: Channel) -> None:
+    """
+    Tell a client that the server stops.
+
+    A stream that is merely cut is taken for a success by many, and a request
+    without an answer for an internal error.
+    """
+    problem = closing()
+    with suppress(Gone):
+        if not channel.status:
+            await channel.refuse(problem)
+        elif channel.streams:
+            # The server then cuts it, for those who do not read errors.
+            await channel.write(problem.to_event())
 
 
 async def _follow_lifespan(receive: Receive, send: Send) -> None:

@@ -6,12 +6,12 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import anyio
 import pytest
-from doors import HI, PATIENCE, Door, door, read_until
+from doors import HI, PATIENCE, Answer, Door, door, read_until
 from timing import AMPLE, SHORT
 
 import qwen72b.gateway.channel
@@ -151,6 +151,7 @@ class TestWaiting:
         with there:
             rest = read_until(there, b"never")
             assert b"[DONE]" not in rest
+            assert b'"code":"closed"' in rest
             assert not rest.endswith(b"0\r\n\r\n")
         space.wait_for_disconnect()
 
@@ -551,6 +552,54 @@ class TestMounting:
             "lifespan.startup.complete",
             "lifespan.shutdown.complete",
             "websocket.close",
+        ]
+
+
+class TestClosing:
+    """A server that stops while it answers."""
+
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_before_the_first_text(self, space: FakeSpace, stream: bool) -> None:
+        """A client that has nothing yet gets an answer as from any server that stops."""
+        space.answer(Gate())
+        with ExitStack() as stack:
+            with door(space.url) as gateway:
+                there = stack.enter_context(gateway.begin(stream=stream))
+                space.wait_for_job("running")
+            answer = Answer("POST", read_until(there, b"\0"))
+        assert answer.status == 503
+        assert answer.error["code"] == "closed"
+        assert space.jobs[0].cancelled
+
+    def test_half_a_body(self, space: FakeSpace) -> None:
+        """A client that still sends its question is told, too."""
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+        with ExitStack() as stack:
+            with door(space.url) as gateway:
+                there = stack.enter_context(gateway.connect())
+                there.sendall(head + b"Expect: 100-continue\r\n\r\n")
+                # The gateway asks for the body: it reads.
+                read_until(there, b"100 Continue")
+            answer = Answer("POST", read_until(there, b"HTTP") + read_until(there, b"\0"))
+        assert answer.status == 503
+
+    @pytest.mark.anyio
+    async def test_response_that_is_over(self, space: FakeSpace) -> None:
+        """Nothing is said after the end of a response."""
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if not message.get("more_body", True):
+                scope.cancel()
+                await anyio.sleep_forever()
+
+        async with AsyncClient(space.url) as client:
+            with anyio.CancelScope() as scope:
+                await _call(app(client, hosts=None), "/v1/chat/completions", send=send)
+        assert [message["type"] for message in sent] == [
+            "http.response.start",
+            "http.response.body",
         ]
 
 
