@@ -67,16 +67,18 @@ def base_url_of(host: str, listener: socket.socket) -> str:
 
 def wait_for_signal(ready: Callable[[], None]) -> None:
     """
-    Wait for Ctrl-C or SIGTERM; call it in the main thread.
+    Wait for Ctrl-C, SIGTERM or the end of the terminal; call it in the main thread.
 
     Args:
         ready: Called once a signal ends the wait.
     """
     stop = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Windows has none, and who has started this with nohup does not want it.
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
     try:
         ready()
         stop.wait()

@@ -177,7 +177,7 @@ def test_useless_option(
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_process(number: signal.Signals) -> None:
     """As a process it answers until it is told to end, and ends well."""
     with FakeSpace() as space:
