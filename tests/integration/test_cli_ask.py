@@ -472,6 +472,39 @@ def test_prompt_that_looks_like_an_option(
     assert main(["--no-such-option"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--no-streem", "Hi"], "Nearest: --no-stream. See qwen72b --help."),
+        (["chat", "--lod", "x"], "Nearest: --load. See qwen72b chat --help."),
+        (["batch", "a", "-o", "b", "--nonsense"], "--nonsense. See qwen72b batch --help."),
+        (["inspect", "http://a", "b"], "unrecognized arguments: b. See qwen72b inspect --help."),
+        (["--timeout", "-1", "Hi"], "is not a positive number of seconds. See qwen72b --help."),
+    ],
+)
+def test_unknown_argument(capsys: pytest.CaptureFixture[str], argv: list[str], words: str) -> None:
+    """What is near to an option that is misspelt is named, and whose help tells more."""
+    assert main(argv) == 2
+    assert capsys.readouterr().err.endswith(f"{words}\n")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--token", "hf_secret", "Hi"],
+        ["Hi", "--hf-token", "hf_secret"],
+        ["status", "--token=hf_secret"],
+        ["gateway", "--key", "hf_secret"],
+    ],
+)
+def test_secret_on_the_command_line(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    """A token or key has no option, and is not shown; where it comes from is."""
+    assert main(argv) == 2
+    err = capsys.readouterr().err
+    assert "HF_TOKEN" in err or "--key-file" in err
+    assert "hf_secret" not in err
+
+
 def test_prompt_behind_dashes(space: FakeSpace) -> None:
     """Behind -- anything is a prompt."""
     assert main(["--", "-5+3"]) == 0
