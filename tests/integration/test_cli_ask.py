@@ -563,3 +563,21 @@ def test_encoding_that_was_set_is_used(space: FakeSpace, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), "latin-1"))
     assert main(["Say:"]) == 0
     assert space.jobs[0].query == "Say:\n\ncaf\u00e9"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x89PNG\r\n\x1a\n",
+        b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n",
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03",
+        b"caf\xe9\x01",
+    ],
+)
+def test_no_conversion_helps_a_binary_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
+) -> None:
+    """A picture is no text in another encoding: no command is told that would make one of it."""
+    (tmp_path / "a").write_bytes(data)
+    assert main(["-f", str(tmp_path / "a")]) == 2
+    assert "iconv" not in capsys.readouterr().err
