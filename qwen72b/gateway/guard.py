@@ -19,10 +19,13 @@ from ..local.hosts import LOOPBACK_NAMES, checked_host, split_host
 from .answers import Headers, Refusal
 from .channel import Channel
 
-__all__ = ["LOOPBACK_NAMES", "Guard"]
+__all__ = ["LOOPBACK_NAMES", "MAX_KEY", "Guard", "checked_key"]
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 _HEADER_NAMES = re.compile(r"[\w\-, ]{1,1000}")
+
+# Characters of a key: a head must have room for it, and for the rest.
+MAX_KEY = 4096
 
 # Seconds for which a browser need not ask again.
 _PREFLIGHT_AGE = b"600"
@@ -48,7 +51,7 @@ class Guard:
             raise InvalidOption("hosts and cors are lists of names, not one str.")
         self._hosts = None if hosts is None else {checked_host(host) for host in hosts}
         self._origins = {_checked_origin(origin) for origin in cors}
-        self._key = None if key is None else _digest(_checked_key(key))
+        self._key = None if key is None else _digest(checked_key(key))
 
     def check_origin(self, channel: Channel) -> Headers:
         """
@@ -142,10 +145,27 @@ def _checked_origin(origin: str) -> str:
     return origin.lower()
 
 
-def _checked_key(key: str) -> str:
+def checked_key(key: str, shown: str = "the gateway's key") -> str:
+    """
+    Check that a header can hold a key.
+
+    Args:
+        key: The key; it is not shown.
+        shown: What it is called in errors.
+
+    Returns:
+        The key.
+
+    Raises:
+        InvalidOption: If it is empty, too long, or has blanks or other characters
+            that no header takes.
+    """
+    if not key:
+        raise InvalidOption(f"{shown} is empty.")
+    if len(key) > MAX_KEY:
+        raise InvalidOption(f"{shown} is longer than {MAX_KEY} characters.")
     if not re.fullmatch(r"[\x21-\x7e]+", key):
-        # The key itself is not shown.
-        raise InvalidOption("the gateway's key is empty, or has a character that no header takes.")
+        raise InvalidOption(f"{shown} has a blank or another character that no header takes.")
     return key
 
 
