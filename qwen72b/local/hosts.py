@@ -16,6 +16,8 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::(\d{1,5}))?", re.IGNORECASE)
 
+_NAME = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE)
+
 
 def split_host(header: str) -> tuple[str, int | None]:
     """
@@ -51,11 +53,18 @@ def checked_host(host: str) -> str:
         # An IPv6 address may come without its brackets.
         return str(ip_address(host.strip("[]")))
     except ValueError:
-        if not (match := _HOST.fullmatch(host)) or match[0] != match[2]:
-            raise InvalidOption(
-                f"{host!r} is no name of a host.", hint="Give the name alone, without a port."
-            ) from None
-        return host.lower()
+        pass
+    try:
+        # As browsers and clients send it.
+        name = host.encode("idna").decode()
+    except UnicodeError:
+        name = ""
+    if not _NAME.fullmatch(name):
+        raise InvalidOption(
+            f"{host!r} is no name of a host.",
+            hint="Give one name alone, without a port and without wildcards.",
+        )
+    return name.lower()
 
 
 def is_loopback(address: str) -> bool:

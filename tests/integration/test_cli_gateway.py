@@ -186,7 +186,11 @@ def test_two_spaces_are_refused(served: list[Any], capsys: Capture) -> None:
     ("argv", "words"),
     [
         ("--host 0.0.0.0", "QWEN72B_GATEWAY_KEY"),
+        ("--host 0.0.0.0", "no key"),
+        ("--host=", "cannot listen on ''"),
         ("--allow-host http://a", "no name of a host"),
+        ("--allow-host *.example.org", "no name of a host"),
+        ("--allow-host a..b", "no name of a host"),
         ("--cors *", "no origin"),
         ("--host 192.0.2.1", "cannot listen"),
     ],

@@ -555,6 +555,13 @@ class TestMounting:
         ]
 
 
+def test_allowed_name_that_is_not_ascii() -> None:
+    """A name is allowed as clients send it."""
+    with door("http://127.0.0.1:9", allow_hosts=["m\u00fcnchen.example"]) as gateway:
+        assert gateway.send("GET", "/health", Host="xn--mnchen-3ya.example").status == 200
+        assert gateway.send("GET", "/health", Host="munchen.example").status == 403
+
+
 class TestClosing:
     """A server that stops while it answers."""
 

@@ -30,6 +30,24 @@ def test_useless_port(port: int) -> None:
         listen("127.0.0.1", port, "test")
 
 
+@pytest.mark.parametrize("host", ["", "192.0.2.1", "a..b", "::g", "*", "x" * 99, "two words"])
+def test_useless_address(host: str) -> None:
+    """An address that is none of this machine's is told in a line; another port is no help."""
+    with pytest.raises(InvalidOption, match="The test cannot listen on ") as caught:
+        listen(host, 0, "test")
+    assert "an address of this machine" in caught.value.hint
+    assert "while" not in str(caught.value)
+
+
+def test_port_that_is_taken() -> None:
+    """Another port helps."""
+    with listen("127.0.0.1", 0, "test") as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(InvalidOption, match=f"127.0.0.1, port {port}: Address") as caught:
+            listen("127.0.0.1", port, "test")
+    assert str(caught.value).endswith("in use. Choose another port, or 0 for a free one.")
+
+
 @pytest.mark.parametrize(
     ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]")]
 )
