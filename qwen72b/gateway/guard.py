@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection
 from hashlib import sha256
 from hmac import compare_digest
+from urllib.parse import urlsplit
 
 from ..errors import InvalidOption
 from ..local.hosts import LOOPBACK_NAMES, checked_host, split_host
@@ -22,6 +23,7 @@ from .channel import Channel
 __all__ = ["LOOPBACK_NAMES", "MAX_KEY", "Guard", "checked_key"]
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
+_USUAL_PORTS = {"http": 80, "https": 443}
 _HEADER_NAMES = re.compile(r"[\w\-, ]{1,1000}")
 
 # Characters of a key: a head must have room for it, and for the rest.
@@ -138,11 +140,20 @@ class Guard:
 
 
 def _checked_origin(origin: str) -> str:
-    if not _ORIGIN.fullmatch(origin.lower()):
+    """Read an origin, and write it as browsers do: in ASCII, and without the usual port."""
+    try:
+        if not _ORIGIN.fullmatch(origin.lower()):
+            raise ValueError
+        parts = urlsplit(origin.lower())
+        host, port = checked_host(parts.hostname or ""), parts.port
+    except ValueError as exc:
+        # Also of a port that is none; an InvalidOption is one, too.
         raise InvalidOption(
             f"{origin!r} is no origin of a web page.", hint="For example: http://localhost:3000"
-        )
-    return origin.lower()
+        ) from exc
+    shown = f"[{host}]" if ":" in host else host
+    usual = port is None or port == _USUAL_PORTS.get(parts.scheme)
+    return f"{parts.scheme}://{shown}" if usual else f"{parts.scheme}://{shown}:{port}"
 
 
 def checked_key(key: str, shown: str = "the gateway's key") -> str:

@@ -376,6 +376,8 @@ class TestGuard:
             {"cors": ["*"]},
             {"cors": ["localhost:3000"]},
             {"cors": ["http://localhost:3000/"]},
+            {"cors": ["http://*.example"]},
+            {"cors": ["http://localhost:99999"]},
         ],
     )
     def test_useless_name(self, options: dict[str, Any]) -> None:
@@ -560,6 +562,25 @@ def test_allowed_name_that_is_not_ascii() -> None:
     with door("http://127.0.0.1:9", allow_hosts=["m\u00fcnchen.example"]) as gateway:
         assert gateway.send("GET", "/health", Host="xn--mnchen-3ya.example").status == 200
         assert gateway.send("GET", "/health", Host="munchen.example").status == 403
+
+
+@pytest.mark.parametrize(
+    ("allowed", "sent"),
+    [
+        ("https://A.example:443", "https://a.example"),
+        ("http://a.example:80", "http://a.example"),
+        ("http://m\u00fcnchen.example", "http://xn--mnchen-3ya.example"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("chrome-extension://abc", "chrome-extension://abc"),
+    ],
+)
+def test_origin_is_allowed_as_browsers_send_it(allowed: str, sent: str) -> None:
+    """However it was written: without the usual port, in small letters and in ASCII."""
+    with door("http://127.0.0.1:9", cors=[allowed]) as gateway:
+        answer = gateway.send("GET", "/health", Origin=sent)
+        assert answer.status == 200
+        assert answer.headers["access-control-allow-origin"] == sent
+        assert gateway.send("GET", "/health", Origin=f"{sent}x").status == 403
 
 
 class TestClosing:
