@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from anyio import CancelScope, get_cancelled_exc_class, move_on_after
 
 from ..errors import InvalidOption, Qwen72BError
+from ..local.hosts import checked_names
 from ..provider import Qwen_Qwen_2_72B
 from .answers import Refusal, closing, models, refusal, to_json
 from .channel import Channel, Gone, Receive, Scope, Send
@@ -87,9 +88,17 @@ def app(
         >>> type(api).__name__
         'Gateway'
     """
+    # Slow to import, and there already if this is one.
+    from ..aio.client import AsyncClient
+
+    if not isinstance(client, AsyncClient):
+        raise InvalidOption(
+            f"the gateway asks with an AsyncClient, not with {type(client).__name__}.",
+            hint="Pass AsyncClient(...).",
+        )
     return Gateway(
         client,
-        names=[*_model_names(client.base_url), *aliases],
+        names=[*_model_names(client.base_url), *checked_names("aliases", aliases)],
         any_model=any_model,
         guard=Guard(hosts, key, cors),
         max_requests=_checked_count("max_requests", max_requests),

@@ -16,7 +16,7 @@ from hmac import compare_digest
 from urllib.parse import urlsplit
 
 from ..errors import InvalidOption
-from ..local.hosts import LOOPBACK_NAMES, checked_host, split_host
+from ..local.hosts import LOOPBACK_NAMES, checked_host, checked_names, split_host
 from .answers import Headers, Refusal
 from .channel import Channel
 
@@ -49,10 +49,10 @@ class Guard:
     def __init__(
         self, hosts: Collection[str] | None, key: str | None, cors: Collection[str]
     ) -> None:
-        if isinstance(hosts, str) or isinstance(cors, str):
-            raise InvalidOption("hosts and cors are lists of names, not one str.")
-        self._hosts = None if hosts is None else {checked_host(host) for host in hosts}
-        self._origins = {_checked_origin(origin) for origin in cors}
+        self._hosts = (
+            None if hosts is None else set(map(checked_host, checked_names("hosts", hosts)))
+        )
+        self._origins = set(map(_checked_origin, checked_names("cors", cors)))
         self._key = None if key is None else _digest(checked_key(key))
 
     def check_origin(self, channel: Channel) -> Headers:
@@ -72,7 +72,8 @@ class Guard:
         if self._hosts is not None and host not in self._hosts:
             raise Refusal(
                 403,
-                "the Host header names no host of this gateway; --allow-host allows more.",
+                "the Host header names no host of this gateway; --allow-host, "
+                "or hosts= in Python, allows more.",
                 code="host_not_allowed",
             )
         origin = channel.header("origin").lower()
@@ -171,6 +172,8 @@ def checked_key(key: str, shown: str = "the gateway's key") -> str:
         InvalidOption: If it is empty, too long, or has blanks or other characters
             that no header takes.
     """
+    if not isinstance(key, str):
+        raise InvalidOption(f"{shown} is no str but {type(key).__name__}.")
     if not key:
         raise InvalidOption(f"{shown} is empty.")
     if len(key) > MAX_KEY:

@@ -39,8 +39,10 @@ def listen(host: str, port: int, what: str) -> socket.socket:
         InvalidOption: If the address is taken or useless.
     """
     hint = "Choose another port, or 0 for a free one."
-    if not 0 <= port < 2**16:
-        raise InvalidOption(f"The {what} cannot listen on {host}: {port} is no port.", hint=hint)
+    if not isinstance(host, str):
+        raise InvalidOption(f"The {what} cannot listen on {host!r}: it is no str.", hint=_ADDRESSES)
+    if type(port) is not int or not 0 <= port < 2**16:
+        raise InvalidOption(f"The {what} cannot listen on {host}: {port!r} is no port.", hint=hint)
     shown = host or "''"
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -17,7 +17,7 @@ from timing import AMPLE, SHORT
 import qwen72b.gateway.channel
 import qwen72b.gateway.chat
 import qwen72b.gateway.heads
-from qwen72b import AsyncClient, InvalidOption
+from qwen72b import AsyncClient, Client, InvalidOption
 from qwen72b.gateway import app, running
 from qwen72b.testing import (
     Burst,
@@ -378,6 +378,15 @@ class TestGuard:
             {"cors": ["http://localhost:3000/"]},
             {"cors": ["http://*.example"]},
             {"cors": ["http://localhost:99999"]},
+            {"cors": "http://localhost"},
+            {"cors": 5},
+            {"hosts": "name"},
+            {"hosts": [5]},
+            {"aliases": "name"},
+            {"aliases": [5]},
+            {"key": ""},
+            {"key": 5},
+            {"max_requests": "many"},
         ],
     )
     def test_useless_name(self, options: dict[str, Any]) -> None:
@@ -390,7 +399,10 @@ class TestGuard:
         [
             ({"host": "0.0.0.0"}, "no key"),
             ({"host": "::"}, "no key"),
-            ({"host": "0.0.0.0", "key": "k"}, "--allow-host"),
+            ({"host": "0.0.0.0", "key": "k"}, "allow_hosts="),
+            ({"host": "0.0.0.0", "key": "k", "allow_hosts": "name"}, "no list of names"),
+            ({"host": None}, "cannot listen on None"),
+            ({"port": "80"}, "'80' is no port"),
         ],
     )
     def test_door_open_to_everybody(self, options: dict[str, Any], words: str) -> None:
@@ -555,6 +567,13 @@ class TestMounting:
             "lifespan.shutdown.complete",
             "websocket.close",
         ]
+
+
+@pytest.mark.parametrize("client", [None, "http://127.0.0.1:9", Client("http://127.0.0.1:9")])
+def test_client_of_another_kind(client: Any) -> None:
+    """What is not an async client is told when the app is made, not by its every answer."""
+    with pytest.raises(InvalidOption, match="AsyncClient"):
+        app(client)
 
 
 def test_allowed_name_that_is_not_ascii() -> None:
