@@ -12,9 +12,20 @@ from timing import PATIENCE
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="needs Gradio")
 
 
+def _printed(code: str) -> list[str]:
+    """Run code in a process of its own, since importing Gradio leaves event loops behind."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=4 * PATIENCE,
+        check=True,
+    )
+    return done.stdout.split()
+
+
 def test_gradio_context_id() -> None:
     """Context.id is the next component's id: set to 0, the page has the public Space's ids."""
-    # In a process of its own: importing Gradio leaves event loops behind.
     code = """
 import gradio
 from gradio.context import Context
@@ -24,14 +35,7 @@ with gradio.Blocks():
     header, box = gradio.Markdown("title"), gradio.Textbox()
 print(header._id, box._id, Context.id > 2)
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=4 * PATIENCE,
-        check=True,
-    )
-    assert done.stdout.split() == ["1", "2", "True"]
+    assert _printed(code) == ["1", "2", "True"]
 
 
 def test_gradio_queue_threads() -> None:
@@ -42,11 +46,4 @@ with gradio.Blocks() as page:
     pass
 print(page.max_threads, page._queue.max_thread_count)
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=4 * PATIENCE,
-        check=True,
-    )
-    assert done.stdout.split() == ["40", "40"]
+    assert _printed(code) == ["40", "40"]
