@@ -9,7 +9,8 @@ it, and masked in every error and every line of the log.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -29,6 +30,9 @@ _MOST_NESTED = 56
 # Characters that a mere word has at most: each of its occurrences is gone through
 # to its end.
 _MOST_PLAIN = 100
+
+# Two characters of Base64, as they are written where URLs are.
+_URL_SAFE = str.maketrans("+/", "-_")
 
 # Headers that hold a URL, which may begin with its path.
 _URL_HEADERS = frozenset(["content-location", "link", "location", "referer", "refresh"])
@@ -55,7 +59,8 @@ class Secrets:
     def finders(self) -> tuple[_Finder, ...]:
         """Make what finds them, if something failed: few clients need it."""
         if self._finders is None:
-            self._finders = tuple(map(_Finder, dict.fromkeys(self._values)))
+            forms = (form for value in self._values for form in _forms(value))
+            self._finders = tuple(map(_Finder, dict.fromkeys(forms)))
         return self._finders
 
     def __repr__(self) -> str:
@@ -63,6 +68,29 @@ class Secrets:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Secrets, (self._values,)
+
+
+def _forms(secret: Hidden) -> Iterator[Hidden]:
+    """
+    Walk over what a secret is looked for as: itself, in capitals or without any, in Base64.
+
+    In Base64 it stands in one of three ways, whatever is before and behind it
+    (a user's name, for one). Each is without the characters that depend on that.
+    """
+    yield secret
+    if not is_plain(secret):
+        yield Hidden(secret.lower())
+        yield Hidden(secret.upper())
+    size = len(secret.encode("utf-8", "replace"))
+    for before in range(3):
+        sure = slice((8 * before + 5) // 6, 8 * (before + size) // 6)
+        written = Hidden(_in_base64(secret, before)[sure])
+        yield written
+        yield Hidden(written.translate(_URL_SAFE))
+
+
+def _in_base64(secret: Hidden, before: int) -> Hidden:
+    return Hidden(b64encode(bytes(before) + secret.encode("utf-8", "replace")).decode())
 
 
 class _Finder:

@@ -227,6 +227,37 @@ def test_spellings_beyond_ascii(spelling: str) -> None:
     assert error.body == "bad ..., ask"
 
 
+@pytest.mark.parametrize("before", ["", "a", "me:", "user:", "Bearer "])
+@pytest.mark.parametrize("behind", ["", "!", ":x"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_secrets_in_base64(before: str, behind: str, encode: Callable[[bytes], bytes]) -> None:
+    """A secret is known in Base64, too, wherever in a text it stands."""
+    token = "tok>>>en???with>odd?chars"
+    sent = encode(f"{before}{token}{behind}".encode()).decode()
+    with FakeSpace() as space:
+        space.fault("config", Respond(status=500, body=f"bad {sent}, ask"), times=None)
+        error = ASKERS["sync"](space.url, token=token, retry=ONCE).error
+    assert isinstance(error, HTTPStatusError)
+    kept = error.body.removeprefix("bad ").removesuffix(", ask").split("...")
+    # What depends on its neighbours is left: a character of it at most.
+    assert len(kept) == 2
+    assert len(kept[0]) <= len(before) * 4 / 3 + 2
+    assert len(kept[1].rstrip("=")) <= len(behind) * 4 / 3 + 2
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower])
+def test_secrets_in_other_letters(change: Callable[[str], str]) -> None:
+    """A secret is known in capitals, and without any, in a header's name as well."""
+    sent = change(TOKEN)
+    with FakeSpace() as space:
+        fault = Respond(status=500, headers={"X-Echo": sent}, body=f"bad {sent}")
+        space.fault("config", fault, times=None)
+        error = ASKERS["sync"](space.url, token=TOKEN, retry=ONCE).error
+    assert isinstance(error, HTTPStatusError)
+    assert error.body == "bad ..."
+    assert sent not in shown(error)
+
+
 @pytest.mark.parametrize(
     "secret", ["\\" * 8, "\\" * 60, "ab\\\\\\\\cdefgh", "abcdefg\\\\\\hij", '\\"\\\\"\\abc']
 )
