@@ -222,6 +222,28 @@ def boxes(size: int) -> Callable[[], object]:
     return lambda: quietly(lambda text: joined(choose(read_page(text))).payload, text)
 
 
+def functions(size: int) -> Callable[[], object]:
+    """A configuration of functions that all read and write the same states."""
+    count = int((size / 8) ** 0.5)
+    states = list(range(2, 2 + count))
+    text = json.dumps(
+        {
+            "version": "5.0",
+            "protocol": "sse_v3",
+            "components": [
+                {"id": 0, "type": "textbox", "props": {}},
+                {"id": 1, "type": "chatbot", "props": {}},
+                *({"id": number, "type": "state", "props": {}} for number in states),
+            ],
+            "dependencies": [
+                {"targets": [[0, "submit"]], "inputs": [0, 1, *states], "outputs": [1, *states]}
+                for _ in range(count)
+            ],
+        }
+    )
+    return lambda: quietly(lambda text: choose(read_page(text), endpoint="nothing_here"), text)
+
+
 def shapes() -> Iterator[tuple[str, Cost]]:
     """All that is measured."""
     for name, write in TEXTS.items():
@@ -247,6 +269,7 @@ def shapes() -> Iterator[tuple[str, Cost]]:
     yield "nobody", nobody
     yield "revisions", revisions
     yield "boxes", boxes
+    yield "functions", functions
 
 
 def check() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from askers import ASKERS
+from askers import ASKERS, ONCE
 from raw_server import Last, conversation, raw_server
 from timing import MS, PATIENCE, PROMPT
 
@@ -122,6 +122,87 @@ SCRIPTS: dict[str, Callable[[], Sequence[Any]]] = {
     ],
     "progress": lambda: [Message("progress", progress_data=[{"index": 1e308}] * 30_000)],
 }
+
+
+def component(number: int, kind: str = "textbox", **props: Any) -> dict[str, Any]:
+    return {"id": number, "type": kind, "props": {"label": f"l{number}", **props}}
+
+
+def function(
+    number: int,
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    after: int | None = None,
+    target: tuple[int, str] = (0, "submit"),
+) -> dict[str, Any]:
+    """A function that the submit of the first box calls, or another function."""
+    return {
+        "id": number,
+        "inputs": list(inputs),
+        "outputs": list(outputs),
+        "targets": [] if after is not None else [target],
+        "trigger_after": after,
+    }
+
+
+MANY = range(2, 902)
+
+# Pages that do not end, so to say: components and functions.
+PAGES: dict[str, Callable[[], tuple[list[Any], list[Any]]]] = {
+    "functions": lambda: ([], [function(n, [0, 1], [1]) for n in range(11_000)]),
+    "functions_of_boxes": lambda: (
+        [component(n) for n in range(2, 8_000)],
+        [function(n, [n, 1], [1], target=(n, "submit")) for n in range(2, 8_000)],
+    ),
+    "labels": lambda: (
+        [component(n, label="\ufdfa" * 300) for n in range(2, 2_000)],
+        [function(n, [n, 1], [1], target=(n, "submit")) for n in range(2, 2_000)],
+    ),
+    "states": lambda: (
+        [component(n, "state") for n in MANY],
+        [function(n, [0, 1, *MANY], [1, *MANY]) for n in range(80)],
+    ),
+    "boxes_of_a_chain": lambda: (
+        [component(n) for n in range(2, 98)],
+        [
+            function(n, [0, 1, *range(2, 98)], range(98), n - n % 90 + min(n % 90, 14) - 1)
+            if n % 90
+            else function(n, [0, 1, *range(2, 98)], range(1, 98))
+            for n in range(450)
+        ],
+    ),
+    "settings": lambda: (
+        [component(n, "slider") for n in range(2, 14_402)],
+        [
+            function(n, [0, 1, *range(2 + 900 * n, 902 + 900 * n)], [1], n - 1 if n else None)
+            for n in range(16)
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("endpoint", [None, "nothing_here"])
+def test_page_of_thousands(way: str, name: str, endpoint: str | None) -> None:
+    """What to ask of a page is found, or not, before the deadline; inputs are, too."""
+    components, functions = PAGES[name]()
+    page = {
+        "version": "5.0.0",
+        "protocol": "sse_v3",
+        "components": [component(0), component(1, "chatbot"), *components],
+        "dependencies": functions,
+    }
+    inputs = {f"l{number}": 5 for number in range(2, 800)} if name == "settings" else {}
+    with FakeSpace() as space:
+        space.fault("config", Respond(body=page), times=None)
+        # What it answers to such questions is of no concern.
+        space.fault("join", Respond(status=400), times=None)
+        answer = ASKERS[way](
+            space.url, endpoint=endpoint, inputs=inputs, retry=ONCE, timeout=PROMPT
+        )
+    assert answer.error is not None and not isinstance(answer.error, RequestTimeout)
+    assert len(str(answer.error)) < 10_000
 
 
 def check(way: str, steps: Sequence[Step]) -> None:
