@@ -24,6 +24,7 @@ from ..version import __version__
 from .auth import Secret, origin_of, without_zone
 from .body import read_whole
 from .debuglog import shown
+from .proxies import proxy_name
 from .scope import CallScope
 from .sessions import ForeignSession, OwnSession, Session
 from .sockets import check_sockets
@@ -234,7 +235,7 @@ class Transport:
         proxy = self._session.proxy_for(url) if url.startswith("http:") else None
         if not proxy or proxy.lower().startswith("socks"):
             return None
-        return proxy.partition("//")[2].rpartition("@")[2].rstrip("/") or proxy
+        return proxy_name(proxy)
 
     def close(self) -> None:
         """Close the connections of our own session."""

@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -284,14 +285,32 @@ def test_impossible_proxy(proxy: Any) -> None:
         Client("http://127.0.0.1:1", proxy=proxy)
 
 
-@pytest.mark.parametrize("proxy", ["http://[::1", "http://user:hunter2@host:port", "ftp://host"])
-def test_impossible_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+@pytest.mark.parametrize("own_session", [True, False])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://[::1",
+        "http://user:hunter2@host:port",
+        "ftp://host",
+        "http://user:hunter2@",
+        "@@",
+        "http:///path",
+        "?",
+        "socks9://host",
+        "socks5h://user:hunter2@",
+    ],
+)
+def test_impossible_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, own_session: bool
+) -> None:
     """It is the proxy that is malformed, not the Space's URL."""
     monkeypatch.setenv("http_proxy", proxy)
-    error = ASKERS["sync"]("http://space.invalid", retry=ONCE).error
+    with requests.Session() as session:
+        options: dict[str, Any] = {} if own_session else {"session": session}
+        error = ASKERS["sync"]("http://space.invalid", retry=ONCE, **options).error
     check_error(error, InvalidOption)
     assert "proxy" in error.reason
-    assert "hunter2" not in str(error)
+    assert "hunter2" not in "".join(traceback.format_exception(error))
 
 
 def test_socks_proxy_that_is_not_there() -> None:
