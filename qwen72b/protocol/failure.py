@@ -196,9 +196,20 @@ def status_error(refusal: Refusal, doing: str) -> Qwen72BError:
             **common,
         )
     other = refusal.other_server
-    if refusal.is_page and not other:
+    # The page of a Space that sleeps, is built or is gone has none of these statuses.
+    asked_wrongly = 400 <= status < 500 and status != 404 and not refusal.guard
+    if status == 511:
+        return HTTPStatusError(
+            f"{reason}: the network wants a login first: {refusal.title or 'it does not say how'}.",
+            hint="Open any page in a browser on this machine, and log in there.",
+            **common,
+        )
+    if refusal.is_page and not other and not asked_wrongly:
         return page_error(refusal)
-    words = refusal.title or " ".join(refusal.body[:_BODY_SHOWN].split())[:200] or "empty body"
+    if refusal.is_page:
+        words = refusal.title or "a page without a title"
+    else:
+        words = " ".join(refusal.body[:_BODY_SHOWN].split())[:200] or "empty body"
     hint = "Is the URL that of a Gradio app?" if status in (204, 404, 405) else ""
     if other:
         hint = f"{other} answers there and has no Gradio app at this path: check the URL."
