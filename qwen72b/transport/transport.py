@@ -180,8 +180,8 @@ class Transport:
                 response.close()
                 url, query = target, None
         except IO_ERRORS as exc:
-            proxied = self._session.proxy_for(url) is not None
-            error = translate(exc, scope, request.doing, url, proxied=proxied)
+            proxy = proxy_name(self._session.proxy_for(url))
+            error = translate(exc, scope, request.doing, url, proxy=proxy)
             log.debug(
                 "%s: %s %s -> %s after %.3f s",
                 scope,
