@@ -184,8 +184,8 @@ def status_error(refusal: Refusal, doing: str) -> Qwen72BError:
         return QueueFull(
             "the Space's queue is full.", retry_after=refusal.retry_after, hint="Ask again later."
         )
-    if 300 <= status < 400:
-        there = refusal.headers.get("location", "")
+    there = refusal.headers.get("location", "")
+    if 300 <= status < 400 and there:
         hint = "If that is right, give its URL as base_url."
         if there.lower().startswith("https://"):
             hint = f"Give https:// and the host as base_url, if {_host(there)} is the Space's."
