@@ -22,7 +22,7 @@ from array import array
 from itertools import accumulate
 from typing import Any
 
-__all__ = ["MAX_VALUES", "NotJSON", "TooManyValues", "read_json"]
+__all__ = ["MAX_DEPTH", "MAX_VALUES", "NotJSON", "TooManyValues", "read_json"]
 
 
 class NotJSON(ValueError):
@@ -42,7 +42,7 @@ _DECODER = json.JSONDecoder(parse_constant=lambda name: None)
 MAX_VALUES = 200_000
 
 # Gradio's own messages and configurations nest about 20 deep.
-_MOST_DEPTH = 200
+MAX_DEPTH = 200
 
 # What a bracket does to the depth, as signed bytes; all else is left out.
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
@@ -69,7 +69,7 @@ def read_json(text: str) -> Any:
     # ends takes a fifth of the time of a short text.
     text = text.strip(" \t\r\n")
     # A delta is too short to be deep.
-    if len(text) > 2 * _MOST_DEPTH:
+    if len(text) > 2 * MAX_DEPTH:
         _check_structure(text)
     try:
         value, end = _DECODER.raw_decode(text)
@@ -84,7 +84,7 @@ def _check_structure(text: str) -> None:
     """Refuse what has too many values or nests too deep, before anything is made of it."""
     brackets = text.count("[") + text.count("{")
     short = len(text) <= MAX_VALUES
-    if brackets <= _MOST_DEPTH and (short or brackets + text.count(",") <= MAX_VALUES):
+    if brackets <= MAX_DEPTH and (short or brackets + text.count(",") <= MAX_VALUES):
         return
     # Without escaped quotes, what lies outside strings is every other piece.
     # What an escape outside a string does to that is of no concern: there the
@@ -98,7 +98,7 @@ def _check_structure(text: str) -> None:
     brackets = outside.count("[") + outside.count("{")
     if brackets + outside.count(",") > MAX_VALUES:
         raise TooManyValues(f"it has more than {MAX_VALUES:,} values")
-    if brackets <= _MOST_DEPTH:
+    if brackets <= MAX_DEPTH:
         return
     steps = outside.encode("ascii", "ignore").translate(_STEPS, _NO_BRACKETS)
     # A piece is gone through step by step only where it may reach the limit, which
@@ -107,7 +107,7 @@ def _check_structure(text: str) -> None:
     for at in range(0, len(steps), _PIECE):
         piece = steps[at : at + _PIECE]
         opened = piece.count(1)
-        near = depth + opened > _MOST_DEPTH
-        if near and depth + max(accumulate(array("b", piece))) > _MOST_DEPTH:
+        near = depth + opened > MAX_DEPTH
+        if near and depth + max(accumulate(array("b", piece))) > MAX_DEPTH:
             raise NotJSON("it nests too deep")
         depth += 2 * opened - len(piece)
