@@ -111,7 +111,7 @@ def add_parser(commands: Commands) -> None:
         metavar="N",
         help="prompts under way at once (default: 8); fewer while the Space refuses",
     )
-    how.add_argument("--rate", type=float, metavar="R", help="prompts per second at most")
+    how.add_argument("--rate", type=_rate, metavar="R", help="prompts per second at most")
     how.add_argument("--dask", metavar="ADDRESS", help="let the workers of a Dask cluster ask")
     add_connection(parser)
     add_verbosity(parser)
@@ -226,7 +226,7 @@ def _summary(tally: Tally, path: str) -> str:
     if tally.resumed:
         answered += f" ({tally.resumed} of them before)"
     return (
-        f"{tally.done} prompts: {answered}, {tally.failed} failed; "
+        f"{tally.done} {'prompt' if tally.done == 1 else 'prompts'}: {answered}, {tally.failed} failed; "
         f"{tally.elapsed:.1f} s, {tally.rate:.1f}/s; {path}"
     )
 
@@ -259,7 +259,12 @@ def _executor(address: str | None) -> Iterator[Executor | None]:
         ) from exc
     try:
         cluster = Cluster(address)
-    except (OSError, ValueError) as exc:
+    except ValueError as exc:
+        raise InvalidOption(
+            f"--dask {address!r} is no scheduler's address: {exc}.",
+            hint="It looks like tcp://127.0.0.1:8786.",
+        ) from exc
+    except OSError as exc:
         raise ConnectFailed(
             f"there is no Dask scheduler at {address}: {exc}.", hint="Is its address right?"
         ) from exc
@@ -268,14 +273,26 @@ def _executor(address: str | None) -> Iterator[Executor | None]:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no count of at least 1")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of prompts per second")
     return number
 
 
 def _shard(text: str) -> tuple[int, int]:
     index, _, count = text.partition("/")
-    if index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
+    digits = f"{index}{count}"
+    # Python reads no number of thousands of digits.
+    plain = digits.isascii() and len(digits) <= 18 and index.isdecimal() and count.isdecimal()
+    if plain and 1 <= int(index) <= int(count):
         return int(index) - 1, int(count)
     raise argparse.ArgumentTypeError(f"{text!r} is not as 1/4 is: one part of so many")

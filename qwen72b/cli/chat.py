@@ -17,7 +17,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidOption, Qwen72BError, StreamInterrupted
+from ..errors import InvalidMessages, InvalidOption, Qwen72BError, StreamInterrupted
 from .connection import connected
 from .exits import Terminated, describe
 from .options import add_connection, add_verbosity
@@ -34,6 +34,9 @@ __all__ = ["add_parser", "run"]
 # SIGHUP, where systems have it; 128 and this is what shells report.
 _HANGUP = 1
 
+# Commands that are the whole line.
+_ALONE = ("/retry", "/undo", "/reset")
+
 _HELP = """\
 /system [TEXT]  show the system prompt, or change it
 /retry          ask the last question again
@@ -42,7 +45,7 @@ _HELP = """\
 /save FILE      write the chat to a JSON file; /save! FILE replaces one
 /load FILE      go on with a chat from a JSON file
 /help           show this
-/quit           leave, as /exit and Ctrl-D do
+/quit           leave, as /exit, exit, quit and Ctrl-D do
 What is pasted is one question. To type several lines, put \"\"\" before and
 after them, or end a line with a backslash. A first slash that is meant: type
 it twice. Ctrl-C stops an answer."""
@@ -116,8 +119,8 @@ class _Chat:
             self._kept_in = latest_chat()
             if self._kept_in is None:
                 raise InvalidOption("no chat was kept yet.", hint="Keep one with: chat --save")
-        if args.go_on or args.load:
-            self._load(str(self._kept_in or args.load))
+        if args.go_on or args.load is not None:
+            self._load(str(self._kept_in) if args.go_on else args.load)
             self._kept = self._talk.messages
         if args.system is not None:
             self._talk.system = args.system
@@ -191,7 +194,7 @@ class _Chat:
         text = self._reader.read()
         if text is None and self._reader.cut_off:
             raise Terminated(_HANGUP)
-        if text is None or text.strip() in ("/exit", "/quit"):
+        if text is None or self._leaves(text):
             return False
         try:
             # A command is a line; of several lines, the first may be a path.
@@ -208,6 +211,12 @@ class _Chat:
         if self._kept_in is not None:
             self._keep()
         return True
+
+    def _leaves(self, text: str) -> bool:
+        """Tell whether somebody wants to leave; at other prompts of this kind a bare word does."""
+        if self._reader.interactive and text.strip() in ("exit", "quit"):
+            return True
+        return "\n" not in text and text.split()[:1] in (["/exit"], ["/quit"])
 
     def _answer(self, text: str) -> bool:
         """Ask and show the answer; tell whether any of it is kept."""
@@ -250,6 +259,9 @@ class _Chat:
         command = self._commands.get(name)
         if command is None:
             self._console.complain(f"there is no command {name}; /help lists them.")
+        elif argument and name in _ALONE:
+            # Words behind it were meant to change what it does.
+            self._console.complain(f"{name} takes no words behind it; nothing was done.")
         else:
             command(argument.strip())
 
@@ -294,29 +306,43 @@ class _Chat:
                 self._talk = before
 
     def _save(self, name: str) -> None:
-        if self._has_name(name):
-            path = Path(name).expanduser()
-            if path.exists() and path.resolve() not in self._files and path.is_file():
-                self._console.complain(f"{path} is there already; /save! {name} replaces it.")
-            else:
-                self._replace(name)
+        path = _path(name)
+        if path.exists() and path.resolve() not in self._files and path.is_file():
+            self._console.complain(f"{path} is there already; /save! {name} replaces it.")
+        else:
+            self._replace(name)
 
     def _replace(self, name: str) -> None:
-        if self._has_name(name):
-            path = Path(name).expanduser()
-            self._talk.save(path)
-            self._files.add(path.resolve())
-            self._console.say(f"saved to {path}.")
+        path = _path(name)
+        self._talk.save(path)
+        self._files.add(path.resolve())
+        self._console.say(f"saved to {path}.")
 
     def _load(self, name: str) -> None:
-        if self._has_name(name):
-            path = Path(name).expanduser()
+        path = _path(name)
+        try:
             self._talk = type(self._talk).load(path, self._client)
-            self._files.add(path.resolve())
-            self._asked = None
-            self._console.say(f"loaded {len(self._talk.messages)} messages.")
+        except OSError as exc:
+            raise InvalidOption(f"{path} cannot be read: {exc.strerror or exc}.") from exc
+        except InvalidMessages as exc:
+            if repr(str(path)) in exc.reason:
+                raise
+            # It tells which of the messages is wrong, and not of which file.
+            raise InvalidOption(f"{path} holds no chat: {exc.reason}", hint=exc.hint) from exc
+        self._files.add(path.resolve())
+        self._asked = None
+        self._console.say(f"loaded {len(self._talk.messages)} messages.")
 
-    def _has_name(self, name: str) -> bool:
-        if not name:
-            self._console.complain("the name of a file is missing.")
-        return bool(name)
+
+def _path(name: str) -> Path:
+    """Read the name of a file as a shell would."""
+    if not name:
+        raise InvalidOption("the name of a file is missing.")
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as exc:
+        user = name.partition("/")[0]
+        raise InvalidOption(f"{name} cannot be found: there is no folder {user}.") from exc
+    if "\0" in name:
+        raise InvalidOption("a file's name has no NUL bytes.")
+    return path

@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NamedTuple
 
+from .arguments import list_arguments
 from .help import TOPICS
-from .options import add_verbosity, build_parser, list_arguments
+from .options import add_verbosity, build_parser
 
 if TYPE_CHECKING:
     from .options import Commands

@@ -54,7 +54,7 @@ def reached(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     Raises:
         InvalidOption: If the options contradict each other.
     """
-    choices = [f"--{name}" for name in ("url", "space") if getattr(args, name)]
+    choices = [f"--{name}" for name in ("url", "space") if _is_given(args, name)]
     choices += _local_choices(args)[:1]
     if len(choices) > 1:
         raise InvalidOption(f"{choices[0]} and {choices[1]} name two different Spaces.")
@@ -76,6 +76,7 @@ def reached(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield {
             "base_url": url,
             "token": False,
+            "endpoint": args.endpoint,
             "inputs": dict(args.inputs),
             "timeout": args.timeout,
         }
@@ -99,15 +100,15 @@ def make_backend(args: argparse.Namespace, console: Console) -> Backend:
 
     from ..local.models import backend
 
-    chosen = [name for name in ("backend", "gguf", "upstream") if getattr(args, name)]
+    chosen = [name for name in ("backend", "gguf", "upstream") if _is_given(args, name)]
     if len(chosen) > 1:
         raise InvalidOption(f"--{chosen[0]} and --{chosen[1]} choose two different models.")
-    if args.model and not args.upstream:
+    if args.model is not None and args.upstream is None:
         raise InvalidOption("--model names a model of an --upstream.", hint="Give both.")
     progress = None if console.quiet else sys.stderr
-    if args.gguf:
+    if args.gguf is not None:
         made = backend("gguf", gguf=args.gguf)
-    elif args.upstream:
+    elif args.upstream is not None:
         made = backend("upstream", upstream=args.upstream, model=args.model)
     else:
         made = backend(args.backend or "smollm2", progress=progress)
@@ -118,7 +119,17 @@ def make_backend(args: argparse.Namespace, console: Console) -> Backend:
 
 def _local_choices(args: argparse.Namespace) -> list[str]:
     names = ("local", "backend", "gguf", "upstream", "model")
-    return [f"--{name}" for name in names if getattr(args, name, None)]
+    return [f"--{name}" for name in names if _is_given(args, name)]
+
+
+def _is_given(args: argparse.Namespace, name: str) -> bool:
+    """
+    Tell whether an option was given.
+
+    An empty value, of a shell's variable that is not set, is a mistake: to take it
+    for none would send the question to another Space than the one that was meant.
+    """
+    return getattr(args, name, None) not in (None, False)
 
 
 @contextmanager

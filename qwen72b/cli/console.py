@@ -12,8 +12,8 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from ..escape import escape, escape_line
@@ -127,7 +127,8 @@ class Console:
     def flush(self) -> None:
         """Let a failing write fail now, where it can still be told."""
         if sys.stdout is not None:
-            sys.stdout.flush()
+            with _named("standard output"):
+                sys.stdout.flush()
 
     def abandon(self, *streams: TextIO | None) -> None:
         """
@@ -150,12 +151,13 @@ class Console:
         if sys.stdout is None:
             # Started with ``>&-``.
             raise OSError(errno.EBADF, "standard output is closed")
-        try:
-            sys.stdout.write(text)
-        except UnicodeEncodeError:
-            encoding = sys.stdout.encoding
-            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        sys.stdout.flush()
+        with _named("standard output"):
+            try:
+                sys.stdout.write(text)
+            except UnicodeEncodeError:
+                encoding = sys.stdout.encoding
+                sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            sys.stdout.flush()
 
     # What is said about it
 
@@ -209,6 +211,16 @@ class Console:
             self._status = ""
             sys.stderr.write("\r\x1b[2K")
             sys.stderr.flush()
+
+
+@contextmanager
+def _named(stream: str) -> Iterator[None]:
+    """Have the error of a write say what could not be written."""
+    try:
+        yield
+    except OSError as exc:
+        exc.filename = stream
+        raise
 
 
 def _is_terminal(file: TextIO | None) -> bool:

@@ -8,6 +8,7 @@ would be sent to the Space as if it were meant.
 from __future__ import annotations
 
 import codecs
+import re
 
 from ..errors import InvalidOption
 
@@ -21,6 +22,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+# No text in any encoding has these: where they are, converting it is of no use.
+_NO_TEXT = re.compile(rb"[\x00-\x07\x0e-\x1a\x1c-\x1f]|%PDF-|\x89PNG\r\n")
 
 
 def bom_encoding(head: bytes) -> str:
@@ -58,7 +62,7 @@ def decode(data: bytes, shown: str, *, other: str | None = None) -> str:
         raise InvalidOption(
             f"{shown} is no text: it holds NUL bytes.",
             hint="It may be UTF-16: convert it, for example with: iconv -f utf-16le -t utf-8"
-            if 4 * max(even, odd) > len(head)
+            if 4 * max(even, odd) > len(head) and not _NO_TEXT.search(head.replace(b"\0", b""))
             else "",
         )
     try:
@@ -70,6 +74,6 @@ def decode(data: bytes, shown: str, *, other: str | None = None) -> str:
         raise InvalidOption(
             f"{shown} is no {name} text: byte 0x{data[exc.start]:02x} at {exc.start}.",
             hint="Convert it, for example with: iconv -f latin1 -t utf-8"
-            if name == "UTF-8"
+            if name == "UTF-8" and not _NO_TEXT.search(data)
             else "",
         ) from exc

@@ -100,8 +100,8 @@ def _software() -> str:
 
 def _settings(args: argparse.Namespace) -> str:
     with connected(args) as client:
-        if args.url or args.space:
-            source = "--url" if args.url else "--space"
+        if args.url is not None or args.space is not None:
+            source = "--space" if args.url is None else "--url"
         elif os.environ.get("QWEN72B_BASE_URL", "").strip():
             source = "QWEN72B_BASE_URL"
         else:

@@ -169,6 +169,8 @@ _WORDS = (
         'Pass auth=("user", "password") instead.',
         'Only Python has a login: Client(auth=("user", "password")).',
     ),
+    ("Give key=,", "Set QWEN72B_GATEWAY_KEY or --key-file,"),
+    ("allow_hosts=", "--allow-host"),
     (", or proxy=", ""),
     ("verify=, ", ""),
 )

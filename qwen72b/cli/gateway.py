@@ -7,13 +7,16 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import stat
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption
 from .connection import reached
+from .decoding import decode
 from .options import add_connection, add_verbosity, port
 
 if TYPE_CHECKING:
+    from .console import Console
     from .options import Commands
 
 __all__ = ["add_parser", "run"]
@@ -89,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     from ..local.serving import base_url_of, listen, wait_for_signal
 
     console = args.console
-    key = _read_key(args.key_file)
+    key = _read_key(args.key_file, console)
     # What cannot work is told before the slow part, a model of --local.
     with listen(args.host, args.port, "gateway") as listener:
         hosts = host_names(args.host, listener, args.allow_host, key)
@@ -115,18 +118,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_key(path: str | None) -> str | None:
+def _read_key(path: str | None, console: Console) -> str | None:
     """Read the key; the command line itself is seen by everybody on the machine."""
+    from ..gateway.guard import MAX_KEY, checked_key
+
     if path is None:
         return os.environ.get(_KEY_VARIABLE, "").strip() or None
+    shown = f"the key file {path}"
     try:
-        with open(path, encoding="utf-8") as file:
-            key = file.read().strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise InvalidOption(f"the key file {path} cannot be read: {exc}.") from exc
-    if not key:
-        raise InvalidOption(f"the key file {path} is empty.")
-    return key
+        with open(path, "rb") as file:
+            # A little more: a mark at its begin, and line ends.
+            content = file.read(MAX_KEY + 16)
+            mode = os.fstat(file.fileno()).st_mode
+    except (OSError, ValueError) as exc:
+        why = getattr(exc, "strerror", None) or exc
+        raise InvalidOption(f"{shown} cannot be read: {why}.") from exc
+    if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
+        console.say(f"warning: others can read {shown}. Run: chmod 600 {shlex.quote(path)}")
+    return checked_key(decode(content, shown).strip(), shown)
 
 
 def _shown_key(path: str | None, key: str | None) -> str:

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Report."""
     console: Console = args.console
     if args.where is not None:
-        if args.url or args.space:
+        if args.url is not None or args.space is not None:
             raise InvalidOption("the Space is named twice.", hint="Leave --url or --space out.")
         args.url, args.space = (args.where, None) if ":" in args.where else (None, args.where)
     with connected(args) as client:

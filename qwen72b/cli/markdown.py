@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidOption
 from ..escape import escape
@@ -21,6 +23,8 @@ from .renderers import Renderer, follow
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+    from rich.markdown import Markdown
 
     from ..client.stream import Stream
     from .console import Console
@@ -28,6 +32,15 @@ if TYPE_CHECKING:
 __all__ = ["MarkdownRenderer"]
 
 _LINE_END = re.compile("\r\n?|\n")
+
+# Columns of the terminal for each column of a table; in less, words are splinters.
+_ROOM = 10
+
+# The parser leaves out what is nested in 20 others or more.
+_DEEPEST = 18
+
+# What rich writes for colours and the like.
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 # rich's own marks, where the encoding lacks them; the answer's characters
 # have been escaped before.
@@ -104,38 +117,44 @@ class _Page:
 
     def _render(self, text: str) -> list[str]:
         """Lay Markdown out in lines, with a blank one before it if blocks stand above."""
-        from rich.console import Console as RichConsole
-        from rich.markdown import Markdown
+        # In a pipe, too: rich would let control characters go.
+        text = escape(text, self._console.encoding)
+        tokens = _show_images(_parser().parse(text))
+        drawn = self._print(_drawn(tokens))
+        if _is_whole(drawn, tokens):
+            lines = _lines(drawn)
+        else:
+            lines = []
+            for block, source in _blocks(tokens, text):
+                drawn = self._print(_drawn(block))
+                # What has no room when it is drawn (a table of many columns, a list
+                # deep in lists) would be cut off: then as the model wrote it.
+                more = _lines(drawn if _is_whole(drawn, block) else self._print(source))
+                lines += ["", *more] if lines and more else more
+        return ["", *lines] if lines and self._blank else lines
 
-        console = self._console
-        terminal = console.output_is_terminal
-        encoding = console.encoding
+    def _print(self, what: Markdown | str) -> str:
+        """Have rich write to a text in place of the console."""
+        from rich.console import Console as RichConsole
+
+        terminal = self._console.output_is_terminal
+        encoding = self._console.encoding
         sink = _Sink(encoding)
         screen = RichConsole(
             file=sink,
             # Nobody who reads a pipe wants colours; a width, though, there must be.
             force_terminal=terminal or None,
             # The last column stays free, as in wrapped text.
-            width=max(1, console.columns - 1) if terminal else None,
+            # A wide character takes two.
+            width=max(2, self._console.columns - 1) if terminal else None,
         )
-        # Links with their addresses: hidden ones are lost where a terminal
-        # does not know them, and may lead elsewhere than they say.
-        markdown = Markdown("", hyperlinks=False)
-        # In a pipe, too: rich would let control characters go.
-        markdown.parsed = _parser().parse(escape(text, encoding))
-        screen.print(markdown)
+        screen.print(what, markup=False, highlight=False, emoji=False, overflow="fold")
         drawn = sink.getvalue()
         try:
             drawn.encode(encoding)
         except UnicodeEncodeError:
             drawn = drawn.translate(_PLAIN_MARKS).encode(encoding, "replace").decode(encoding)
-        # Padding is of no use, and would wrap in a terminal that gets narrower.
-        lines = [line.rstrip() for line in drawn.split("\n")]
-        while lines and not lines[-1]:
-            lines.pop()
-        while lines and not lines[0]:
-            lines.pop(0)
-        return ["", *lines] if lines and self._blank else lines
+        return drawn
 
 
 class _Sink(io.StringIO):
@@ -162,6 +181,98 @@ def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
+
+
+@cache
+def _markdown() -> type[Markdown]:
+    """Make rich's class into one that breaks long words of a table, which it would cut off."""
+    import rich.markdown
+
+    elements = dict(rich.markdown.Markdown.elements)
+    elements["table_open"] = type("Table", (_Breaking, elements["table_open"]), {})
+    return type("Markdown", (rich.markdown.Markdown,), {"elements": elements})
+
+
+class _Breaking:
+    """What a table of rich is mixed with."""
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        parts = super().__rich_console__(console, options)  # type: ignore[misc]
+        for part in parts:
+            columns = getattr(part, "columns", ())
+            # Without room it is cut off, found not to be whole, and written as it came.
+            if columns and options.max_width // len(columns) >= _ROOM:
+                for column in columns:
+                    column.overflow = "fold"
+            yield part
+
+
+def _drawn(tokens: Sequence[Token]) -> Markdown:
+    # Links with their addresses: hidden ones are lost where a terminal does not
+    # know them, and may lead elsewhere than they say.
+    markdown = _markdown()("", hyperlinks=False)
+    markdown.parsed = list(tokens)
+    return markdown
+
+
+def _show_images(tokens: list[Token]) -> list[Token]:
+    """Make links of images: rich would show the description and leave out where they are."""
+    from markdown_it.token import Token
+
+    for token in tokens:
+        children: list[Token] = []
+        for child in token.children or ():
+            if child.type == "image":
+                where = {"href": child.attrs.get("src", "")}
+                text = Token("text", "", 0, content=child.content or "image")
+                children += [
+                    Token("link_open", "a", 1, attrs=where),
+                    text,
+                    Token("link_close", "a", -1),
+                ]
+            else:
+                children.append(child)
+        if token.children:
+            token.children = children
+    return tokens
+
+
+def _blocks(tokens: Sequence[Token], text: str) -> Iterator[tuple[list[Token], str]]:
+    """Tell a text's blocks apart: what each is parsed to, and how it was written."""
+    lines = _LINE_END.split(text)
+    block: list[Token] = []
+    for token in tokens:
+        block.append(token)
+        # Its end: a token of its own, or one that closes what the first has opened.
+        if token.level == 0 and token.nesting <= 0:
+            first, last = block[0].map or (0, 0)
+            yield block, "\n".join(lines[first:last]).rstrip()
+            block = []
+
+
+def _is_whole(drawn: str, tokens: Iterable[Token]) -> bool:
+    """Tell whether no letter and no digit is missing in what was drawn."""
+    wanted: Counter[str] = Counter()
+    for token in tokens:
+        if token.level >= _DEEPEST:
+            return False
+        for part in [token, *(token.children or ())]:
+            if part.type == "link_open":
+                wanted.update(str(part.attrs.get("href", "")))
+            elif part.type != "inline":
+                wanted.update(part.content)
+    missing = wanted - Counter(_STYLE.sub("", drawn))
+    return not any(character.isalnum() for character in missing)
+
+
+def _lines(drawn: str) -> list[str]:
+    # Padding is of no use, and would wrap in a terminal that gets narrower.
+    lines = [line.rstrip() for line in drawn.split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    while lines and not lines[0]:
+        lines.pop(0)
+    return lines
 
 
 def _last_block(text: str) -> int:

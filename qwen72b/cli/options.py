@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import InvalidOption
 from ..version import __version__
+from .arguments import BEHIND, has_prompt_like_option, list_options, refuse_unknown
 from .console import Console
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ __all__ = [
     "add_connection",
     "add_verbosity",
     "build_parser",
-    "list_arguments",
     "parse",
     "port",
     "seconds",
@@ -117,38 +117,20 @@ def parse(argv: Sequence[str]) -> tuple[Run, argparse.Namespace]:
     place = _find_command(words, commands)
     words = ["ask", *words] if place is None else [words.pop(place), *words]
     try:
-        args = parser.parse_args(words)
+        args, unknown = parser.parse_known_args(words)
     except InvalidOption as exc:
-        ask = commands["ask"]
-        if words[0] == "ask" and _has_prompt_like_option(words, ask):
-            exc.hint = f'A prompt that begins with "-" goes behind --. {exc.hint}'
+        if words[0] == "ask" and has_prompt_like_option(words, commands["ask"]):
+            exc.hint = f"{BEHIND} {exc.hint}"
         raise
+    if unknown:
+        refuse_unknown(unknown, args.command, commands[args.command])
     run: Run = import_module(f".{args.command}", __package__).run
     return run, args
 
 
-def list_arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """
-    List the arguments of a command.
-
-    Args:
-        parser: The command's parser.
-
-    Returns:
-        Options and positional arguments; none if argparse keeps them elsewhere,
-        which has no public list of them.
-    """
-    return list(getattr(parser, "_actions", ()))
-
-
 def _find_command(words: Sequence[str], commands: dict[str, argparse.ArgumentParser]) -> int | None:
     """Find the command's name: the first word that is no option, nor the value of one."""
-    takes_value = {
-        option
-        for action in list_arguments(commands["ask"])
-        for option in action.option_strings
-        if action.nargs is None
-    }
+    takes_value = list_options(commands["ask"], with_value=True)
     skip = False
     for place, word in enumerate(words):
         if word == "--":
@@ -160,12 +142,6 @@ def _find_command(words: Sequence[str], commands: dict[str, argparse.ArgumentPar
         else:
             return place if word in commands else None
     return None
-
-
-def _has_prompt_like_option(words: Sequence[str], ask: argparse.ArgumentParser) -> bool:
-    """Tell whether a word looks like an option and is none."""
-    known = {option for action in list_arguments(ask) for option in action.option_strings}
-    return any(word.startswith("-") and word.partition("=")[0] not in known for word in words)
 
 
 def seconds(text: str) -> float:

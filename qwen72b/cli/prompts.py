@@ -20,7 +20,7 @@ from itertools import chain, islice
 from typing import Any, BinaryIO
 
 from ..errors import InvalidOption, InvalidRequest
-from .decoding import bom_encoding
+from .decoding import bom_encoding, decode
 from .tables import read_table
 
 __all__ = ["Prompts"]
@@ -33,6 +33,9 @@ _LONGEST_LINE = 64 * 1024 * 1024
 
 # Stands for a line that was not read to its end.
 _TOO_LONG = b"..."
+
+# Bytes by which a file is told that is no text at all.
+_HEAD = 4096
 
 _HINT = (
     'Each line is a JSON text or object: "Why?", or {"prompt": "Why?"}. '
@@ -93,6 +96,9 @@ class Prompts:
     def _read(self) -> Iterator[Any]:
         head = self._peek()
         encoding = bom_encoding(head)
+        if encoding == "utf-8" and b"\0" in head:
+            # It tells what that may be.
+            decode(head, self._name)
         is_table = self._name.lower().endswith((".csv", ".tsv"))
         if self._column is not None or (is_table and not self._plain):
             return self._table(encoding)
@@ -103,13 +109,13 @@ class Prompts:
 
     def _peek(self) -> bytes:
         if isinstance(self._file, io.BufferedReader):
-            return self._file.peek(4)[:4]
-        head = self._file.read(4)
+            return self._file.peek(_HEAD)[:_HEAD]
+        head = self._file.read(_HEAD)
         self._file.seek(0)
         return head
 
     def _lines(self, encoding: str) -> Iterator[_Line]:
-        """Read lines; those that are no UTF-8 stay bytes, in other encodings the file is refused."""
+        """Read lines; those that are no text stay bytes, in other encodings the file is refused."""
         if encoding in ("utf-16", "utf-32"):
             yield from enumerate(self._decoded(encoding), 1)
             return
@@ -120,9 +126,11 @@ class Prompts:
                 yield number, _TOO_LONG
                 return
             try:
-                yield number, line.decode(encoding if number == 1 else "utf-8")
+                text = line.decode(encoding if number == 1 else "utf-8")
             except UnicodeDecodeError:
                 yield number, line
+            else:
+                yield number, line if b"\0" in line else text
 
     def _decoded(self, encoding: str, errors: str = "strict") -> Iterator[str]:
         text = io.TextIOWrapper(self._file, encoding, errors, newline="")
@@ -150,10 +158,7 @@ class Prompts:
         if line is _TOO_LONG:
             raise InvalidOption(f"{self._name}: {_bad_line(_TOO_LONG, number).reason}")
         if isinstance(line, bytes):
-            raise InvalidOption(
-                f"{self._name} is no UTF-8 text, from line {number} on.",
-                hint="Convert it, for example with: iconv -f latin1 -t utf-8",
-            )
+            line = decode(line, f"{self._name}, from line {number} on,")
         try:
             value = json.loads(line)
         except json.JSONDecodeError as exc:
@@ -217,6 +222,8 @@ def _bad_line(line: bytes, number: int) -> InvalidRequest:
         return InvalidRequest(
             f"line {number} is longer than {longest} MiB; what follows is not read."
         )
+    if b"\0" in line:
+        return InvalidRequest(f"line {number} is no text: it holds NUL bytes.")
     return InvalidRequest(f"line {number} is no UTF-8 text.")
 
 

@@ -34,6 +34,8 @@ def read_table(lines: Iterator[str], name: str, column: str | None) -> Iterator[
         InvalidOption: If the header does not tell what is asked, or, later, if
             it is no table.
     """
+    # A NUL byte is none of a text either, and ends csv's reading before Python 3.11.
+    lines = (line.replace("\0", "\udc80") for line in lines)
     header = next(lines, "")
     # A semicolon is what spreadsheets write where the comma is decimal.
     delimiter = max("\t,;" if not name.lower().endswith(".tsv") else "\t", key=header.count)

@@ -32,7 +32,16 @@ from ..errors import (
     StreamInterrupted,
 )
 
-__all__ = ["DONE", "Completion", "Refusal", "count_tokens", "models", "refusal", "to_json"]
+__all__ = [
+    "DONE",
+    "Completion",
+    "Refusal",
+    "closing",
+    "count_tokens",
+    "models",
+    "refusal",
+    "to_json",
+]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -141,7 +150,7 @@ def refusal(error: Qwen72BError) -> Refusal:
     """
     if type(error) is InvalidRequest:
         # Not what was asked is wrong, but when: the client behind the gateway is closed.
-        return Refusal(503, "the gateway is shutting down.", kind="server_error", code="closed")
+        return closing()
     status, kind, code = next(row[1:] for row in _TABLE if isinstance(error, row[0]))
     if isinstance(error, HTTPStatusError) and error.status_code in (502, 503, 504):
         status = 503
@@ -158,6 +167,11 @@ def refusal(error: Qwen72BError) -> Refusal:
         # A cut is the one failure that was not tried again here and may pass.
         final=not isinstance(error, (InvalidRequest, StreamInterrupted)),
     )
+
+
+def closing() -> Refusal:
+    """Tell that there is no gateway any more."""
+    return Refusal(503, "the gateway is shutting down.", kind="server_error", code="closed")
 
 
 class Completion:

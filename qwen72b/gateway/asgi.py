@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from anyio import CancelScope, get_cancelled_exc_class, move_on_after
+
 from ..errors import InvalidOption, Qwen72BError
+from ..local.hosts import checked_names
 from ..provider import Qwen_Qwen_2_72B
-from .answers import Refusal, models, refusal, to_json
+from .answers import Refusal, closing, models, refusal, to_json
 from .channel import Channel, Gone, Receive, Scope, Send
 from .chat import Answer
 from .guard import LOOPBACK_NAMES, Guard
@@ -39,6 +43,9 @@ _IGNORED = "has no meaning to the Space and is ignored"
 
 # Seconds after which a place may have become free.
 _BUSY_WAIT = 1
+
+# Seconds for the last words to a client whose request the server gives up.
+_LAST_WORDS = 1.0
 
 
 def app(
@@ -81,9 +88,17 @@ def app(
         >>> type(api).__name__
         'Gateway'
     """
+    # Slow to import, and there already if this is one.
+    from ..aio.client import AsyncClient
+
+    if not isinstance(client, AsyncClient):
+        raise InvalidOption(
+            f"the gateway asks with an AsyncClient, not with {type(client).__name__}.",
+            hint="Pass AsyncClient(...).",
+        )
     return Gateway(
         client,
-        names=[*_model_names(client.base_url), *aliases],
+        names=[*_model_names(client.base_url), *checked_names("aliases", aliases)],
         any_model=any_model,
         guard=Guard(hosts, key, cors),
         max_requests=_checked_count("max_requests", max_requests),
@@ -135,6 +150,11 @@ class Gateway:
                 await self._answer(channel)
             except Gone:
                 log.info("%s: the client hung up", _shown(channel))
+            except get_cancelled_exc_class():
+                # How a server ends what runs when it stops itself.
+                with CancelScope(shield=True), move_on_after(_LAST_WORDS):
+                    await _give_up(channel)
+                raise
             else:
                 if log.isEnabledFor(logging.INFO):
                     took = monotonic() - begun
@@ -264,6 +284,22 @@ class Gateway:
             if told not in self._told:
                 self._told.add(told)
                 log.warning("%s", told)
+
+
+async def _give_up(channel: Channel) -> None:
+    """
+    Tell a client that the server stops.
+
+    A stream that is merely cut is taken for a success by many, and a request
+    without an answer for an internal error.
+    """
+    problem = closing()
+    with suppress(Gone):
+        if not channel.status:
+            await channel.refuse(problem)
+        elif channel.streams:
+            # The server then cuts it, for those who do not read errors.
+            await channel.write(problem.to_event())
 
 
 async def _follow_lifespan(receive: Receive, send: Send) -> None:

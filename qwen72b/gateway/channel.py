@@ -49,6 +49,7 @@ class Channel:
         headers: The request's headers, the last of each name.
         extra: Headers that every response gets.
         status: The status that was sent; 0 before.
+        streams: Whether the response has begun and not ended.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,6 +60,7 @@ class Channel:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.extra: Headers = []
         self.status = 0
+        self.streams = False
         self._receive = receive
         self._send = send
         self._body_read = False
@@ -165,7 +167,7 @@ class Channel:
             status: The HTTP status.
             headers: The headers.
         """
-        self.status = status
+        self.status, self.streams = status, True
         head = [*headers, *self.extra]
         try:
             await self._send({"type": "http.response.start", "status": status, "headers": head})
@@ -181,6 +183,7 @@ class Channel:
             data: The part.
             more: Whether there is more to come.
         """
+        self.streams = more
         try:
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
         except OSError as exc:

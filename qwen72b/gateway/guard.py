@@ -13,16 +13,21 @@ import re
 from collections.abc import Collection
 from hashlib import sha256
 from hmac import compare_digest
+from urllib.parse import urlsplit
 
 from ..errors import InvalidOption
-from ..local.hosts import LOOPBACK_NAMES, checked_host, split_host
+from ..local.hosts import LOOPBACK_NAMES, checked_host, checked_names, split_host
 from .answers import Headers, Refusal
 from .channel import Channel
 
-__all__ = ["LOOPBACK_NAMES", "Guard"]
+__all__ = ["LOOPBACK_NAMES", "MAX_KEY", "Guard", "checked_key"]
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
+_USUAL_PORTS = {"http": 80, "https": 443}
 _HEADER_NAMES = re.compile(r"[\w\-, ]{1,1000}")
+
+# Characters of a key: a head must have room for it, and for the rest.
+MAX_KEY = 4096
 
 # Seconds for which a browser need not ask again.
 _PREFLIGHT_AGE = b"600"
@@ -44,11 +49,11 @@ class Guard:
     def __init__(
         self, hosts: Collection[str] | None, key: str | None, cors: Collection[str]
     ) -> None:
-        if isinstance(hosts, str) or isinstance(cors, str):
-            raise InvalidOption("hosts and cors are lists of names, not one str.")
-        self._hosts = None if hosts is None else {checked_host(host) for host in hosts}
-        self._origins = {_checked_origin(origin) for origin in cors}
-        self._key = None if key is None else _digest(_checked_key(key))
+        self._hosts = (
+            None if hosts is None else set(map(checked_host, checked_names("hosts", hosts)))
+        )
+        self._origins = set(map(_checked_origin, checked_names("cors", cors)))
+        self._key = None if key is None else _digest(checked_key(key))
 
     def check_origin(self, channel: Channel) -> Headers:
         """
@@ -67,7 +72,8 @@ class Guard:
         if self._hosts is not None and host not in self._hosts:
             raise Refusal(
                 403,
-                "the Host header names no host of this gateway; --allow-host allows more.",
+                "the Host header names no host of this gateway; --allow-host, "
+                "or hosts= in Python, allows more.",
                 code="host_not_allowed",
             )
         origin = channel.header("origin").lower()
@@ -135,17 +141,45 @@ class Guard:
 
 
 def _checked_origin(origin: str) -> str:
-    if not _ORIGIN.fullmatch(origin.lower()):
+    """Read an origin, and write it as browsers do: in ASCII, and without the usual port."""
+    try:
+        if not _ORIGIN.fullmatch(origin.lower()):
+            raise ValueError
+        parts = urlsplit(origin.lower())
+        host, port = checked_host(parts.hostname or ""), parts.port
+    except ValueError as exc:
+        # Also of a port that is none; an InvalidOption is one, too.
         raise InvalidOption(
             f"{origin!r} is no origin of a web page.", hint="For example: http://localhost:3000"
-        )
-    return origin.lower()
+        ) from exc
+    shown = f"[{host}]" if ":" in host else host
+    usual = port is None or port == _USUAL_PORTS.get(parts.scheme)
+    return f"{parts.scheme}://{shown}" if usual else f"{parts.scheme}://{shown}:{port}"
 
 
-def _checked_key(key: str) -> str:
+def checked_key(key: str, shown: str = "the gateway's key") -> str:
+    """
+    Check that a header can hold a key.
+
+    Args:
+        key: The key; it is not shown.
+        shown: What it is called in errors.
+
+    Returns:
+        The key.
+
+    Raises:
+        InvalidOption: If it is empty, too long, or has blanks or other characters
+            that no header takes.
+    """
+    if not isinstance(key, str):
+        raise InvalidOption(f"{shown} is no str but {type(key).__name__}.")
+    if not key:
+        raise InvalidOption(f"{shown} is empty.")
+    if len(key) > MAX_KEY:
+        raise InvalidOption(f"{shown} is longer than {MAX_KEY} characters.")
     if not re.fullmatch(r"[\x21-\x7e]+", key):
-        # The key itself is not shown.
-        raise InvalidOption("the gateway's key is empty, or has a character that no header takes.")
+        raise InvalidOption(f"{shown} has a blank or another character that no header takes.")
     return key
 
 

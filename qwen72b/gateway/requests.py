@@ -170,7 +170,9 @@ def _refuse_unsupported(fields: _Fields) -> None:
     form = fields.get("response_format", dict, "an object") or {}
     if form.get("type", "text") != "text":
         _unsupported("response_format", "wants another form than text")
-    if values.get("audio") or values.get("modalities") not in (None, ["text"]):
+    if values.get("audio"):
+        _unsupported("audio", "wants more than text")
+    if values.get("modalities") not in (None, ["text"]):
         _unsupported("modalities", "wants more than text")
 
 

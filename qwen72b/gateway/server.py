@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidOption
+from ..local.hosts import checked_names
 from ..local.serving import ServerThread, base_url_of, listen
 from .asgi import MAX_BODY, Gateway, app
 from .channel import Receive, Scope, Send
@@ -142,22 +143,23 @@ def host_names(
     Raises:
         InvalidOption: If the door would be open to everybody, or to nobody.
     """
+    allowed = checked_names("allow_hosts", allowed)
     address = ip_address(listener.getsockname()[0].partition("%")[0])
     if address.is_loopback:
         return [*LOOPBACK_NAMES, str(address), *allowed]
     if key is None:
         raise InvalidOption(
             f"{host} can be reached from elsewhere, and there is no key.",
-            hint="Set QWEN72B_GATEWAY_KEY or --key-file, or listen on 127.0.0.1.",
+            hint="Give key=, or listen on 127.0.0.1.",
         )
     if not address.is_unspecified:
         return [str(address), host, *allowed]
     if not allowed:
         raise InvalidOption(
             f"{host} is every address of this machine.",
-            hint="Name the host that clients use with --allow-host.",
+            hint="Name the host that clients use with allow_hosts=.",
         )
-    return list(allowed)
+    return allowed
 
 
 def _telling(gateway: Gateway, heads: HeadTimes, writes: Writes) -> Any:

@@ -38,6 +38,7 @@ class ChatQwen72B(BaseChatModel):
         base_url: As in ``Client``.
         space: See there.
         token: See there.
+        endpoint: See there.
         timeout: Seconds for a whole answer; ``None`` for no limit.
         inputs: Values of the Space's other inputs, by their labels.
         stop: Text that ends every answer.
@@ -51,6 +52,7 @@ class ChatQwen72B(BaseChatModel):
     base_url: str | None = None
     space: str | None = None
     token: SecretStr | None = None
+    endpoint: str | int | None = None
     timeout: float | None = None
     inputs: dict[str, Any] | None = None
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
@@ -63,7 +65,7 @@ class ChatQwen72B(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {"base_url": self.base_url, "space": self.space}
+        return {"base_url": self.base_url, "space": self.space, "endpoint": self.endpoint}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
         # What tracing shows as the model.
@@ -77,6 +79,7 @@ class ChatQwen72B(BaseChatModel):
             "base_url": self.base_url,
             "space": self.space,
             "token": token,
+            "endpoint": self.endpoint,
             "timeout": self.timeout,
         }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import llm
@@ -17,6 +18,7 @@ from pydantic import Field, field_validator
 
 from ..aio.client import AsyncClient
 from ..client.client import Client
+from ..errors import Qwen72BError
 
 if TYPE_CHECKING:
     from llm.models import AsyncConversation, AsyncResponse, Conversation, Prompt, Response
@@ -39,6 +41,9 @@ class _Space(llm.Options):
 
     url: str | None = Field(default=None, description="Address of the Space")
     space: str | None = Field(default=None, description="Its name on Hugging Face: owner/name")
+    endpoint: str | None = Field(
+        default=None, description="What of it to ask, where it has several chats"
+    )
     timeout: float | None = Field(default=None, description="Seconds for a whole answer")
     inputs: dict[str, Any] | None = Field(
         default=None, description='Its other inputs by their labels: {"Temperature": 0.2}'
@@ -62,7 +67,12 @@ class _Shared:
     def settings(prompt: Prompt) -> dict[str, Any]:
         """Give the client's arguments."""
         options = prompt.options
-        return {"base_url": options.url, "space": options.space, "timeout": options.timeout}
+        return {
+            "base_url": options.url,
+            "space": options.space,
+            "endpoint": options.endpoint,
+            "timeout": options.timeout,
+        }
 
     @staticmethod
     def question(prompt: Prompt) -> dict[str, Any]:
@@ -103,6 +113,7 @@ class Qwen72B(_Shared, llm.Model):
             The text; unstreamed as one piece, the exact one.
         """
         with (
+            _llms_words(),
             Client(**self.settings(prompt)) as client,
             client.stream(**self.question(prompt)) as answer,
         ):
@@ -134,15 +145,26 @@ class AsyncQwen72B(_Shared, llm.AsyncModel):
         Yields:
             As ``Qwen72B.execute``.
         """
-        async with (
-            AsyncClient(**self.settings(prompt)) as client,
-            client.stream(**self.question(prompt)) as answer,
-        ):
-            if stream:
-                async for chunk in answer:
-                    yield chunk
-            else:
-                yield str(await answer.result())
+        with _llms_words():
+            async with (
+                AsyncClient(**self.settings(prompt)) as client,
+                client.stream(**self.question(prompt)) as answer,
+            ):
+                if stream:
+                    async for chunk in answer:
+                        yield chunk
+                else:
+                    yield str(await answer.result())
+
+
+@contextmanager
+def _llms_words() -> Iterator[None]:
+    """Name llm's options in a hint, where it names arguments of Python's."""
+    try:
+        yield
+    except Qwen72BError as error:
+        error.hint = error.hint.replace("base_url=", "-o url").replace("endpoint=", "-o endpoint ")
+        raise
 
 
 def _text_of(part: Any) -> str:

@@ -119,7 +119,12 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 def _cache_folder() -> Path:
     if chosen := os.environ.get("QWEN72B_CACHE", "").strip():
-        return Path(chosen).expanduser()
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError as exc:
+            raise InvalidOption(
+                f"QWEN72B_CACHE={chosen!r}: {chosen.partition('/')[0]} is no user's folder."
+            ) from exc
     try:
         import platformdirs
     except ImportError as exc:

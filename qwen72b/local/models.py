@@ -89,7 +89,7 @@ def backend(
     from qwen72b.local.model_file import small_model
 
     if kind == "gguf":
-        if gguf is None:
+        if gguf is None or gguf == "":
             raise InvalidOption("A GGUF backend needs a file.", hint="Name it with --gguf FILE.")
         path = Path(gguf)
         stand_in = _stands_in(path.stem)

@@ -16,7 +16,7 @@ from typing import Any
 from qwen72b.errors import InvalidOption
 from qwen72b.local.doors import Doors
 from qwen72b.local.generation import Backend
-from qwen72b.local.hosts import checked_host
+from qwen72b.local.hosts import checked_host, checked_names
 from qwen72b.local.serving import ServerThread, base_url_of, listen, wait_for_signal
 
 __all__ = ["running", "serve"]
@@ -62,7 +62,9 @@ def running(
         ...     print(Client(base_url).ask("Hi"))
         Hi
     """
-    allowed = frozenset(map(checked_host, allow_hosts))
+    if not isinstance(backend, Backend):
+        raise InvalidOption(f"{backend!r} is no backend.", hint='Make one: backend("smollm2").')
+    allowed = frozenset(map(checked_host, checked_names("allow_hosts", allow_hosts)))
     with contextlib.closing(backend), listen(host, port, "local Space") as listener:
         space = ServerThread(
             lambda: Doors(

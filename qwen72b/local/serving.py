@@ -8,6 +8,7 @@ a taken port is told before anything slow, and a free one is ours from then on.
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
 import threading
@@ -17,6 +18,9 @@ from typing import Any
 from qwen72b.errors import InvalidOption, SpaceUnavailable
 
 __all__ = ["ServerThread", "base_url_of", "listen", "wait_for_signal"]
+
+
+_ADDRESSES = "Give an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them."
 
 
 def listen(host: str, port: int, what: str) -> socket.socket:
@@ -35,15 +39,23 @@ def listen(host: str, port: int, what: str) -> socket.socket:
         InvalidOption: If the address is taken or useless.
     """
     hint = "Choose another port, or 0 for a free one."
-    if not 0 <= port < 2**16:
-        raise InvalidOption(f"The {what} cannot listen on {host}: {port} is no port.", hint=hint)
+    if not isinstance(host, str):
+        raise InvalidOption(f"The {what} cannot listen on {host!r}: it is no str.", hint=_ADDRESSES)
+    if type(port) is not int or not 0 <= port < 2**16:
+        raise InvalidOption(f"The {what} cannot listen on {host}: {port!r} is no port.", hint=hint)
+    shown = host or "''"
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family)
-    except OSError as exc:
-        raise InvalidOption(
-            f"The {what} cannot listen on {host}, port {port}: {exc}.", hint=hint
-        ) from exc
+        # The system takes an empty name for every address of the machine.
+        listener = socket.create_server((host or " ", port), family=family)
+    except (OSError, UnicodeError) as exc:
+        if getattr(exc, "errno", None) in (errno.EADDRINUSE, errno.EACCES):
+            shown = f"{shown}, port {port}"
+        else:
+            hint = _ADDRESSES
+        # To the system's words Python adds once more where.
+        why = (getattr(exc, "strerror", None) or "it is no address").partition(" (while ")[0]
+        raise InvalidOption(f"The {what} cannot listen on {shown}: {why}.", hint=hint) from exc
     # Connections inherit it. asyncio sets it too, but on sockets whose protocol is
     # named only, which this one's is not: small pieces would wait up to 40 ms for
     # the receiver's acknowledgement of the one before.
@@ -67,16 +79,18 @@ def base_url_of(host: str, listener: socket.socket) -> str:
 
 def wait_for_signal(ready: Callable[[], None]) -> None:
     """
-    Wait for Ctrl-C or SIGTERM; call it in the main thread.
+    Wait for Ctrl-C, SIGTERM or the end of the terminal; call it in the main thread.
 
     Args:
         ready: Called once a signal ends the wait.
     """
     stop = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Windows has none, and who has started this with nohup does not want it.
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
     try:
         ready()
         stop.wait()

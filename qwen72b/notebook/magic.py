@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any, NoReturn
 
 from ..client.client import Client
@@ -95,8 +96,9 @@ def _read_options(line: str) -> argparse.Namespace:
     except ValueError as exc:
         _refuse(f"the options cannot be read: {exc}")
     options = parser.parse_args(words)
-    if options.output is not None and not options.output.isidentifier():
-        _refuse(f"{options.output!r} is no name of a variable")
+    name = options.output
+    if name is not None and (iskeyword(name) or not name.isidentifier()):
+        _refuse(f"{name!r} is no name of a variable")
     return options
 
 

@@ -275,11 +275,14 @@ def test_device_that_takes_no_answers(files: Files, capsys: pytest.CaptureFixtur
 def test_prompts_without_end(
     files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A line that never ends is told, and not gathered."""
+    """A line that never ends is told, and not gathered; nor are bytes that are no text."""
     monkeypatch.setattr("qwen72b.cli.prompts._LONGEST_LINE", 1 << 20)
-    files.command[1] = "/dev/zero"
+    files.write("x" * (2 << 20))
     assert main(files.command) == 2
     assert "line 1 is longer than 1 MiB" in capsys.readouterr().err
+    files.command[1] = "/dev/zero"
+    assert main(files.command) == 2
+    assert "/dev/zero is no text" in capsys.readouterr().err
 
 
 def test_hopeless_batch_stops(
@@ -335,3 +338,24 @@ def test_closed_standard_input_is_told(files: Files, space: FakeSpace) -> None:
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (2, "qwen72b: standard input is closed.\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--workers", "many"),
+        ("--workers", "9" * 22),
+        ("--limit", "1e3"),
+        ("--rate", "fast"),
+        ("--rate", "nan"),
+        ("--shard", "1/" + "9" * 20),
+    ],
+)
+def test_useless_number(
+    files: Files, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    """A number that is none is told in words of the command line, not of the program's."""
+    files.write("Hi")
+    assert main([*files.command, option, value]) == 2
+    err = capsys.readouterr().err
+    assert f"argument {option}: {value!r} is no" in err

@@ -472,6 +472,39 @@ def test_prompt_that_looks_like_an_option(
     assert main(["--no-such-option"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--no-streem", "Hi"], "Nearest: --no-stream. See qwen72b --help."),
+        (["chat", "--lod", "x"], "Nearest: --load. See qwen72b chat --help."),
+        (["batch", "a", "-o", "b", "--nonsense"], "--nonsense. See qwen72b batch --help."),
+        (["inspect", "http://a", "b"], "unrecognized arguments: b. See qwen72b inspect --help."),
+        (["--timeout", "-1", "Hi"], "is not a positive number of seconds. See qwen72b --help."),
+    ],
+)
+def test_unknown_argument(capsys: pytest.CaptureFixture[str], argv: list[str], words: str) -> None:
+    """What is near to an option that is misspelt is named, and whose help tells more."""
+    assert main(argv) == 2
+    assert capsys.readouterr().err.endswith(f"{words}\n")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--token", "hf_secret", "Hi"],
+        ["Hi", "--hf-token", "hf_secret"],
+        ["status", "--token=hf_secret"],
+        ["gateway", "--key", "hf_secret"],
+    ],
+)
+def test_secret_on_the_command_line(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    """A token or key has no option, and is not shown; where it comes from is."""
+    assert main(argv) == 2
+    err = capsys.readouterr().err
+    assert "HF_TOKEN" in err or "--key-file" in err
+    assert "hf_secret" not in err
+
+
 def test_prompt_behind_dashes(space: FakeSpace) -> None:
     """Behind -- anything is a prompt."""
     assert main(["--", "-5+3"]) == 0
@@ -530,3 +563,21 @@ def test_encoding_that_was_set_is_used(space: FakeSpace, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), "latin-1"))
     assert main(["Say:"]) == 0
     assert space.jobs[0].query == "Say:\n\ncaf\u00e9"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x89PNG\r\n\x1a\n",
+        b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n",
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03",
+        b"caf\xe9\x01",
+    ],
+)
+def test_no_conversion_helps_a_binary_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
+) -> None:
+    """A picture is no text in another encoding: no command is told that would make one of it."""
+    (tmp_path / "a").write_bytes(data)
+    assert main(["-f", str(tmp_path / "a")]) == 2
+    assert "iconv" not in capsys.readouterr().err

@@ -178,9 +178,18 @@ def test_chat_is_saved_and_loaded(
     [
         ("/load", "the name of a file is missing"),
         ("/save", "the name of a file is missing"),
-        ("/load /does/not/exist", "/does/not/exist: No such file or directory."),
+        ("/load /does/not/exist", "/does/not/exist cannot be read: No such file or directory."),
+        ("/load .", ". cannot be read: Is a directory."),
         ("/load /dev/null", "is not JSON"),
         ("/bogus", "there is no command /bogus"),
+        ("/save ~no-such-user/chat", "there is no folder ~no-such-user"),
+        ("/save! ~no-such-user/chat", "there is no folder ~no-such-user"),
+        ("/load ~no-such-user/chat", "there is no folder ~no-such-user"),
+        ("/load a\0b", "has no NUL bytes"),
+        ("/save a\0b", "has no NUL bytes"),
+        ("/undo 2", "/undo takes no words behind it"),
+        ("/retry more briefly", "/retry takes no words behind it"),
+        ("/reset all", "/reset takes no words behind it"),
     ],
 )
 def test_command_that_fails_says_why(
@@ -228,7 +237,7 @@ def kept(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "state" / "qwen72b" / "chats").glob("*"))
 
 
-@pytest.mark.parametrize("word", ["/quit", "/exit"])
+@pytest.mark.parametrize("word", ["/quit", "/exit", "/quit now", "exit", "quit"])
 def test_leaving_keeps_nothing(
     space: FakeSpace, type_in: Callable[[str], None], tmp_path: Path, word: str
 ) -> None:
@@ -237,6 +246,61 @@ def test_leaving_keeps_nothing(
     assert main(["chat"]) == 0
     assert len(space.jobs) == 1
     assert kept(tmp_path) == []
+
+
+def test_bare_word_that_is_piped_in_is_asked(
+    space: FakeSpace, pipe_in: Callable[[str], None], capsys: Capture
+) -> None:
+    """Only somebody who types means to leave with it."""
+    pipe_in("exit\n/quit\nnever asked\n")
+    assert main(["chat"]) == 0
+    assert [job.query for job in space.jobs] == ["exit"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read: No such file"),
+        ("", "is not JSON"),
+        ("{}", "holds no chat: messages must be a list"),
+        ('[{"role": "user"}]', "holds no chat: messages[0] has no 'content'"),
+        ('[{"role": "bad", "content": ""}]', "holds no chat: messages[0] has the unknown role"),
+    ],
+)
+def test_damaged_chat(
+    space: FakeSpace,
+    pipe_in: Callable[[str], None],
+    tmp_path: Path,
+    capsys: Capture,
+    content: str | None,
+    words: str,
+) -> None:
+    """A chat that cannot be gone on with is named, once, with status 2, and nothing is asked."""
+    file = tmp_path / "chat.json"
+    if content is not None:
+        file.write_text(content)
+    pipe_in("One\n")
+    assert main(["chat", "--load", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count(str(file)) == err.count("\n") == 1
+    if content is not None:
+        folder = tmp_path / "state" / "qwen72b" / "chats"
+        folder.mkdir(parents=True)
+        file.rename(folder / "1.json")
+        assert main(["chat", "-c"]) == 2
+        assert f"{folder / '1.json'}" in capsys.readouterr().err
+    assert space.jobs == []
+
+
+def test_chat_of_no_name_is_no_new_chat(
+    space: FakeSpace, pipe_in: Callable[[str], None], capsys: Capture
+) -> None:
+    """An empty name, as of a variable that is not set, is a mistake."""
+    pipe_in("One\n")
+    assert main(["chat", "--load", ""]) == 2
+    assert "the name of a file is missing" in capsys.readouterr().err
+    assert space.jobs == []
 
 
 def test_chat_is_kept_and_gone_on_with(

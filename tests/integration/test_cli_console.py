@@ -152,7 +152,7 @@ def test_full_disk_is_status_1(
 
     monkeypatch.setattr(sys, "stdout", Full())
     assert main(["Hi"]) == 1
-    assert "No space left on device" in capsys.readouterr().err
+    assert capsys.readouterr().err == "qwen72b: standard output: No space left on device.\n"
 
 
 def test_closed_streams_are_no_bugs(

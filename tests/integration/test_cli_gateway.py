@@ -101,7 +101,9 @@ def test_key_of_a_file(
     assert asked[0]["key"] == "s3cret"
 
 
-@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b" \n", b"\xff", b"two words", b"k1\nk2\n", b"k" * 5000, b"k\0"]
+)
 def test_useless_key_file(
     served: list[Any], capsys: Capture, tmp_path: Path, content: bytes | None
 ) -> None:
@@ -112,6 +114,31 @@ def test_useless_key_file(
     assert main(["gateway", "--url", "http://127.0.0.1:9", "--key-file", str(file)]) == 2
     assert str(file) in capsys.readouterr().err
     assert served == []
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbfs3cret\r\n", "s3cret\n".encode("utf-16")])
+def test_key_file_of_another_system(
+    served: list[Any], asked: list[Any], tmp_path: Path, content: bytes
+) -> None:
+    """What an editor puts around the key is no part of it."""
+    file = tmp_path / "key"
+    file.write_bytes(content)
+    argv = ["--url", "http://127.0.0.1:9", "--port", "0", "--key-file", str(file)]
+    assert main(["gateway", *argv]) == 0
+    assert asked[0]["key"] == "s3cret"
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_key_file_that_others_can_read(
+    served: list[Any], capsys: Capture, tmp_path: Path, mode: int, told: bool
+) -> None:
+    """A key that everybody knows is told, with the command that helps."""
+    file = tmp_path / "the key"
+    file.write_text("s3cret", encoding="utf-8")
+    file.chmod(mode)
+    argv = ["--url", "http://127.0.0.1:9", "--port", "0", "--key-file", str(file)]
+    assert main(["gateway", *argv]) == 0
+    assert (f"Run: chmod 600 '{file}'" in capsys.readouterr().err) is told
 
 
 def test_options_reach_the_gateway(served: list[Any], asked: list[Any], capsys: Capture) -> None:
@@ -159,7 +186,11 @@ def test_two_spaces_are_refused(served: list[Any], capsys: Capture) -> None:
     ("argv", "words"),
     [
         ("--host 0.0.0.0", "QWEN72B_GATEWAY_KEY"),
+        ("--host 0.0.0.0", "no key"),
+        ("--host=", "cannot listen on ''"),
         ("--allow-host http://a", "no name of a host"),
+        ("--allow-host *.example.org", "no name of a host"),
+        ("--allow-host a..b", "no name of a host"),
         ("--cors *", "no origin"),
         ("--host 192.0.2.1", "cannot listen"),
     ],
@@ -177,7 +208,7 @@ def test_useless_option(
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_process(number: signal.Signals) -> None:
     """As a process it answers until it is told to end, and ends well."""
     with FakeSpace() as space:

@@ -145,3 +145,33 @@ def test_trouble_with_the_model_is_told(
     name.write_text("nonsense")
     assert main(["--gguf", str(name), "Hi"]) == 2
     assert "is no GGUF model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("--gguf=", "needs a file"),
+        ("--local --gguf=", "needs a file"),
+        ("--upstream=", "needs the URL of a server"),
+        ("--model=", "--model names a model of an --upstream"),
+        ("--url= --local", "two different Spaces"),
+        ("--space= --backend echo", "two different Spaces"),
+        ("--gguf= --upstream http://a", "choose two different models"),
+    ],
+)
+def test_option_without_a_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, argv: str, words: str
+) -> None:
+    """An option that a variable left empty is a mistake, and no question to another Space."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with FakeSpace() as space:
+        monkeypatch.setenv("QWEN72B_BASE_URL", space.url)
+        assert main([*argv.split(), "Hi"]) == 2
+        assert space.requests == []
+    assert words in capsys.readouterr().err
+
+
+def test_endpoint_of_the_local_space(chosen: list[Any], capsys: Capture) -> None:
+    """A function that the local Space has not is told there, too."""
+    assert main(["--local", "--endpoint", "/nope", "Hi"]) != 0
+    assert "'/nope'" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -173,3 +174,51 @@ def test_terminal_without_control_sequences_gets_none(space: FakeSpace) -> None:
     assert status == 0
     assert "\x1b" not in seen
     assert seen.strip() == "Hello"
+
+
+_COLUMNS = [f"col{number}" for number in range(20)]
+_ROW = f"| {' | '.join(_COLUMNS)} |\n"
+
+
+@pytest.mark.parametrize("columns", [2, 10, 20, 40, 80])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "| name | url |\n|---|---|\n| alpha | https://example.org/" + "path/" * 20 + "end |\n",
+        _ROW + "|---" * 20 + "|\n" + _ROW,
+        "\n".join(f"{'  ' * depth}- level{depth}" for depth in range(12)),
+        "> " * 12 + "deep\n",
+        "1. one\n   - two\n     > three\n     > ```\n     > four\n     > ```\n",
+        "![A picture](http://img.example/picture.png)\n",
+        "| a |\n|---|\n| ![i](http://img.example/x.png) [l](http://link.example) |\n",
+        "before\n\n" + "> " * 12 + "deep\n\nafter\n",
+        "```python\nprint('" + "x" * 100 + "')\n```\n",
+        "\u5929\u7a7a" * 30,
+    ],
+    ids=["url", "columns", "list", "quote", "mixed", "image", "images", "blocks", "code", "wide"],
+)
+def test_nothing_is_cut_off(
+    space: FakeSpace, capsys: Capture, monkeypatch: pytest.MonkeyPatch, columns: int, text: str
+) -> None:
+    """However little room there is: every letter of the answer is shown."""
+    pytest.importorskip("rich")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    space.answer(text)
+    assert main(["--markdown", "Hi"]) == 0
+    out = Counter(capsys.readouterr().out)
+    # The name of a code's language is what colours it.
+    wanted = Counter(text.removeprefix("```python"))
+    assert {letter for letter in wanted - out if letter.isalnum()} == set()
+
+
+def test_what_has_no_room_is_written_as_it_came(
+    space: FakeSpace, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of many columns stays the model's text, and what stands around it is drawn."""
+    pytest.importorskip("rich")
+    monkeypatch.setenv("COLUMNS", "60")
+    space.answer(f"**before**\n\n{_ROW}{'|---' * 20}|\n{_ROW}\n*after*\n")
+    assert main(["--markdown", "Hi"]) == 0
+    first, *table, last = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert (first.strip(), last.strip()) == ("before", "after")
+    assert "".join(table).startswith("| col0 | col1 |")

@@ -80,6 +80,10 @@ def test_forms_are_read(
         (b'"caf\xe9"\n"two"\n', [], "no UTF-8 text"),
         (b'["one",\n"caf\xe9"]', [], "no UTF-8 text"),
         (codecs.BOM_UTF16_LE + b'"\x00\x00\xd8"\x00', [], "no UTF-16 text"),
+        ("one\ntwo\n".encode("utf-16-le"), ["--lines"], "UTF-16"),
+        ("prompt\none\n".encode("utf-16-be"), ["--column", "prompt"], "UTF-16"),
+        ('"one"\n'.encode("utf-32-le"), [], "NUL bytes"),
+        (b"\x1f\x8b\x08\x00\x00\x00\x00\x00", ["--lines"], "NUL bytes"),
         ("a,b\n1,2\n", ["--column", "prompt"], "It has a, b."),
         ("prompt,prompt\na,b\n", ["--column", "prompt"], "has the column 'prompt' twice"),
         ('prompt\n"one\n', ["--column", "prompt"], "no CSV file"),
@@ -126,6 +130,25 @@ def test_row_that_is_no_prompt_fails_alone(
     assert asked(space) == ["one", "two"]
     for words in ("line 3 has no prompt", "line 4 has no prompt", "line 5 is no UTF-8 text"):
         assert words in err
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [("one\0", ["--lines"]), ('"one\0"', []), ("one\0", ["--column", "prompt"])],
+)
+def test_nul_bytes_further_on(
+    space: FakeSpace,
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    options: list[str],
+) -> None:
+    """A NUL byte costs its line, as any byte does that is none of a text."""
+    word = '"x"' if not options else "prompt"
+    lines = [*[word] * 2000, line, word]
+    assert run("\n".join(lines), *options) == 1
+    assert "line 2001 is no " in capsys.readouterr().err
+    assert all("\0" not in prompt for prompt in asked(space))
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "[]"])

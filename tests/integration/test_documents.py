@@ -185,6 +185,17 @@ def test_files_that_documents_name() -> None:
     assert not missing
 
 
+def test_no_document_installs_what_is_on_no_index() -> None:
+    """The package is installed from its folder, and no line names it to pip."""
+    lines = [
+        f"{name}: {line.strip()}"
+        for name, document in DOCUMENTS.items()
+        for line in document.read_text("utf-8").splitlines()
+        if re.search(r"pip install[^&]*\bqwen72b\b", line)
+    ]
+    assert lines == []
+
+
 def test_table_of_private_parts() -> None:
     """Each private part of others in the table has its canary, and each canary its line."""
     ((_, rows),) = read_tables("Library")

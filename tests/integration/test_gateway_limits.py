@@ -6,18 +6,18 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import anyio
 import pytest
-from doors import HI, PATIENCE, Door, door, read_until
+from doors import HI, PATIENCE, Answer, Door, door, read_until
 from timing import AMPLE, SHORT
 
 import qwen72b.gateway.channel
 import qwen72b.gateway.chat
 import qwen72b.gateway.heads
-from qwen72b import AsyncClient, InvalidOption
+from qwen72b import AsyncClient, Client, InvalidOption
 from qwen72b.gateway import app, running
 from qwen72b.testing import (
     Burst,
@@ -151,6 +151,7 @@ class TestWaiting:
         with there:
             rest = read_until(there, b"never")
             assert b"[DONE]" not in rest
+            assert b'"code":"closed"' in rest
             assert not rest.endswith(b"0\r\n\r\n")
         space.wait_for_disconnect()
 
@@ -375,6 +376,17 @@ class TestGuard:
             {"cors": ["*"]},
             {"cors": ["localhost:3000"]},
             {"cors": ["http://localhost:3000/"]},
+            {"cors": ["http://*.example"]},
+            {"cors": ["http://localhost:99999"]},
+            {"cors": "http://localhost"},
+            {"cors": 5},
+            {"hosts": "name"},
+            {"hosts": [5]},
+            {"aliases": "name"},
+            {"aliases": [5]},
+            {"key": ""},
+            {"key": 5},
+            {"max_requests": "many"},
         ],
     )
     def test_useless_name(self, options: dict[str, Any]) -> None:
@@ -387,7 +399,10 @@ class TestGuard:
         [
             ({"host": "0.0.0.0"}, "no key"),
             ({"host": "::"}, "no key"),
-            ({"host": "0.0.0.0", "key": "k"}, "--allow-host"),
+            ({"host": "0.0.0.0", "key": "k"}, "allow_hosts="),
+            ({"host": "0.0.0.0", "key": "k", "allow_hosts": "name"}, "no list of names"),
+            ({"host": None}, "cannot listen on None"),
+            ({"port": "80"}, "'80' is no port"),
         ],
     )
     def test_door_open_to_everybody(self, options: dict[str, Any], words: str) -> None:
@@ -551,6 +566,87 @@ class TestMounting:
             "lifespan.startup.complete",
             "lifespan.shutdown.complete",
             "websocket.close",
+        ]
+
+
+@pytest.mark.parametrize("client", [None, "http://127.0.0.1:9", Client("http://127.0.0.1:9")])
+def test_client_of_another_kind(client: Any) -> None:
+    """What is not an async client is told when the app is made, not by its every answer."""
+    with pytest.raises(InvalidOption, match="AsyncClient"):
+        app(client)
+
+
+def test_allowed_name_that_is_not_ascii() -> None:
+    """A name is allowed as clients send it."""
+    with door("http://127.0.0.1:9", allow_hosts=["m\u00fcnchen.example"]) as gateway:
+        assert gateway.send("GET", "/health", Host="xn--mnchen-3ya.example").status == 200
+        assert gateway.send("GET", "/health", Host="munchen.example").status == 403
+
+
+@pytest.mark.parametrize(
+    ("allowed", "sent"),
+    [
+        ("https://A.example:443", "https://a.example"),
+        ("http://a.example:80", "http://a.example"),
+        ("http://m\u00fcnchen.example", "http://xn--mnchen-3ya.example"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("chrome-extension://abc", "chrome-extension://abc"),
+    ],
+)
+def test_origin_is_allowed_as_browsers_send_it(allowed: str, sent: str) -> None:
+    """However it was written: without the usual port, in small letters and in ASCII."""
+    with door("http://127.0.0.1:9", cors=[allowed]) as gateway:
+        answer = gateway.send("GET", "/health", Origin=sent)
+        assert answer.status == 200
+        assert answer.headers["access-control-allow-origin"] == sent
+        assert gateway.send("GET", "/health", Origin=f"{sent}x").status == 403
+
+
+class TestClosing:
+    """A server that stops while it answers."""
+
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_before_the_first_text(self, space: FakeSpace, stream: bool) -> None:
+        """A client that has nothing yet gets an answer as from any server that stops."""
+        space.answer(Gate())
+        with ExitStack() as stack:
+            with door(space.url) as gateway:
+                there = stack.enter_context(gateway.begin(stream=stream))
+                space.wait_for_job("running")
+            answer = Answer("POST", read_until(there, b"\0"))
+        assert answer.status == 503
+        assert answer.error["code"] == "closed"
+        assert space.jobs[0].cancelled
+
+    def test_half_a_body(self, space: FakeSpace) -> None:
+        """A client that still sends its question is told, too."""
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+        with ExitStack() as stack:
+            with door(space.url) as gateway:
+                there = stack.enter_context(gateway.connect())
+                there.sendall(head + b"Expect: 100-continue\r\n\r\n")
+                # The gateway asks for the body: it reads.
+                read_until(there, b"100 Continue")
+            answer = Answer("POST", read_until(there, b"HTTP") + read_until(there, b"\0"))
+        assert answer.status == 503
+
+    @pytest.mark.anyio
+    async def test_response_that_is_over(self, space: FakeSpace) -> None:
+        """Nothing is said after the end of a response."""
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if not message.get("more_body", True):
+                scope.cancel()
+                await anyio.sleep_forever()
+
+        async with AsyncClient(space.url) as client:
+            with anyio.CancelScope() as scope:
+                await _call(app(client, hosts=None), "/v1/chat/completions", send=send)
+        assert [message["type"] for message in sent] == [
+            "http.response.start",
+            "http.response.body",
         ]
 
 

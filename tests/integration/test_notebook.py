@@ -346,6 +346,7 @@ def test_magic_stores_what_came_of_a_failed_answer(
         ("-s", "Hi", "expected one argument"),
         ("-s 'open", "Hi", "No closing quotation"),
         ("-o 1a", "Hi", "'1a' is no name of a variable"),
+        ("-o class", "Hi", "'class' is no name of a variable"),
         ("", " \n", "the cell holds no question"),
     ],
 )

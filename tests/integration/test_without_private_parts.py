@@ -10,7 +10,7 @@ import pytest
 from urllib3 import HTTPResponse
 
 from qwen72b import AsyncClient, Client, Timeout
-from qwen72b.cli.options import list_arguments
+from qwen72b.cli.arguments import list_arguments
 from qwen72b.testing import DEFAULT_ANSWER, FakeSpace
 from qwen72b.transport import body
 from qwen72b.transport.adapter import Adapter

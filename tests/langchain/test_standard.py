@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from qwen72b import GenerationFailed, InvalidMessages, ModelNotFound
+from qwen72b import EndpointNotFound, GenerationFailed, InvalidMessages, ModelNotFound
 from qwen72b.integrations.langchain import ChatQwen72B
 from qwen72b.testing import Fail, FakeSpace, Layout, Snapshot, Stall, words
 
@@ -75,6 +75,14 @@ def test_inputs_of_the_space(monkeypatch: pytest.MonkeyPatch) -> None:
         model.invoke("Hi")
         model.invoke("Hi", inputs={"Temperature": 0.5})
         assert [job.data[-1] for job in space.jobs] == [0.25, 0.5]
+
+
+def test_endpoint(space: FakeSpace) -> None:
+    """Of several chats in a Space one can be named."""
+    ChatQwen72B(base_url=space.url, endpoint="/model_chat").invoke("Why?")
+    with pytest.raises(EndpointNotFound, match="'/nope'"):
+        ChatQwen72B(base_url=space.url, endpoint="/nope").invoke("Why?")
+    assert len(space.jobs) == 1
 
 
 def test_image_is_refused(space: FakeSpace) -> None:

@@ -113,6 +113,24 @@ def test_failure(space: FakeSpace) -> None:
         llm.get_model("qwen2-72b").prompt("Why?").text()
 
 
+@pytest.mark.parametrize("way", [[], ["--async"], ["--no-stream"]])
+def test_hint_names_what_works_here(way: list[str]) -> None:
+    """A hint speaks of llm's options, not of arguments of Python's."""
+    argv = ["-m", "qwen2-72b", "-o", "url", "http://127.0.0.1:1", "Why?", *way]
+    done = CliRunner().invoke(cli, argv)
+    assert done.exit_code != 0
+    assert "-o url or QWEN72B_BASE_URL names another" in done.output
+
+
+def test_endpoint(space: FakeSpace) -> None:
+    """Of several chats in a Space one can be named."""
+    argv = ["-m", "qwen2-72b", "-o", "endpoint"]
+    run(*argv, "/model_chat", "Why?")
+    done = CliRunner().invoke(cli, [*argv, "/nope", "Why?"])
+    assert "'/nope'" in done.output
+    assert len(space.jobs) == 1
+
+
 def test_leaving_hangs_up(space: FakeSpace) -> None:
     """Leaving the pieces of an answer ends the Space's job."""
     space.answer("It is", Stall())

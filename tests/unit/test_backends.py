@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,13 @@ def test_port_is_taken() -> None:
         pytest.raises(InvalidOption, match="cannot listen"),
         running(backend("echo"), host="192.0.2.1"),
     ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["echo", None])
+def test_name_is_no_backend(name: Any) -> None:
+    """A backend is made before it runs."""
+    with pytest.raises(InvalidOption, match="is no backend. Make one"), running(name):
         pass
 
 

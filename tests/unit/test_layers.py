@@ -101,7 +101,7 @@ TABLE = Table(
         "notebook": Layer(
             names("client errors escape events fences progress reply"),
             names("IPython argparse asyncio collections contextlib")
-            | names("importlib.import_module shlex sys time uuid"),
+            | names("importlib.import_module keyword shlex sys time uuid"),
         ),
         "cli": Layer(
             names("aio batch client errors escape events fences gateway local privacy progress")
@@ -134,8 +134,8 @@ TABLE = Table(
         ),
         # Each for one tool, which finds it by an entry point.
         "integrations": Layer(
-            names("aio client gateway provider"),
-            names("collections functools json langchain_core llm pydantic"),
+            names("aio client errors gateway provider"),
+            names("collections contextlib functools json langchain_core llm pydantic"),
         ),
         # The fake: it knows nobody, so that it can test any client.
         "testing": Layer(

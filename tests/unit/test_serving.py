@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from contextlib import closing
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from qwen72b import InvalidOption, SpaceUnavailable
-from qwen72b.local.serving import ServerThread, base_url_of, listen
+from qwen72b.local.serving import ServerThread, base_url_of, listen, wait_for_signal
 
 
 def test_small_pieces_are_sent_at_once() -> None:
@@ -29,6 +30,24 @@ def test_useless_port(port: int) -> None:
         listen("127.0.0.1", port, "test")
 
 
+@pytest.mark.parametrize("host", ["", "192.0.2.1", "a..b", "::g", "*", "x" * 99, "two words"])
+def test_useless_address(host: str) -> None:
+    """An address that is none of this machine's is told in a line; another port is no help."""
+    with pytest.raises(InvalidOption, match="The test cannot listen on ") as caught:
+        listen(host, 0, "test")
+    assert "an address of this machine" in caught.value.hint
+    assert "while" not in str(caught.value)
+
+
+def test_port_that_is_taken() -> None:
+    """Another port helps."""
+    with listen("127.0.0.1", 0, "test") as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(InvalidOption, match=f"127.0.0.1, port {port}: Address") as caught:
+            listen("127.0.0.1", port, "test")
+    assert str(caught.value).endswith("in use. Choose another port, or 0 for a free one.")
+
+
 @pytest.mark.parametrize(
     ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]")]
 )
@@ -37,6 +56,23 @@ def test_url(host: str, shown: str) -> None:
     with listen("127.0.0.1", 0, "test") as listener:
         port = listener.getsockname()[1]
         assert base_url_of(host, listener) == f"http://{shown}:{port}"
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_end_of_the_terminal(ignored: bool) -> None:
+    """A terminal that goes ends the wait, unless nohup has said that it shall not."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+
+        def ready() -> None:
+            signal.raise_signal(signal.SIGHUP)
+            if ignored:
+                signal.raise_signal(signal.SIGTERM)
+
+        wait_for_signal(ready)
+        assert signal.getsignal(signal.SIGHUP) is (signal.SIG_IGN if ignored else signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_stop_does_not_wait_for_an_import() -> None:
