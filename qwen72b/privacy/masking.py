@@ -205,7 +205,7 @@ def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
         A copy; cookies and tokens without their values, URLs without users,
         passwords and queries.
     """
-    return {name: _shown_header(name.lower(), mask(value)) for name, value in headers.items()}
+    return {mask(name): _shown_header(name.lower(), mask(value)) for name, value in headers.items()}
 
 
 def _shown_header(name: str, value: str) -> str:

@@ -11,7 +11,7 @@ written in C: a pattern for strings would start anew at every quote of one that
 is never closed.
 
 What may be read, and what it costs (measured on 3.11): 200,000 values take 30
-ms and 60 MB at most, whatever they are, and a string its own length again. 64
+to 60 ms and 60 MB at most, whatever they are, and a string its own length again. 64
 kB of the costliest shape (brackets 50 deep) take 5 ms.
 """
 
@@ -36,6 +36,21 @@ class TooManyValues(NotJSON):
 # NaN and Infinity are no JSON, but Python servers write them; null is what
 # JavaScript clients would read.
 _DECODER = json.JSONDecoder(parse_constant=lambda name: None)
+
+# Digits of a whole number in a text from a size on: what fits in a float has 309. A
+# number costs the square of its digits, up to the 4,300 that Python reads; a call
+# for each number costs less than that, and more than a short text may take.
+_MOST_DIGITS = 309
+_LONG = 65536
+
+
+def _read_int(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise NotJSON(f"a number in it has {len(digits):,} digits")
+    return int(digits)
+
+
+_DECODER_OF_LONG = json.JSONDecoder(parse_constant=lambda name: None, parse_int=_read_int)
 
 # Commas and opening brackets outside strings. A chat of 10,000 turns has some
 # 80,000 of them in Gradio 6, the configuration of a large app 50,000.
@@ -71,8 +86,11 @@ def read_json(text: str) -> Any:
     # A delta is too short to be deep.
     if len(text) > 2 * MAX_DEPTH:
         _check_structure(text)
+    decoder = _DECODER if len(text) <= _LONG else _DECODER_OF_LONG
     try:
-        value, end = _DECODER.raw_decode(text)
+        value, end = decoder.raw_decode(text)
+    except NotJSON:
+        raise
     except ValueError as exc:
         raise NotJSON(str(exc)) from exc
     if end != len(text):

@@ -35,6 +35,7 @@ ECHOES: dict[str, tuple[str, Any]] = {
     "phrase": ("join", lambda s: Respond(status=404, reason="x" * 80 + quote(s))),
     "cut": ("join", lambda s: Respond(status=500, body="x" * 1990 + s)),
     "header": ("stream", lambda s: Respond(status=403, headers={"X-Echo": quote(s)})),
+    "name": ("stream", lambda s: Respond(status=403, headers={f"X-{quote(s, '')}": "1"})),
     "location": ("join", lambda s: Respond(status=302, headers={"Location": f"/x/{quote(s)}"})),
     "type": ("stream", lambda s: Respond(content_type=f"text/{quote(s, '')}")),
     "form": ("join", lambda s: Respond(status=500, body=f"a=b&password={quote(s, '')}")),
@@ -76,7 +77,8 @@ def shown(error: Qwen72BError) -> str:
 
 def check(text: str, secret: str) -> None:
     """Find no form of a secret, nor what was left of it by a cut."""
-    for form in (secret, quote(secret), quote(secret, ""), html.escape(secret), secret[:10]):
+    forms = (secret, secret.lower(), quote(secret), quote(secret, ""), html.escape(secret))
+    for form in (*forms, secret[:10]):
         assert form not in text
         assert json.dumps(form)[1:-1] not in text
 
