@@ -134,8 +134,8 @@ TABLE = Table(
         ),
         # Each for one tool, which finds it by an entry point.
         "integrations": Layer(
-            names("aio client gateway provider"),
-            names("collections functools json langchain_core llm pydantic"),
+            names("aio client errors gateway provider"),
+            names("collections contextlib functools json langchain_core llm pydantic"),
         ),
         # The fake: it knows nobody, so that it can test any client.
         "testing": Layer(
