@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 success; 1 other failures; 2 bad usage or input;
         3 login or token; 4 the Space is not up; 5 it is busy; 6 network or
-        timeout; 129 the terminal was closed; 130 Ctrl-C; 141 the reader of standard output has gone.
+        timeout; 129 the terminal was closed; 130 Ctrl-C; 141 the reader of
+        standard output has gone; 143 SIGTERM.
     """
     console = Console()
     verbose = False

@@ -162,6 +162,7 @@ class Memory(Generic[C]):
             path: The file; it is replaced as a whole, or stays as it was.
 
         Raises:
+            InvalidOption: If it is no path.
             OSError: If it cannot be written.
 
         Example:
@@ -186,6 +187,7 @@ class Memory(Generic[C]):
 
         Raises:
             InvalidMessages: If the file holds something else.
+            InvalidOption: If it is no path.
             OSError: If it cannot be read.
 
         Example:

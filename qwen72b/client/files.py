@@ -16,6 +16,9 @@ import secrets
 import stat
 from contextlib import suppress
 
+from ..errors import InvalidOption
+from ..privacy.redaction import shown
+
 __all__ = ["read_file", "replace_file"]
 
 log = logging.getLogger("qwen72b")
@@ -36,8 +39,10 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
         data: What it is to hold.
 
     Raises:
+        InvalidOption: If it is no path.
         OSError: If it cannot be written; a regular file then has its old content.
     """
+    _check_path(path)
     try:
         try:
             status = os.stat(path)
@@ -81,11 +86,32 @@ def read_file(path: str | os.PathLike[str], most: int) -> bytes | None:
         Its content; ``None`` if there is more.
 
     Raises:
+        InvalidOption: If it is no path.
         OSError: If it cannot be read.
     """
-    with open(path, "rb") as file:
+    _check_path(path)
+    with open(path, "rb", opener=_open_now) as file:
         data = file.read(most + 1)
     return data if len(data) <= most else None
+
+
+def _check_path(path: object) -> None:
+    try:
+        name = os.fsencode(path) if isinstance(path, (str, os.PathLike)) else b"\0"
+    except (TypeError, ValueError):
+        # An ``__fspath__`` that gives something else; a lone surrogate.
+        name = b"\0"
+    if b"\0" in name:
+        raise InvalidOption(f"{shown(path)} is no path.")
+
+
+def _open_now(path: str, flags: int) -> int:
+    """Open a file without waiting: for a pipe that nobody writes to, that would be for ever."""
+    if os.name == "nt":
+        return os.open(path, flags)
+    file = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    os.set_blocking(file, True)
+    return file
 
 
 def _write_beside(target: str, data: bytes, status: os.stat_result | None) -> None:

@@ -101,7 +101,7 @@ class Plans:
         from ..protocol.choose import choose
 
         with reading():
-            plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
+            plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs, check=scope.limit)
         last = plan.steps[-1]
         log.debug(
             "%s: Gradio %s, %s, function %d (%s), in %d steps, chat in %s",

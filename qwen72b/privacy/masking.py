@@ -9,13 +9,14 @@ it, and masked in every error and every line of the log.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
 from .credentials import is_plain, is_secret_name
 from .redaction import Hidden, redact
+from .spelling import spelling, spellings
 
 __all__ = ["Secrets", "mask", "shown_headers"]
 
@@ -25,6 +26,13 @@ _LEAST = 8
 
 # Characters that are looked for as one pattern, whose parts stand in each other.
 _MOST_NESTED = 56
+
+# Characters that a mere word has at most: each of its occurrences is gone through
+# to its end.
+_MOST_PLAIN = 100
+
+# Two characters of Base64, as they are written where URLs are.
+_URL_SAFE = str.maketrans("+/", "-_")
 
 # Headers that hold a URL, which may begin with its path.
 _URL_HEADERS = frozenset(["content-location", "link", "location", "referer", "refresh"])
@@ -51,7 +59,8 @@ class Secrets:
     def finders(self) -> tuple[_Finder, ...]:
         """Make what finds them, if something failed: few clients need it."""
         if self._finders is None:
-            self._finders = tuple(map(_Finder, dict.fromkeys(self._values)))
+            forms = (form for value in self._values for form in _forms(value))
+            self._finders = tuple(map(_Finder, dict.fromkeys(forms)))
         return self._finders
 
     def __repr__(self) -> str:
@@ -59,6 +68,29 @@ class Secrets:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Secrets, (self._values,)
+
+
+def _forms(secret: Hidden) -> Iterator[Hidden]:
+    """
+    Walk over what a secret is looked for as: itself, in capitals or without any, in Base64.
+
+    In Base64 it stands in one of three ways, whatever is before and behind it
+    (a user's name, for one). Each is without the characters that depend on that.
+    """
+    yield secret
+    if not is_plain(secret):
+        yield Hidden(secret.lower())
+        yield Hidden(secret.upper())
+    size = len(secret.encode("utf-8", "replace"))
+    for before in range(3):
+        sure = slice((8 * before + 5) // 6, 8 * (before + size) // 6)
+        written = Hidden(_in_base64(secret, before)[sure])
+        yield written
+        yield Hidden(written.translate(_URL_SAFE))
+
+
+def _in_base64(secret: Hidden, before: int) -> Hidden:
+    return Hidden(b64encode(bytes(before) + secret.encode("utf-8", "replace")).decode())
 
 
 class _Finder:
@@ -73,8 +105,8 @@ class _Finder:
         begin = secret[:_LEAST]
         self.secret = secret
         #: Whether our own sentences may have it, and longer words it as a part.
-        self.is_plain = is_plain(secret)
-        self._begins_plainly = is_plain(begin)
+        self.is_plain = len(secret) <= _MOST_PLAIN and is_plain(secret)
+        self._begins_plainly = len(secret) <= _MOST_PLAIN and is_plain(begin)
         # Letters and digits are written in one way only.
         self._anchor = Hidden(max(re.findall("[0-9A-Za-z]*", begin), key=len))
         # What is masked wherever it stands is looked for as far as it goes.
@@ -87,7 +119,7 @@ class _Finder:
         if self._anchor not in text:
             return text
         if self._pattern is None:
-            self._pattern = re.compile(_pattern(self._first))
+            self._pattern = spellings(self._first, _LEAST)
         if len(self._first) == len(self.secret) and not self.is_plain:
             # In one go: a hostile server may send millions of it.
             return self._pattern.sub("...", text)
@@ -111,7 +143,7 @@ class _Finder:
     def _follow(self, text: str, end: int, count: int) -> tuple[int, int]:
         """Tell how far an occurrence goes on, and how many characters of the secret it has."""
         while count < len(self.secret) and end < len(text):
-            found = _one(self.secret[count]).match(text, end)
+            found = spelling(self.secret[count]).match(text, end)
             if found is None:
                 break
             end = found.end()
@@ -136,57 +168,6 @@ _IN_WORD = re.compile(r"\w\Z")
 
 # What ends in a letter or a digit, and is no part of a word.
 _ESCAPE = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\[abfnrtv]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})\Z")
-
-# Letters that a backslash makes a character of.
-_ESCAPED = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f"}
-
-
-def _written(character: str) -> str:
-    """Tell, as a pattern, how a character may be written, once or in two of these ways."""
-    if character.isascii() and character.isalnum():
-        return character
-    # Late, and only if something failed.
-    from html.entities import codepoint2name
-
-    code = ord(character)
-    utf8 = character.encode("utf-8", "replace")
-    utf16 = character.encode("utf-16-be", "surrogatepass")
-    units = [utf16[i : i + 2].hex() for i in range(0, len(utf16), 2)]
-    name = codepoint2name.get(code, "apos" if character == "'" else "")
-    # Repetitions have an end: a server may send backslashes by the million.
-    ways = [
-        # As it is; with a backslash before it; decoded as http.client decodes.
-        r"\\{0,8}" + re.escape(character) if character != "\\" else r"\\{1,2}",
-        re.escape(utf8.decode("latin-1")),
-        "".join(f"%(?:25)*(?i:{byte:02x})" for byte in utf8),
-        "".join(rf"\\{{1,8}}u(?i:{unit})" for unit in units),
-        rf"\\{{1,8}}U(?i:{code:08x})",
-        rf"&(?:amp;)*#(?:0*{code}|[xX]0*(?i:{code:x}))(?:;|(?![0-9A-Fa-f]))",
-    ]
-    if code < 256:
-        ways += [rf"\\{{1,8}}x(?i:{code:02x})", f"%(?:25)*(?i:{code:02x})"]
-    if name:
-        ways.append(f"&(?:amp;)*{name};")
-    if character in _ESCAPED:
-        ways.append(rf"\\{{1,8}}{_ESCAPED[character]}")
-    if character == " ":
-        ways.append(r"\+")
-    # The longest first: & begins those of pages, too.
-    return f"(?:{'|'.join(reversed(ways))})"
-
-
-def _pattern(text: str) -> str:
-    """Make the pattern of a beginning, as far as it goes; it has a group if all of it is there."""
-    ways = [_written(character) for character in text]
-    tail = "()" if len(ways) > _LEAST else ""
-    for way in reversed(ways[_LEAST:]):
-        tail = f"(?:{way}{tail})?"
-    return "".join(ways[:_LEAST]) + tail
-
-
-@lru_cache(maxsize=512)
-def _one(character: str) -> re.Pattern[str]:
-    return re.compile(_written(character))
 
 
 def mask(text: str, *, own: bool = False) -> str:
@@ -224,7 +205,7 @@ def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
         A copy; cookies and tokens without their values, URLs without users,
         passwords and queries.
     """
-    return {name: _shown_header(name.lower(), mask(value)) for name, value in headers.items()}
+    return {mask(name): _shown_header(name.lower(), mask(value)) for name, value in headers.items()}
 
 
 def _shown_header(name: str, value: str) -> str:

@@ -9,7 +9,7 @@ all that it writes; only a step that it reaches can answer it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -99,7 +99,12 @@ def flows(path: tuple[Function, ...], sources: AbstractSet[int]) -> bool:
 
 
 def list_candidates(
-    page: Page, *, taken: AbstractSet[str], named: str | None, hidden: bool = False
+    page: Page,
+    *,
+    taken: AbstractSet[str],
+    named: str | None,
+    hidden: bool = False,
+    check: Callable[[], object] | None = None,
 ) -> list[Candidate]:
     """
     List the events of a page that may ask a question.
@@ -111,21 +116,30 @@ def list_candidates(
             nobody sees, or whose box has another name than a question's. Empty
             for whatever could be had by name.
         hidden: Whether a box that nobody sees may take the question.
+        check: Called before each event is looked at; may raise to stop.
 
     Returns:
         The candidates in the page's order.
     """
     found: list[Candidate] = []
+    submitted = {
+        number
+        for function in page.functions.values()
+        for number, event in function.targets
+        if event == "submit"
+    }
     for root in page.functions.values():
         if root.after is not None or root.timed or root.rescue:
             continue
+        if check is not None:
+            check()
         triggers = list(_triggers(page, root))
         if not triggers:
             continue
         paths = walk_chain(page, root)
         if paths is None:
             continue
-        candidate = _candidate(page, triggers, paths, taken, named, hidden)
+        candidate = _candidate(page, triggers, paths, submitted, taken, named, hidden, check)
         if candidate is not None and (not named or candidate.is_called(named)):
             found.append(candidate)
             if len(found) == _MOST_CANDIDATES:
@@ -178,9 +192,11 @@ def _candidate(
     page: Page,
     triggers: list[tuple[Component, bool]],
     paths: list[tuple[Function, ...]],
+    submitted: AbstractSet[int | None],
     taken: AbstractSet[str],
     named: str | None,
     hidden: bool,
+    check: Callable[[], object] | None,
 ) -> Candidate | None:
     """Find the answering step of a chain, and its question."""
     everything = {number for path in paths for number in path[-1].inputs}
@@ -195,24 +211,26 @@ def _candidate(
     triggers = [pair for pair in triggers if not pair[1] or pair[0] in asked]
     if not triggers:
         return None
-    chat = any(
-        find_chats(page, path[-1]) and flows(path, {box.id}) for path in paths for box in asked
-    )
+    carried: list[tuple[tuple[Function, ...], list[Component]]] = []
+    for path in paths:
+        if check is not None:
+            check()
+        if boxes := [box for box in asked if flows(path, {box.id})]:
+            carried.append((path, boxes))
+    chat = any(find_chats(page, path[-1]) for path, _ in carried)
     writers = [
-        path
-        for path in paths
+        (path, boxes)
+        for path, boxes in carried
         if (
             find_chats(page, path[-1])
             if chat
             else find_texts(page, path[-1], asked, named=named is not None)
         )
-        and any(flows(path, {box.id}) for box in asked)
     ]
     if not writers:
         return None
-    path = ([path for path in writers if path[-1].generator] or writers)[-1]
-    asked = [box for box in asked if flows(path, {box.id})]
-    asked = _choose_question(page, asked, triggers, paths)
+    path, asked = ([pair for pair in writers if pair[0][-1].generator] or writers)[-1]
+    asked = _choose_question(asked, triggers, paths, submitted)
     trigger, submit = next((pair for pair in triggers if pair[0] in asked), triggers[-1])
     kind = ButtonKind.PLAIN if submit else button_kind(trigger, path[0].api_name)
     return Candidate(
@@ -254,10 +272,10 @@ def _questions(
 
 
 def _choose_question(
-    page: Page,
     asked: list[Component],
     triggers: list[tuple[Component, bool]],
     paths: list[tuple[Function, ...]],
+    own: AbstractSet[int | None],
 ) -> list[Component]:
     """
     Choose the question's box by one rule after the other, until one is left.
@@ -267,12 +285,6 @@ def _choose_question(
     that asks for a message.
     """
     submitted = {component.id for component, submit in triggers if submit}
-    own = {
-        number
-        for function in page.functions.values()
-        for number, event in function.targets
-        if event == "submit"
-    }
     written = {number for path in paths for number in path[-1].outputs}
     rules = (
         lambda box: box.id in submitted,

@@ -10,7 +10,7 @@ and names one.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from ..errors import EndpointNotFound
 from .candidates import Candidate, list_candidates
@@ -24,7 +24,13 @@ __all__ = ["choose"]
 _MOST_SHOWN = 8
 
 
-def choose(page: Page, *, endpoint: str | int | None = None, inputs: Collection[str] = ()) -> Plan:
+def choose(
+    page: Page,
+    *,
+    endpoint: str | int | None = None,
+    inputs: Collection[str] = (),
+    check: Callable[[], object] | None = None,
+) -> Plan:
     """
     Choose how a Space is asked.
 
@@ -34,6 +40,8 @@ def choose(page: Page, *, endpoint: str | int | None = None, inputs: Collection[
             event; ``None`` leaves the choice to the rules.
         inputs: Labels of inputs for which the caller has values. None of these
             takes the question or the system text.
+        check: Called now and then, since a page may have events by the thousand;
+            may raise to stop.
 
     Returns:
         The plan.
@@ -43,7 +51,7 @@ def choose(page: Page, *, endpoint: str | int | None = None, inputs: Collection[
     """
     named = None if endpoint is None else str(endpoint).strip()
     taken = frozenset(map(fold_label, inputs))
-    found = list_candidates(page, taken=taken, named=named)
+    found = list_candidates(page, taken=taken, named=named, check=check)
     if named is None:
         # What undoes or stops something answers no question, and a page with a
         # chat is no mere form. By name, both may be had.
@@ -51,12 +59,19 @@ def choose(page: Page, *, endpoint: str | int | None = None, inputs: Collection[
         usable = [each for each in usable if each.chat] or usable
         if not found:
             # A Space for programs alone shows nothing.
-            found = usable = list_candidates(page, taken=taken, named=None, hidden=True)
+            found = usable = list_candidates(
+                page, taken=taken, named=None, hidden=True, check=check
+            )
     else:
         usable = [each for each in found if str(each.path[0].id) == named] or found
     if not usable:
-        raise _nothing(page, named, found)
-    ranked = sorted(((_rank(page, each), each) for each in usable), key=lambda pair: pair[0])
+        raise _nothing(page, named, found, check)
+    ranked = []
+    for each in usable:
+        if check is not None:
+            check()
+        ranked.append((_rank(page, each), each))
+    ranked.sort(key=lambda pair: pair[0])
     rank, first = ranked[0]
     rivals = [
         each
@@ -119,8 +134,10 @@ def _plan(page: Page, candidate: Candidate, taken: frozenset[str], found: list[C
     )
 
 
-def _nothing(page: Page, named: str | None, found: list[Candidate]) -> EndpointNotFound:
-    every = list_candidates(page, taken=frozenset(), named="")
+def _nothing(
+    page: Page, named: str | None, found: list[Candidate], check: Callable[[], object] | None
+) -> EndpointNotFound:
+    every = list_candidates(page, taken=frozenset(), named="", check=check)
     if named is not None:
         return EndpointNotFound(
             f"the Space has nothing to ask that is called {named[:60]!r}.",

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import InvalidDiff
+from .jsontext import MAX_DEPTH
 
 __all__ = ["Allowance", "apply_edits"]
 
@@ -135,6 +136,8 @@ def _read_edit(edit: Any) -> tuple[str, list[Any], Any]:
         raise InvalidDiff(f"Unknown edit action {_shown(action)}.")
     if not isinstance(path, list):
         raise InvalidDiff(f"An edit's path must be a list, not {type(path).__name__}.")
+    if len(path) > MAX_DEPTH:
+        raise InvalidDiff(f"An edit's path has {len(path)} steps, where nothing is as deep.")
     if len(edit) == 2 and action != "delete":
         raise InvalidDiff(f"The edit {action!r} has no value.")
     return action, path, edit[2] if len(edit) == 3 else None

@@ -184,8 +184,8 @@ def status_error(refusal: Refusal, doing: str) -> Qwen72BError:
         return QueueFull(
             "the Space's queue is full.", retry_after=refusal.retry_after, hint="Ask again later."
         )
-    if 300 <= status < 400:
-        there = refusal.headers.get("location", "")
+    there = refusal.headers.get("location", "")
+    if 300 <= status < 400 and there:
         hint = "If that is right, give its URL as base_url."
         if there.lower().startswith("https://"):
             hint = f"Give https:// and the host as base_url, if {_host(there)} is the Space's."
@@ -196,9 +196,20 @@ def status_error(refusal: Refusal, doing: str) -> Qwen72BError:
             **common,
         )
     other = refusal.other_server
-    if refusal.is_page and not other:
+    # The page of a Space that sleeps, is built or is gone has none of these statuses.
+    asked_wrongly = 400 <= status < 500 and status != 404 and not refusal.guard
+    if status == 511:
+        return HTTPStatusError(
+            f"{reason}: the network wants a login first: {refusal.title or 'it does not say how'}.",
+            hint="Open any page in a browser on this machine, and log in there.",
+            **common,
+        )
+    if refusal.is_page and not other and not asked_wrongly:
         return page_error(refusal)
-    words = refusal.title or " ".join(refusal.body[:_BODY_SHOWN].split())[:200] or "empty body"
+    if refusal.is_page:
+        words = refusal.title or "a page without a title"
+    else:
+        words = " ".join(refusal.body[:_BODY_SHOWN].split())[:200] or "empty body"
     hint = "Is the URL that of a Gradio app?" if status in (204, 404, 405) else ""
     if other:
         hint = f"{other} answers there and has no Gradio app at this path: check the URL."

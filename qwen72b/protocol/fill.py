@@ -21,6 +21,9 @@ from .typed import Typed, read_typed
 
 __all__ = ["Filled", "fill"]
 
+# Inputs that an error names.
+_MOST_SHOWN = 50
+
 
 @dataclass(slots=True)
 class Filled:
@@ -163,8 +166,9 @@ def read_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[int, Any]:
             value none that it takes.
     """
     found: dict[int, Any] = {}
+    known = _by_name(plan)
     for name, value in inputs.items():
-        setting = find_setting(plan, name)
+        setting = _find_setting(plan, known, name)
         allowed = True
         if isinstance(value, Typed):
             try:
@@ -182,26 +186,32 @@ def read_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[int, Any]:
     return found
 
 
-def find_setting(plan: Plan, name: str) -> Setting:
-    """
-    Find an input by what a caller calls it; case and punctuation do not count.
+def _by_name(plan: Plan) -> dict[str, list[Setting]]:
+    """List the inputs by what they may be called: a page may have them by the thousand."""
+    known: dict[str, list[Setting]] = {}
+    for setting in plan.settings:
+        for name in setting.names:
+            known.setdefault(name, []).append(setting)
+    return known
 
-    Args:
-        plan: How the Space is asked.
-        name: The input's label, or its type and number.
 
-    Raises:
-        InvalidOption: If there is none, or more than one.
-    """
-    wanted = fold_label(name) if isinstance(name, str) else ""
-    hits = [setting for setting in plan.settings if wanted in setting.names]
+def _find_setting(plan: Plan, known: Mapping[str, list[Setting]], name: str) -> Setting:
+    """Find an input by what a caller calls it; case and punctuation do not count."""
+    hits = known.get(fold_label(name), []) if isinstance(name, str) else []
     if len(hits) == 1:
         return hits[0]
     if hits:
-        choices = ", ".join(repr(f"{hit.kind} {hit.component}") for hit in hits)
+        choices = _listed([f"{hit.kind} {hit.component}" for hit in hits])
         raise InvalidOption(f"several inputs are called {name!r}.", hint=f"They are: {choices}.")
-    known = ", ".join(repr(setting.label[:40]) for setting in plan.settings)
+    labels = _listed([setting.label for setting in plan.settings])
     raise InvalidOption(
         f"no input of this Space is called {name!r}.",
-        hint=f"Its inputs are: {known}." if known else "It has no other inputs.",
+        hint=f"Its inputs are: {labels}." if labels else "It has no other inputs.",
     )
+
+
+def _listed(names: list[str]) -> str:
+    """List names for people; a stranger's words are escaped by ``repr``, and bounded."""
+    more = len(names) - _MOST_SHOWN
+    shown = ", ".join(repr(name[:40]) for name in names[:_MOST_SHOWN])
+    return f"{shown} and {more} more" if more > 0 else shown

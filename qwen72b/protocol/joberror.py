@@ -50,7 +50,7 @@ def job_error(message: dict[str, Any]) -> Qwen72BError:
     title = title[:MAX_WORDS] if isinstance(title, str) else None
     words = fields.get("error")
     words = mask(replace_surrogates(_unquoted(words[:MAX_WORDS]))) if isinstance(words, str) else ""
-    # "None" is what 4.0 to 4.19 make of a hidden reason.
+    # "None" is what 4.0 to 4.22 make of a hidden reason.
     if words.strip() in ("", "None"):
         return GenerationFailed(
             "the Space's app failed and hid the reason.",

@@ -11,7 +11,7 @@ written in C: a pattern for strings would start anew at every quote of one that
 is never closed.
 
 What may be read, and what it costs (measured on 3.11): 200,000 values take 30
-ms and 60 MB at most, whatever they are, and a string its own length again. 64
+to 60 ms and 60 MB at most, whatever they are, and a string its own length again. 64
 kB of the costliest shape (brackets 50 deep) take 5 ms.
 """
 
@@ -22,7 +22,7 @@ from array import array
 from itertools import accumulate
 from typing import Any
 
-__all__ = ["MAX_VALUES", "NotJSON", "TooManyValues", "read_json"]
+__all__ = ["MAX_DEPTH", "MAX_VALUES", "NotJSON", "TooManyValues", "read_json"]
 
 
 class NotJSON(ValueError):
@@ -37,12 +37,27 @@ class TooManyValues(NotJSON):
 # JavaScript clients would read.
 _DECODER = json.JSONDecoder(parse_constant=lambda name: None)
 
+# Digits of a whole number in a text from a size on: what fits in a float has 309. A
+# number costs the square of its digits, up to the 4,300 that Python reads; a call
+# for each number costs less than that, and more than a short text may take.
+_MOST_DIGITS = 309
+_LONG = 65536
+
+
+def _read_int(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise NotJSON(f"a number in it has {len(digits):,} digits")
+    return int(digits)
+
+
+_DECODER_OF_LONG = json.JSONDecoder(parse_constant=lambda name: None, parse_int=_read_int)
+
 # Commas and opening brackets outside strings. A chat of 10,000 turns has some
 # 80,000 of them in Gradio 6, the configuration of a large app 50,000.
 MAX_VALUES = 200_000
 
 # Gradio's own messages and configurations nest about 20 deep.
-_MOST_DEPTH = 200
+MAX_DEPTH = 200
 
 # What a bracket does to the depth, as signed bytes; all else is left out.
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
@@ -69,10 +84,13 @@ def read_json(text: str) -> Any:
     # ends takes a fifth of the time of a short text.
     text = text.strip(" \t\r\n")
     # A delta is too short to be deep.
-    if len(text) > 2 * _MOST_DEPTH:
+    if len(text) > 2 * MAX_DEPTH:
         _check_structure(text)
+    decoder = _DECODER if len(text) <= _LONG else _DECODER_OF_LONG
     try:
-        value, end = _DECODER.raw_decode(text)
+        value, end = decoder.raw_decode(text)
+    except NotJSON:
+        raise
     except ValueError as exc:
         raise NotJSON(str(exc)) from exc
     if end != len(text):
@@ -84,7 +102,7 @@ def _check_structure(text: str) -> None:
     """Refuse what has too many values or nests too deep, before anything is made of it."""
     brackets = text.count("[") + text.count("{")
     short = len(text) <= MAX_VALUES
-    if brackets <= _MOST_DEPTH and (short or brackets + text.count(",") <= MAX_VALUES):
+    if brackets <= MAX_DEPTH and (short or brackets + text.count(",") <= MAX_VALUES):
         return
     # Without escaped quotes, what lies outside strings is every other piece.
     # What an escape outside a string does to that is of no concern: there the
@@ -98,7 +116,7 @@ def _check_structure(text: str) -> None:
     brackets = outside.count("[") + outside.count("{")
     if brackets + outside.count(",") > MAX_VALUES:
         raise TooManyValues(f"it has more than {MAX_VALUES:,} values")
-    if brackets <= _MOST_DEPTH:
+    if brackets <= MAX_DEPTH:
         return
     steps = outside.encode("ascii", "ignore").translate(_STEPS, _NO_BRACKETS)
     # A piece is gone through step by step only where it may reach the limit, which
@@ -107,7 +125,7 @@ def _check_structure(text: str) -> None:
     for at in range(0, len(steps), _PIECE):
         piece = steps[at : at + _PIECE]
         opened = piece.count(1)
-        near = depth + opened > _MOST_DEPTH
-        if near and depth + max(accumulate(array("b", piece))) > _MOST_DEPTH:
+        near = depth + opened > MAX_DEPTH
+        if near and depth + max(accumulate(array("b", piece))) > MAX_DEPTH:
             raise NotJSON("it nests too deep")
         depth += 2 * opened - len(piece)

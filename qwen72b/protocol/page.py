@@ -313,7 +313,8 @@ def fold_label(text: str, *, blanks: bool = False) -> str:
         text: The label.
         blanks: Whether to keep words apart, ``camelCase`` and ``snake_case`` too.
     """
-    text = unicodedata.normalize("NFKC", text)
+    # Cut again, since one character may become eighteen.
+    text = unicodedata.normalize("NFKC", text[:_MOST_LABEL])[:_MOST_LABEL]
     if blanks:
         text = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", text)
     return re.sub(r"[\W_]+", " " if blanks else "", text.casefold()).strip()

@@ -75,17 +75,14 @@ def find_history(page: Page, candidate: Candidate) -> History:
     read = dict.fromkeys(number for function in path for number in function.inputs)
     chats = [number for number in read if page.component(number).kind == "chatbot"]
     kept = _kept_states(page, path)
-    syncs = {number: _find_sync(page, number, chats or None) for number in kept}
+    every = _find_syncs(page, set(chats)) if kept else {}
+    syncs = {number: every.get(number) for number in kept}
     found = {sync.id: sync for sync in syncs.values() if sync is not None}
     steps = tuple(to_step(sync, StepKind.HISTORY) for sync in found.values())
     sources = [sync.inputs[0] for sync in found.values()]
     if flows(path, set(chats)):
-        remembering = [
-            number
-            for number in kept
-            if syncs[number] is None and _remembers(page, candidate, number, chats)
-        ]
-        if not remembering:
+        alone = [number for number in kept if syncs[number] is None]
+        if not alone or not _remember(page, candidate, alone, set(chats)):
             return History(HistoryPlace.CHATBOT, tuple(dict.fromkeys(chats + sources)), steps)
     elif any(sync is not None and flows(path, {number}) for number, sync in syncs.items()):
         return History(HistoryPlace.STATE, tuple(dict.fromkeys(chats + sources)), steps)
@@ -104,13 +101,14 @@ def _kept_states(page: Page, path: tuple[Function, ...]) -> list[int]:
     return list(kept)
 
 
-def _find_sync(page: Page, state: int, chats: list[int] | None) -> Function | None:
+def _find_syncs(page: Page, chats: set[int]) -> dict[int, Function]:
     """
-    Find the function that copies a Chatbot into a state whenever it has changed.
+    Find, for each state, the function that copies a Chatbot into it whenever that has changed.
 
     Gradio's ChatInterface 5 and 6 calls one after each answer (measured on 5.50
     and 6.31); others use the Chatbot's ``change`` event.
     """
+    found: dict[int, Function] = {}
     for function in page.functions.values():
         if not function.callable or function.generator or len(function.inputs) != 1:
             continue
@@ -119,36 +117,38 @@ def _find_sync(page: Page, state: int, chats: list[int] | None) -> Function | No
         follows = parent is not None and chat in parent.outputs
         if (
             page.component(chat).kind == "chatbot"
-            and (chats is None or chat in chats)
-            and state in function.outputs
-            and all(page.component(number).is_state for number in function.outputs)
+            and (not chats or chat in chats)
             and (follows or (chat, "change") in function.targets)
+            and all(page.component(number).is_state for number in function.outputs)
         ):
-            return function
-    return None
+            for number in function.outputs:
+                found.setdefault(number, function)
+    return found
 
 
-def _remembers(page: Page, candidate: Candidate, state: int, chats: list[int]) -> bool:
+def _remember(page: Page, candidate: Candidate, states: list[int], chats: set[int]) -> bool:
     """
-    Tell whether an app seems to keep its history in a state beside the Chatbot.
+    Tell whether an app seems to keep its history in one of some states beside the Chatbot.
 
     The chain then writes the state too, and what clears the chat clears the
     state with it, or the state holds a list from the start.
     """
-    if not any(state in function.outputs for function in candidate.chain):
-        return False
-    # Up to Gradio 4 the page shows what a state holds at first.
-    first = page.component(state).props.get("value")
-    if first is not None and not isinstance(first, (list, dict)):
-        return False
-    if isinstance(first, list):
-        return True
-    return any(
-        state in function.outputs
-        and not set(chats).isdisjoint(function.outputs)
+    written = {number for function in candidate.chain for number in function.outputs}
+    possible: set[int] = set()
+    for state in written.intersection(states):
+        # Up to Gradio 4 the page shows what a state holds at first.
+        first = page.component(state).props.get("value")
+        if isinstance(first, list):
+            return True
+        if first is None or isinstance(first, dict):
+            possible.add(state)
+    chain = {function.id for function in candidate.chain}
+    return bool(possible) and any(
+        not possible.isdisjoint(function.outputs)
+        and not chats.isdisjoint(function.outputs)
         and not any(page.component(number).is_text_box for number in function.inputs)
         for function in page.functions.values()
-        if function not in candidate.chain
+        if function.id not in chain
     )
 
 
@@ -257,20 +257,21 @@ def read_settings(
         system: The box that takes the system text.
     """
     settings: list[Setting] = []
-    written: set[int] = set()
+    # What is none of them, or is one already.
+    passed = {box.id for box in candidate.boxes}.union(candidate.answers)
+    if system is not None:
+        passed.add(system.id)
     # What runs first may set other limits than the page has.
     loaded = {number for step in load_steps(page, candidate) for number in step.outputs}
     for function in candidate.path:
-        for number in dict.fromkeys(function.inputs):
+        for number in function.inputs:
             component = page.component(number)
             if (
-                component.kind not in _NO_SETTINGS
+                number not in passed
+                and component.kind not in _NO_SETTINGS
                 and not component.is_state
-                and component not in (*candidate.boxes, system)
-                and number not in candidate.answers
-                and number not in written
-                and all(number != setting.component for setting in settings)
             ):
+                passed.add(number)
                 secret = component.is_text_box and box_kind(component) is BoxKind.SECRET
                 changes = number in loaded and component.kind not in TRUTHS
                 settings.append(
@@ -284,5 +285,5 @@ def read_settings(
                         takes_many(component),
                     )
                 )
-        written.update(function.outputs)
+        passed.update(function.outputs)
     return tuple(settings)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,8 @@ from ..events import Attachment, Thought
 
 __all__ = ["NOTHING", "Answer", "ChatReader", "TextReader"]
 
-# Elements of a turn, from which on it counts that they are looked at; and what
-# that costs, in characters that could be gone through.
+# Elements of a turn, or parts of a message, from which on it counts that they are
+# looked at; and what that costs, in characters that could be gone through.
 _MANY = 100
 _PER_ELEMENT = 64
 
@@ -132,7 +132,7 @@ class ChatReader:
             # Nobody asks anything in a list of thousands.
             spend(_PER_ELEMENT * (len(value) - first))
         turn.reverse()
-        return self._read_turn(turn, [first])
+        return self._read_turn(turn, [first], spend)
 
     def _find_start(self, value: list[Any], spend: Callable[[int], None] | None) -> int:
         """Count the elements at the beginning that are the end of what was sent."""
@@ -168,7 +168,9 @@ class ChatReader:
             self._judged = raw, length, old
         return self._judged[2]
 
-    def _read_turn(self, turn: list[_Message], start: list[Any]) -> Answer:
+    def _read_turn(
+        self, turn: list[_Message], start: list[Any], spend: Callable[[int], None] | None
+    ) -> Answer:
         texts: list[str] = []
         path: list[Any] | None = None
         given = thinking = False
@@ -180,8 +182,9 @@ class ChatReader:
             if type(content) is str:
                 text, inner = content, message.path
             else:
-                text, inner = _read_content(content, message.path)
-                attachments += _find_files(content, self._files)
+                text, inner = _read_content(content, message.path, spend)
+                if isinstance(content, (dict, list)):
+                    attachments += _find_files(content, self._files, spend)
             thinking = bool(message.title)
             if thinking:
                 thoughts.append(Thought(message.title, text))
@@ -223,8 +226,10 @@ class TextReader:
             return _moved(self.read(value["value"]) or NOTHING) if "value" in value else None
         if value is None:
             return NOTHING
+        if spend is not None and isinstance(value, list) and len(value) > _MANY:
+            spend(_PER_ELEMENT * len(value))
         said = [
-            _read_content(message.content, [])[0]
+            _read_content(message.content, [], spend)[0]
             for i, element in enumerate(value if isinstance(value, list) else [value])
             for message in _messages(element, i)
             if message.role == "assistant" and not message.title
@@ -269,13 +274,17 @@ def _messages(element: Any, i: int) -> list[_Message]:
     return []
 
 
-def _read_content(content: Any, path: list[Any]) -> tuple[str, list[Any] | None]:
+def _read_content(
+    content: Any, path: list[Any], spend: Callable[[int], None] | None = None
+) -> tuple[str, list[Any] | None]:
     """Read the text of a content (text, one part, or a list of parts) and where its end stands."""
     if isinstance(content, str):
         return content, path
     if isinstance(content, dict):
         words = content.get("text")
         return (words, [*path, "text"]) if isinstance(words, str) else ("", None)
+    if spend is not None and isinstance(content, list) and len(content) > _MANY:
+        spend(_PER_ELEMENT * len(content))
     texts: list[str] = []
     end: list[Any] | None = None
     for i, part in enumerate(content if isinstance(content, list) else ()):
@@ -289,24 +298,34 @@ def _read_content(content: Any, path: list[Any]) -> tuple[str, list[Any] | None]
     return "".join(texts), end
 
 
-def _find_files(content: Any, base: str) -> Iterator[Attachment]:
-    """Walk over the files in a content; Gradio calls each a ``FileData``."""
-    if isinstance(content, list):
-        for part in content:
-            yield from _find_files(part, base)
-    elif isinstance(content, dict):
-        path, url = content.get("path"), content.get("url")
-        if isinstance(path, str) and content.keys() & {"url", "meta", "mime_type", "orig_name"}:
-            name, kind = content.get("orig_name"), content.get("mime_type")
-            yield Attachment(
-                url if isinstance(url, str) and url else base + path,
-                name if isinstance(name, str) and name else path.rpartition("/")[2],
-                kind if isinstance(kind, str) else "",
+def _find_files(content: Any, base: str, spend: Callable[[int], None] | None) -> list[Attachment]:
+    """Find the files in a content, in order; Gradio calls each a ``FileData``."""
+    found: list[Attachment] = []
+    # Not by another call: edits may nest what they change deeper than calls may be.
+    pending = [content]
+    looked_at = 0
+    while pending:
+        part = pending.pop()
+        looked_at += len(part)
+        if isinstance(part, list):
+            pending += [inner for inner in reversed(part) if isinstance(inner, (dict, list))]
+            continue
+        path, url = part.get("path"), part.get("url")
+        if isinstance(path, str) and part.keys() & {"url", "meta", "mime_type", "orig_name"}:
+            name, kind = part.get("orig_name"), part.get("mime_type")
+            found.append(
+                Attachment(
+                    url if isinstance(url, str) and url else base + path,
+                    name if isinstance(name, str) and name else path.rpartition("/")[2],
+                    kind if isinstance(kind, str) else "",
+                )
             )
         else:
-            for part in content.values():
-                if isinstance(part, (dict, list)):
-                    yield from _find_files(part, base)
+            inner = [each for each in part.values() if isinstance(each, (dict, list))]
+            pending += reversed(inner)
+    if spend is not None and looked_at > _MANY:
+        spend(_PER_ELEMENT * looked_at)
+    return found
 
 
 def _raw(element: Any) -> tuple[tuple[str, str], ...]:

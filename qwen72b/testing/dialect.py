@@ -41,6 +41,7 @@ class Dialect:
         numbered: Dependencies carry their ``id``.
         ascii: JSON with spaces and ASCII escapes, before orjson came in.
         null_ids: Messages of no job carry ``"event_id": null``.
+        none_errors: A hidden exception is the text ``"None"``, and not null.
         quoted_errors: The text of a ``gr.Error`` is its Python ``repr``.
         error_extras: Errors carry ``duration`` and ``visible``.
         titles: Errors and completions carry a ``title``.
@@ -55,6 +56,7 @@ class Dialect:
     numbered: bool = True
     ascii: bool = False
     null_ids: bool = False
+    none_errors: bool = False
     quoted_errors: bool = True
     error_extras: bool = False
     titles: bool = False
@@ -132,8 +134,7 @@ class Dialect:
     def error(self, text: str | None, *, title: str | None, quotes: bool | None) -> dict[str, Any]:
         """Write the ``output`` of a failed job; no text is a hidden exception."""
         if text is None:
-            # str(None), seen up to 4.19; null since.
-            return {"error": "None" if self.protocol in ("sse", "sse_v1", "sse_v2") else None}
+            return {"error": str(None) if self.none_errors else None}
         shown = repr(text) if (self.quoted_errors if quotes is None else quotes) else text
         output: dict[str, Any] = {"error": shown}
         if self.error_extras:
@@ -148,7 +149,7 @@ class Dialect:
 
 
 _V3 = Dialect(version="3.50.2", protocol="ws", numbered=False)
-_V4_0 = Dialect(version="4.0.2", protocol="sse", numbered=False, ascii=True)
+_V4_0 = Dialect(version="4.0.2", protocol="sse", numbered=False, ascii=True, none_errors=True)
 _V4_12 = replace(_V4_0, version="4.12.0", protocol="sse_v1")
 _V4_19 = replace(_V4_0, version="4.19.2", protocol="sse_v2")
 _V4_22 = replace(_V4_0, version="4.22.0", protocol="sse_v3")

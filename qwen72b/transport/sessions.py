@@ -21,11 +21,12 @@ from requests.utils import get_netrc_auth, select_proxy
 from ..errors import InvalidServerMessage
 from ..privacy.credentials import secrets_of_auth, secrets_of_headers, secrets_of_urls
 from ..privacy.masking import Secrets
-from ..privacy.redaction import hide, hide_url
+from ..privacy.redaction import hide
 from .adapter import Adapter
 from .auth import Secret, origin_of
 from .cookies import BoundedJar
 from .prepared import Template, Way
+from .proxies import usable_proxies
 from .scope import CallScope, active, shut_down
 
 __all__ = ["ForeignSession", "OwnSession", "Session"]
@@ -174,8 +175,7 @@ class OwnSession:
         if way is None:
             options = session.merge_environment_settings(url, stream=True, **self._options)
             # The environment's proxies and .netrc have passwords.
-            proxies = options["proxies"]
-            options["proxies"] = {name: hide_url(proxy) for name, proxy in proxies.items()}
+            options["proxies"] = usable_proxies(options["proxies"], url)
             way = Way(dict(options), self._secret or hide(get_netrc_auth(url)))
             self._ways[origin] = way
         usual: Any = session.headers
@@ -271,7 +271,7 @@ class ForeignSession:
         options = session.merge_environment_settings(
             url, given["proxies"], True, given["verify"], given["cert"]
         )
-        return {name: hide_url(proxy) for name, proxy in options["proxies"].items()}
+        return usable_proxies(options["proxies"], url)
 
     def _secrets(self, url: str) -> Secrets:
         """Tell what the session sends that is secret: headers, logins of its own and of proxies."""

@@ -14,7 +14,7 @@ import os
 import re
 import ssl
 from collections.abc import Iterator
-from http.client import BadStatusLine, HTTPException, LineTooLong
+from http.client import BadStatusLine, HTTPException, LineTooLong, UnknownProtocol
 from socket import gaierror
 from urllib.parse import urlsplit
 
@@ -47,11 +47,12 @@ _ELSEWHERE = (
 # fault here, and is not taken for one of the network's.
 IO_ERRORS = (requests.RequestException, urllib3_errors.HTTPError, HTTPException, OSError)
 
+_PROXY_SETTINGS = "Check the proxy variables of the environment, or proxy=."
+
 _PROXY_LOGIN = 'It wants a user and a password: "http://user:password@host:port".'
 
-# What PySocks raises where the proxy itself is at fault, and how it names it.
+# What PySocks raises where the proxy itself is at fault.
 _SOCKS_PROXY = frozenset(["GeneralProxyError", "ProxyConnectionError", "SOCKS5AuthError"])
-_SOCKS_NAME = re.compile(r"SOCKS\d proxy ([\w.:\[\]-]+:\d+)")
 
 # How requests says that a file of certificates or of a key is not there.
 _MISSING = re.compile(r"Could not find .*, invalid path: (.*)", re.DOTALL)
@@ -76,7 +77,7 @@ _NO_CERTIFICATES = frozenset(["NO_CERTIFICATE_OR_CRL_FOUND", "PEM_LIB", "NO_STAR
 
 
 def translate(
-    error: BaseException, scope: CallScope, doing: str, url: str, *, proxied: bool = False
+    error: BaseException, scope: CallScope, doing: str, url: str, *, proxy: str = ""
 ) -> Qwen72BError:
     """
     Tell what an exception of the network means.
@@ -86,7 +87,7 @@ def translate(
         scope: The call in which it came up.
         doing: What was being done, as in "while ...".
         url: Where to; only its host is shown.
-        proxied: Whether a proxy stands before it. ``url`` itself was checked.
+        proxy: The host and port of the proxy before it. ``url`` itself was checked.
 
     Returns:
         The error to raise from it.
@@ -124,7 +125,7 @@ def translate(
     if has(requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
         return InvalidOption("a SOCKS proxy needs PySocks.", hint="Run: pip install PySocks")
     malformed = has(requests.exceptions.InvalidURL, urllib3_errors.LocationValueError)
-    if has(requests.exceptions.InvalidProxyURL) or (proxied and malformed):
+    if has(requests.exceptions.InvalidProxyURL) or (proxy and malformed):
         return InvalidOption(
             "the proxy's URL is malformed.",
             hint="Pass http://host:port, or correct the proxy variables of the environment.",
@@ -134,11 +135,13 @@ def translate(
     if has(requests.exceptions.ProxyError, urllib3_errors.ProxyError) or any(
         type(link).__module__ == "socks" and type(link).__name__ in _SOCKS_PROXY for link in chain
     ):
-        return _proxy_error(chain, host)
+        return _proxy_error(chain, host, proxy)
+    # Either may be at fault where nothing tells which.
+    there = f"{host} through the proxy {proxy}" if proxy else host
     if has(requests.exceptions.SSLError, urllib3_errors.SSLError, ssl.SSLError):
-        return _tls_error(chain, host)
+        return _tls_error(chain, there)
     if has(gaierror, urllib3_errors.NameResolutionError):
-        name = f"name of the proxy, or {host}," if proxied else f"name {host}"
+        name = f"name of the proxy {proxy}, or {host}," if proxy else f"name {host}"
         return ConnectFailed(
             f"the {name} cannot be resolved: {_words(chain)}.",
             stage="dns",
@@ -153,21 +156,27 @@ def translate(
     if has(urllib3_errors.ConnectTimeoutError, requests.ConnectTimeout):
         return RequestTimeout(f"no connection to {host} came about in time.", phase="connect")
     if has(TimeoutError, urllib3_errors.ReadTimeoutError, requests.ReadTimeout):
-        return RequestTimeout(f"{host} was silent while {doing}.", phase="read")
+        return RequestTimeout(f"{there} was silent while {doing}.", phase="read")
     if has(requests.exceptions.ContentDecodingError, urllib3_errors.DecodeError):
-        return InvalidServerMessage(f"{host} sent a body that cannot be decompressed.")
+        return InvalidServerMessage(f"{there} sent a body that cannot be decompressed.")
     if has(LineTooLong) or any(_TOO_MUCH.match(str(link)) for link in chain):
         return InvalidServerMessage(
-            f"{host} sent a head that is too large while {doing}: {_words(chain)}.",
+            f"{there} sent a head that is too large while {doing}: {_words(chain)}.",
             hint="Is the URL that of a Gradio app?",
         )
-    if any(type(link) is BadStatusLine for link in chain):
+    if has(urllib3_errors.InvalidHeader):
+        return InvalidServerMessage(
+            f"{there} sent a head that makes no sense while {doing}: {_words(chain)}."
+        )
+    if any(type(link) in (BadStatusLine, UnknownProtocol) for link in chain):
         return StreamInterrupted(
-            f"{host} answered with something that is no HTTP while {doing}.",
-            hint="Is the URL right? A port that speaks TLS needs https://.",
+            f"{there} answered with something that is no HTTP/1.1 while {doing}.",
+            hint=_PROXY_SETTINGS
+            if proxy
+            else "Is the URL right? A port that speaks TLS needs https://.",
         )
     return StreamInterrupted(
-        f"the connection to {host} was lost while {doing}: {_words(chain)}.", hint="Ask again."
+        f"the connection to {there} was lost while {doing}: {_words(chain)}.", hint="Ask again."
     )
 
 
@@ -222,21 +231,17 @@ def blame_proxy(error: Qwen72BError, status: int, proxy: str) -> Qwen72BError:
     return error
 
 
-def _proxy_error(chain: list[BaseException], host: str) -> Qwen72BError:
+def _proxy_error(chain: list[BaseException], host: str, proxy: str) -> Qwen72BError:
     """Tell what a proxy refused, and which; a user and a password of it are not shown."""
-    through = (getattr(vars(link).get("pool"), "proxy", None) for link in chain)
-    names = [known.netloc for known in through if known is not None]
-    # PySocks has it in its words only.
-    names += [match[1] for link in chain if (match := _SOCKS_NAME.search(str(link)))]
-    proxy = f" {names[0]}" if names else ""
     words = _words(chain)
-    hint = "Check the proxy variables of the environment, or proxy=."
+    name = f" {proxy}" if proxy else ""
+    hint = _PROXY_SETTINGS
     if " 407 " in f" {words} ":
         hint = _PROXY_LOGIN
     elif any(_speaks_plainly(link) for link in chain):
         hint = "It speaks no TLS: its URL begins with http://, not https://."
     return ConnectFailed(
-        f"the proxy{proxy} did not connect to {host}: {words}.", stage="proxy", hint=hint
+        f"the proxy{name} did not connect to {host}: {words}.", stage="proxy", hint=hint
     )
 
 

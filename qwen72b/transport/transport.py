@@ -18,12 +18,13 @@ from urllib.parse import urljoin
 
 import requests
 
-from ..errors import Qwen72BError
+from ..errors import HTTPStatusError, Qwen72BError
 from ..privacy.redaction import redact
 from ..version import __version__
 from .auth import Secret, origin_of, without_zone
 from .body import read_whole
 from .debuglog import shown
+from .proxies import proxy_name
 from .scope import CallScope
 from .sessions import ForeignSession, OwnSession, Session
 from .sockets import check_sockets
@@ -149,6 +150,7 @@ class Transport:
         query = request.query
         scope.deadlines.listen()
         begun = monotonic()
+        endless = False
         try:
             for left in reversed(range(_MOST_REQUESTS)):
                 response = self._session.send(
@@ -173,14 +175,14 @@ class Transport:
                 if response.status_code not in (307, 308):
                     break
                 target = _redirect(response, url)
-                if target is None or not left:
+                if target is None:
                     # Its status is told.
                     break
                 response.close()
-                url, query = target, None
+                url, query, endless = target, None, not left
         except IO_ERRORS as exc:
-            proxied = self._session.proxy_for(url) is not None
-            error = translate(exc, scope, request.doing, url, proxied=proxied)
+            proxy = proxy_name(self._session.proxy_for(url))
+            error = translate(exc, scope, request.doing, url, proxy=proxy)
             log.debug(
                 "%s: %s %s -> %s after %.3f s",
                 scope,
@@ -190,6 +192,14 @@ class Transport:
                 monotonic() - begun,
             )
             raise error from plain_cause(exc)
+        if endless:
+            raise HTTPStatusError(
+                f"HTTP {response.status_code} while {request.doing}: the Space redirects to itself, "
+                f"{_MOST_REQUESTS} times in a row.",
+                status_code=response.status_code,
+                headers=dict(response.headers),
+                hint="Is the URL right, with http:// or https:// as the Space has it?",
+            )
         return response
 
     def read(self, response: requests.Response, scope: CallScope, *, doing: str) -> str:
@@ -234,7 +244,7 @@ class Transport:
         proxy = self._session.proxy_for(url) if url.startswith("http:") else None
         if not proxy or proxy.lower().startswith("socks"):
             return None
-        return proxy.partition("//")[2].rpartition("@")[2].rstrip("/") or proxy
+        return proxy_name(proxy)
 
     def close(self) -> None:
         """Close the connections of our own session."""
@@ -248,8 +258,9 @@ def _without_surrogates(text: str) -> str:
 
 def _redirect(response: requests.Response, url: str) -> str | None:
     """Tell where a response redirects to, if that is followed: with 307 and 308, within one origin."""
+    place = response.headers.get("location", "").strip()
     try:
-        target = urljoin(response.url or url, response.headers.get("location", ""))
+        target = urljoin(response.url or url, place) if place else ""
         return target if origin_of(target) == origin_of(url) else None
     except ValueError:
         # No URL. What it says is told with the status.

@@ -12,6 +12,7 @@ from asking import joined
 
 from qwen72b.client.appendonly import AppendOnlyText
 from qwen72b.errors import Qwen72BError
+from qwen72b.privacy.masking import Secrets, mask
 from qwen72b.protocol import jsontext
 from qwen72b.protocol.choose import choose
 from qwen72b.protocol.failure import Refusal, status_error
@@ -56,6 +57,7 @@ TEXTS: dict[str, Callable[[int], str]] = {
 }
 PAGES = ["<title>", "<title", "<title x", "</title", "<", " ", "a\n", "&#9;", "&amp"]
 WORDS = ["in ", "after 1:", "in 1.", "'", "\\", "quota ", "('"]
+SECRETS = ["\\" * 8, "/" * 60, "a" * 2000, "a-" * 1000, "\\/" * 20, '"' * 30]
 STREAMS = [
     b":\n",
     b":\n\n",
@@ -92,6 +94,17 @@ def page(text: str) -> object:
 
 def words(text: str) -> object:
     return job_error({"output": {"error": f"'{text}'", "title": text}})
+
+
+def masked(secret: str, unit: str) -> Cost:
+    """A text that nearly repeats a secret, again and again."""
+
+    def prepare(size: int) -> Callable[[], object]:
+        text = unit * (size // len(unit))
+        known = Secrets([secret])
+        return lambda: (known, mask(text))
+
+    return prepare
 
 
 def event(data: Any, msg: str = "process_generating") -> str:
@@ -209,6 +222,28 @@ def boxes(size: int) -> Callable[[], object]:
     return lambda: quietly(lambda text: joined(choose(read_page(text))).payload, text)
 
 
+def functions(size: int) -> Callable[[], object]:
+    """A configuration of functions that all read and write the same states."""
+    count = int((size / 8) ** 0.5)
+    states = list(range(2, 2 + count))
+    text = json.dumps(
+        {
+            "version": "5.0",
+            "protocol": "sse_v3",
+            "components": [
+                {"id": 0, "type": "textbox", "props": {}},
+                {"id": 1, "type": "chatbot", "props": {}},
+                *({"id": number, "type": "state", "props": {}} for number in states),
+            ],
+            "dependencies": [
+                {"targets": [[0, "submit"]], "inputs": [0, 1, *states], "outputs": [1, *states]}
+                for _ in range(count)
+            ],
+        }
+    )
+    return lambda: quietly(lambda text: choose(read_page(text), endpoint="nothing_here"), text)
+
+
 def shapes() -> Iterator[tuple[str, Cost]]:
     """All that is measured."""
     for name, write in TEXTS.items():
@@ -218,6 +253,9 @@ def shapes() -> Iterator[tuple[str, Cost]]:
         yield f"a page of {unit!r}", texts(page, filled(unit))
     for unit in WORDS:
         yield f"the words {unit!r}", texts(words, filled(unit))
+    for secret in SECRETS:
+        for unit in (secret, secret[:7], secret[:7] + "\\u005c", f"{secret[:-1]} "):
+            yield f"the secret {secret[:20]!r} and {unit[:20]!r}", masked(secret, unit)
     for name, edit in EDITS.items():
         yield f"edits: {name}, in one event", job(edit, each=10**9)
         yield f"edits: {name}, two an event", job(edit, each=2)
@@ -231,6 +269,7 @@ def shapes() -> Iterator[tuple[str, Cost]]:
     yield "nobody", nobody
     yield "revisions", revisions
     yield "boxes", boxes
+    yield "functions", functions
 
 
 def check() -> None:

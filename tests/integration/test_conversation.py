@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import anyio
 import pytest
-from timing import PATIENCE, PROMPT
+from timing import PATIENCE, PROMPT, SHORT
 
 from qwen72b import (
     AsyncClient,
@@ -24,6 +25,7 @@ from qwen72b import (
     Conversation,
     GenerationFailed,
     InvalidMessages,
+    InvalidOption,
     InvalidRequest,
     Qwen72BError,
     StreamInterrupted,
@@ -310,6 +312,39 @@ def test_system_texts_are_joined(client: Client) -> None:
     """The system argument comes before the system messages of the chat."""
     chat = client.conversation(system="Speak French.", messages=CHAT)
     assert chat.system == "Speak French.\nBe brief."
+
+
+@pytest.mark.parametrize("path", ["a\0b", "a\ud800b", None, 7, 0.5], ids=repr)
+def test_file_that_is_none(client: Client, path: Any) -> None:
+    """What is no path is refused as such, not by whatever opens it."""
+    with pytest.raises(InvalidOption, match="no path"):
+        client.conversation().save(path)
+    with pytest.raises(InvalidOption, match="no path"):
+        Conversation.load(path, client)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has none")
+def test_pipe_that_nobody_writes_to(client: Client, tmp_path: Path) -> None:
+    """Loading a chat from it does not wait; from one that somebody writes to, it does."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(InvalidMessages):
+        Conversation.load(path, client)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(path, os.O_WRONLY)
+    thread = threading.Thread(target=_write_late, args=(writer,))
+    thread.start()
+    try:
+        assert Conversation.load(path, client).messages == []
+    finally:
+        thread.join()
+        os.close(reader)
+
+
+def _write_late(file: int) -> None:
+    time.sleep(SHORT)
+    os.write(file, b"[]")
+    os.close(file)
 
 
 def test_saved_chat_is_plain_json(client: Client, tmp_path: Path) -> None:

@@ -92,6 +92,25 @@ def test_page_of_what_stands_before_the_space(
     assert "token" not in error.hint and "asleep" not in error.hint
 
 
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("status", [400, 402, 405, 408, 410, 414, 418, 421, 431, 451])
+def test_page_of_a_question_that_is_wrong(way: str, status: int) -> None:
+    """Its status is told, with its title; it is none of a Space that sleeps."""
+    error = fail(way, page("Header Fields Too Large", status=status))
+    check_error(error, HTTPStatusError)
+    assert f"HTTP {status}" in error.reason and "Header Fields Too Large" in error.reason
+    assert "asleep" not in error.hint
+
+
+@pytest.mark.parametrize("body", ["<html><title>WiFi</title>", "log in", ""])
+def test_network_that_wants_a_login(body: str) -> None:
+    """511 is not the Space's."""
+    error = fail("sync", Respond(status=511, body=body, content_type=HTML))
+    check_error(error, HTTPStatusError)
+    assert "the network wants a login" in error.reason
+    assert "browser" in error.hint
+
+
 def test_page_that_refuses() -> None:
     """A page that nobody is known by may be the Space's, or not."""
     error = fail("sync", page("Access Denied", status=403))

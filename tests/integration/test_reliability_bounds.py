@@ -70,6 +70,32 @@ def test_malformed_target_of_a_redirect(own_session: bool, location: bytes) -> N
         assert error.status_code == 302
 
 
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("location", ["/config", "?again", "//HOST/config"])
+def test_redirect_to_itself(way: str, location: str) -> None:
+    """It is told as one that does not end, not as one to elsewhere."""
+    with FakeSpace() as space:
+        target = location.replace("HOST", space.url.partition("//")[2])
+        space.fault("config", Respond(status=307, headers={"Location": target}), times=None)
+        error = ASKERS[way](space.url, retry=ONCE).error
+    check_error(error, HTTPStatusError)
+    assert "redirects to itself" in error.reason
+    assert "base_url" not in error.hint
+
+
+@pytest.mark.parametrize("status", [300, 304, 307])
+@pytest.mark.parametrize("head", [b"", b"Location: \r\n"])
+def test_redirect_to_nowhere(status: int, head: bytes) -> None:
+    """What names no other place is a status like any other, asked for once."""
+    said = b"HTTP/1.1 %d Odd\r\nContent-Length: 0\r\n%b\r\n" % (status, head)
+    with raw_server(lambda *_: said) as server:
+        error = ASKERS["sync"](server.url, retry=ONCE).error
+        check_error(error, HTTPStatusError)
+        assert error.status_code == status
+        assert "redirect" not in error.reason and "base_url" not in error.hint
+        assert len(server.paths) == 1
+
+
 def test_redirect_within_the_space_on_a_callers_session() -> None:
     """A redirect that is followed is followed on a caller's session too, with its own hooks."""
     with FakeSpace() as space, requests.Session() as session:

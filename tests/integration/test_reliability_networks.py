@@ -364,6 +364,28 @@ def test_tls_under_http() -> None:
         assert "https://" in error.hint
 
 
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("line", [b"HTTP/2 200 OK", b"HTTP/3.9 200", b"ICY 200 OK", b"220 mail"])
+def test_another_protocol(way: str, line: bytes) -> None:
+    """What speaks something else is no connection that was lost."""
+    with raw_server(lambda *_: Last(line + b"\r\n\r\n")) as server:
+        error = ASKERS[way](server.url, retry=ONCE).error
+        check_error(error, StreamInterrupted)
+        assert "no HTTP/1.1" in error.reason and "Is the URL right?" in error.hint
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("route", ROUTES)
+def test_head_that_makes_no_sense(way: str, route: str) -> None:
+    """Nor is a head with two lengths."""
+    good = Answers()
+    head = b"Content-Length: 7\r\n"
+    with raw_server(lambda path, _: good(path, head if path == route else b"")) as server:
+        error = ASKERS[way](server.url, retry=ONCE).error
+        check_error(error, InvalidServerMessage)
+        assert "Content-Length" in error.reason
+
+
 # Heads without end
 
 

@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import requests
 import responses
 import trustme
 from askers import ASKERS, ONCE, check_error
+from raw_server import Last, raw_server
 from timing import AMPLE, MS, PATIENCE, SHORT
 
 from qwen72b import (
@@ -284,14 +286,32 @@ def test_impossible_proxy(proxy: Any) -> None:
         Client("http://127.0.0.1:1", proxy=proxy)
 
 
-@pytest.mark.parametrize("proxy", ["http://[::1", "http://user:hunter2@host:port", "ftp://host"])
-def test_impossible_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+@pytest.mark.parametrize("own_session", [True, False])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://[::1",
+        "http://user:hunter2@host:port",
+        "ftp://host",
+        "http://user:hunter2@",
+        "@@",
+        "http:///path",
+        "?",
+        "socks9://host",
+        "socks5h://user:hunter2@",
+    ],
+)
+def test_impossible_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, own_session: bool
+) -> None:
     """It is the proxy that is malformed, not the Space's URL."""
     monkeypatch.setenv("http_proxy", proxy)
-    error = ASKERS["sync"]("http://space.invalid", retry=ONCE).error
+    with requests.Session() as session:
+        options: dict[str, Any] = {} if own_session else {"session": session}
+        error = ASKERS["sync"]("http://space.invalid", retry=ONCE, **options).error
     check_error(error, InvalidOption)
     assert "proxy" in error.reason
-    assert "hunter2" not in str(error)
+    assert "hunter2" not in "".join(traceback.format_exception(error))
 
 
 def test_socks_proxy_that_is_not_there() -> None:
@@ -302,6 +322,44 @@ def test_socks_proxy_that_is_not_there() -> None:
     error = ASKERS["sync"]("http://space.invalid", proxy=f"socks5h://{name}", retry=ONCE).error
     check_error(error, ConnectFailed)
     assert error.stage == "proxy"
+    assert f"the proxy {name} " in error.reason
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"\0\xff\r\n\r\n", b"HTTP/2 200\r\n\r\n", b"SSH-2.0-x\r\n", b"HTTP/1.1 2x0 OK\r\n"],
+)
+def test_proxy_that_says_something_odd(scheme: str, said: bytes) -> None:
+    """It is named, and how to change it is told where it cannot have been the Space."""
+    with raw_server(lambda *_: Last(said)) as proxy:
+        name = proxy.url.partition("//")[2]
+        url = f"{scheme}://space.invalid"
+        error = ASKERS["sync"](url, proxy=f"http://user:hunter2@{name}", retry=ONCE).error
+    assert isinstance(error, (ConnectFailed, StreamInterrupted))
+    assert f"the proxy {name}" in error.reason
+    assert "https://" not in error.hint and "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize("said", [b"\0\x5a\0\0\0\0\0\0", b"\x05\xff", b"HTTP/1.1 400 x\r\n\r\n"])
+def test_socks_proxy_that_says_something_odd(said: bytes) -> None:
+    """It is named, too."""
+    pytest.importorskip("socks")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        name = "{}:{}".format(*server.getsockname())
+
+        def answer() -> None:
+            sock, _ = server.accept()
+            with sock, suppress(OSError):
+                sock.recv(100)
+                sock.sendall(said)
+                sock.recv(100)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        error = ASKERS["sync"]("http://127.0.0.1:1", proxy=f"socks5h://{name}", retry=ONCE).error
+        thread.join()
+    check_error(error, ConnectFailed)
     assert f"the proxy {name} " in error.reason
 
 

@@ -250,7 +250,7 @@ def test_snapshots_and_outputs_come_as_edits() -> None:
         ("4.36.1", Fail("no"), {"error": "'no'"}),
         ("4.36.1", Fail("no", quotes=False), {"error": "no"}),
         ("4.36.1", Fail(), {"error": None}),
-        ("4.19.2", Fail(), {"error": "None"}),
+        ("4.22.0", Fail(), {"error": "None"}),
         ("4.44.1", Fail("no"), {"error": "'no'", "duration": 10, "visible": True}),
         (
             "6.0.2",

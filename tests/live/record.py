@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+# Run as a program, too.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from lab_scripts import DEFAULT_SYSTEM, SCRIPTS
 from lab_server import Lab, history_types, running_lab
 

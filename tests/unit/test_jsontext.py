@@ -108,3 +108,12 @@ def test_anything_else_is_refused(text: str) -> None:
             return
     with pytest.raises(NotJSON):
         read_json(text)
+
+
+@pytest.mark.parametrize("number", ["9" * 310, "-" + "9" * 4000])
+def test_numbers_of_a_long_text(number: str) -> None:
+    """Numbers that cost far more than their length are refused where there may be thousands."""
+    text = f'["{"x" * 65536}", %s]'
+    assert read_json(text % ("9" * 309))[1] == 10**309 - 1
+    with pytest.raises(NotJSON):
+        read_json(text % number)
