@@ -234,6 +234,12 @@ class Gateway:
                 code="too_many_requests",
                 retry_after=_BUSY_WAIT,
             )
+        if channel.header("content-encoding").lower() not in ("", "identity"):
+            raise Refusal(
+                415,
+                "the body is compressed, which is not read here; send it as it is.",
+                code="unsupported_encoding",
+            )
         self._running += 1
         try:
             asked = read_chat_request(await channel.read_body(self._max_body))
