@@ -156,7 +156,9 @@ def hint_for(error: Qwen72BError) -> str:
     if isinstance(error, StreamInterrupted):
         return "Ask again."
     if isinstance(error, GenerationFailed):
-        return error.hint or "Ask again, or more briefly."
+        # The local Space's own words say what helps.
+        ours = error.reason.startswith(("The upstream", "The local Space"))
+        return error.hint or ("" if ours else "Ask again, or more briefly.")
     return error.hint
 
 

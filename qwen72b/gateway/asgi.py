@@ -17,6 +17,7 @@ from anyio import CancelScope, get_cancelled_exc_class, move_on_after
 
 from ..errors import InvalidOption, Qwen72BError
 from ..local.hosts import checked_names
+from ..protocol.model import HUB_NAME
 from ..provider import Qwen_Qwen_2_72B
 from .answers import Refusal, closing, models, refusal, to_json
 from .channel import Channel, Gone, Receive, Scope, Send
@@ -99,6 +100,7 @@ def app(
     return Gateway(
         client,
         names=[*_model_names(client.base_url), *checked_names("aliases", aliases)],
+        own_name=HUB_NAME if _is_documented(client.base_url) else None,
         any_model=any_model,
         guard=Guard(hosts, key, cors),
         max_requests=_checked_count("max_requests", max_requests),
@@ -113,6 +115,7 @@ class Gateway:
     Args:
         client: The Space's client.
         names: The model's name, and its aliases.
+        own_name: What the model is called on the Hub; it is taken, and not listed.
         any_model: Whether any other name is taken, too.
         guard: Who may come in.
         max_requests: How many questions are answered at once.
@@ -124,6 +127,7 @@ class Gateway:
         client: AsyncClient,
         *,
         names: list[str],
+        own_name: str | None,
         any_model: bool,
         guard: Guard,
         max_requests: int,
@@ -131,6 +135,10 @@ class Gateway:
     ) -> None:
         self._client = client
         self._names = list(dict.fromkeys(names))
+        # Nobody has two models of one spelling.
+        self._taken = {name.lower() for name in names}
+        if own_name is not None:
+            self._taken.add(own_name.lower())
         self._any_model = any_model
         self._guard = guard
         self._max_requests = max_requests
@@ -226,6 +234,12 @@ class Gateway:
                 code="too_many_requests",
                 retry_after=_BUSY_WAIT,
             )
+        if channel.header("content-encoding").lower() not in ("", "identity"):
+            raise Refusal(
+                415,
+                "the body is compressed, which is not read here; send it as it is.",
+                code="unsupported_encoding",
+            )
         self._running += 1
         try:
             asked = read_chat_request(await channel.read_body(self._max_body))
@@ -265,7 +279,7 @@ class Gateway:
         return self._client.stream(asked.messages, inputs=inputs or None)
 
     def _check_model(self, name: str | None) -> None:
-        if name is not None and name not in self._names and not self._any_model:
+        if name is not None and name.lower() not in self._taken and not self._any_model:
             choices = ", ".join(self._names)
             raise Refusal(
                 404,
@@ -318,10 +332,19 @@ def _model_names(base_url: str) -> list[str]:
     says nothing, its model goes by the names that the provider has: programs that
     ask for those find it.
     """
-    host = urlsplit(base_url).hostname or ""
-    name, _, domain = host.partition(".")
-    known = [Qwen_Qwen_2_72B.default_model, *Qwen_Qwen_2_72B.model_aliases]
-    return [name] if domain == "hf.space" and name not in known else known
+    if _is_documented(base_url):
+        return [Qwen_Qwen_2_72B.default_model, *Qwen_Qwen_2_72B.model_aliases]
+    return [_host_of(base_url).partition(".")[0]]
+
+
+def _is_documented(base_url: str) -> bool:
+    """Tell whether the Space may be the documented one, or a copy of it."""
+    name, _, domain = _host_of(base_url).partition(".")
+    return domain != "hf.space" or name == Qwen_Qwen_2_72B.default_model
+
+
+def _host_of(base_url: str) -> str:
+    return urlsplit(base_url).hostname or ""
 
 
 def _checked_count(name: str, value: int) -> int:

@@ -34,6 +34,14 @@ SAMPLING = {"temperature": 0.7, "top_p": 0.8, "max_tokens": 2048}
 EXTENSION = {"repetition_penalty": 1.05}
 
 
+# What helps with a status, where that is not ours to do.
+_WAYS_OUT = {
+    401: "Its key is read from QWEN72B_UPSTREAM_KEY.",
+    403: "Its key is read from QWEN72B_UPSTREAM_KEY.",
+    404: "Are the URL and the name of the model right?",
+}
+
+
 class UpstreamBackend(Backend):
     """
     Passes messages on to an OpenAI-compatible server.
@@ -75,7 +83,9 @@ class UpstreamBackend(Backend):
             try:
                 response = self._post(session, messages)
             except requests.RequestException as exc:
-                raise ConnectFailed(f"The upstream {self._url} cannot be reached: {exc}") from exc
+                raise ConnectFailed(
+                    f"The upstream {self._url} cannot be reached: {_why(exc)}. Is it running there?"
+                ) from exc
             with response:
                 generation.on_stop(lambda: _hang_up(response))
                 try:
@@ -83,9 +93,11 @@ class UpstreamBackend(Backend):
                 except (OSError, HTTPError, ValueError) as exc:
                     if generation.stopped:
                         return
-                    raise StreamInterrupted(f"The upstream's answer was cut: {exc}") from exc
+                    raise StreamInterrupted(
+                        f"The upstream's answer was cut: {_why(exc)}. Ask again."
+                    ) from exc
             if not finished and not generation.stopped:
-                raise StreamInterrupted("The upstream's answer was cut.")
+                raise StreamInterrupted("The upstream's answer was cut. Ask again.")
 
     def _post(self, session: Any, messages: Messages) -> Any:
         key = hide(
@@ -123,12 +135,39 @@ class UpstreamBackend(Backend):
         if response.status_code in {400, 422} and self._extension:
             self._extension = {}
             return self._post(session, messages)
+        way_out = _WAYS_OUT.get(response.status_code, "")
         raise HTTPStatusError(
-            f"The upstream {self._url} answered {response.status_code}: {text.strip()[:300]}",
+            f"The upstream {self._url} answered {response.status_code}: "
+            f"{_words(text)}. {way_out}".rstrip(),
             status_code=response.status_code,
             headers=response.headers,
             body=text,
         )
+
+
+def _why(error: BaseException) -> str:
+    """Give the system's words for what went wrong, from below what libraries make of them."""
+    why = ""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.strerror:
+            why = str(link.strerror)
+        elif isinstance(link, TimeoutError):
+            why = "it did not answer in time"
+        link = link.__cause__ or link.__context__
+    return why or type(error).__name__
+
+
+def _words(body: str) -> str:
+    """Give what a server's error says, in a line: its message, if it is JSON that has one."""
+    said: object = body
+    with contextlib.suppress(ValueError, RecursionError):
+        said = json.loads(body)
+    for name in ("error", "message", "detail"):
+        if isinstance(said, dict) and said.get(name):
+            said = said[name]
+    words = said if isinstance(said, str) else body
+    return " ".join(words.split())[:300].rstrip(". ") or "without a word"
 
 
 def _hang_up(response: Any) -> None:
@@ -152,8 +191,10 @@ def _emit(events: Iterable[str], generation: Generation) -> bool:
         if data == "[DONE]":
             return True
         chunk = json.loads(data)
+        if not isinstance(chunk, dict):
+            continue
         if error := chunk.get("error"):
-            raise GenerationFailed(f"The upstream failed: {error}")
+            raise GenerationFailed(f"The upstream failed: {_words(json.dumps(error))}.")
         # A chunk that only counts tokens has no choices.
         for choice in chunk.get("choices") or ():
             text = (choice.get("delta") or {}).get("content")

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ..errors import ModelNotFound
 from ..privacy.redaction import shown
 
-__all__ = ["DEFAULT_SYSTEM", "MODEL", "MODEL_ALIASES", "check_model"]
+__all__ = ["DEFAULT_SYSTEM", "HUB_NAME", "MODEL", "MODEL_ALIASES", "check_model"]
 
 MODEL = "qwen-qwen2-72b-instruct"
 # As the model is called on the Hub.

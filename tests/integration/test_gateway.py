@@ -341,6 +341,14 @@ class TestModels:
             assert "qwen-2-72b" in answer.error["message"]
         assert space.jobs == []
 
+    @pytest.mark.parametrize(
+        "name", ["Qwen/Qwen2-72B-Instruct", "qwen/qwen2-72b-instruct", "QWEN-2-72B"]
+    )
+    def test_name_of_the_model_itself(self, gateway: Door, name: str) -> None:
+        """What the model is called on the Hub is taken, too, as by the client; case does not count."""
+        assert gateway.ask(model=name).status == 200
+        assert gateway.send("GET", f"/v1/models/{name}").status == 200
+
     def test_any_name(self, space: FakeSpace) -> None:
         """With ``any_model`` each name is answered."""
         with door(space.url, any_model=True) as gateway:
@@ -350,6 +358,7 @@ class TestModels:
         """A Space on the Hub has the name of its address, and the alias that it is given."""
         made = app(AsyncClient(space="Owner/Some.Name"), aliases=["Owner/Some.Name"])
         assert made._names == ["owner-some-name", "Owner/Some.Name"]
+        assert "qwen/qwen2-72b-instruct" not in made._taken
 
 
 FAILURES: list[tuple[str, Any, int, str]] = [

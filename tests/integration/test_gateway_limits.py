@@ -612,6 +612,14 @@ def test_client_of_another_kind(client: Any) -> None:
         app(client)
 
 
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("br", 415), ("Identity", 200)])
+def test_compressed_body(space: FakeSpace, gateway: Door, coding: str, status: int) -> None:
+    """A body that cannot be read is told from one that is malformed."""
+    body = json.dumps({"messages": HI}).encode()
+    path = "/v1/chat/completions"
+    assert gateway.send("POST", path, body, Content_Encoding=coding).status == status
+
+
 def test_allowed_name_that_is_not_ascii() -> None:
     """A name is allowed as clients send it."""
     with door("http://127.0.0.1:9", allow_hosts=["m\u00fcnchen.example"]) as gateway:

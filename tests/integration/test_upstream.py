@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from qwen72b.errors import GenerationFailed, HTTPStatusError, StreamInterrupted
+from qwen72b.cli.exits import describe
+from qwen72b.errors import ConnectFailed, GenerationFailed, HTTPStatusError, StreamInterrupted
 from qwen72b.local import Backend, backend
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -126,3 +127,48 @@ def test_failure_midway(server: Server) -> None:
     server.answers = [(200, chunk("Hel") + 'data: {"error": {"message": "out of memory"}}\n\n')]
     with pytest.raises(GenerationFailed, match="out of memory"):
         list(server.backend().stream(MESSAGES))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (
+            500,
+            '{"error": {"message": "CUDA is\\n gone.", "type": "x"}}',
+            "answered 500: CUDA is gone.",
+        ),
+        (500, '{"detail": "busy"}', "answered 500: busy."),
+        (500, '{"object": "error", "message": "busy"}', "answered 500: busy."),
+        (500, "", "answered 500: without a word."),
+        (500, "[" * 5000, "answered 500: [["),
+        (401, '{"error": "no key"}', "401: no key. Its key is read from QWEN72B_UPSTREAM_KEY."),
+        (404, "{}", "404: {}. Are the URL and the name of the model right?"),
+    ],
+)
+def test_words_of_a_refusal(server: Server, status: int, body: str, words: str) -> None:
+    """A server's error is its message, in a line, and what helps."""
+    server.answers = [(status, body)]
+    with pytest.raises(HTTPStatusError) as caught:
+        list(server.backend().stream(MESSAGES))
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_nothing_listens() -> None:
+    """A server that is not there is told in the system's words, not in the libraries'."""
+    upstream = backend("upstream", upstream="http://127.0.0.1:1", model="m")
+    with pytest.raises(ConnectFailed) as caught:
+        list(upstream.stream(MESSAGES))
+    assert str(caught.value).endswith("cannot be reached: Connection refused. Is it running there?")
+
+
+def test_event_of_another_kind(server: Server) -> None:
+    """An event that is no object is passed over."""
+    server.answers = [(200, "data: 5\n\n" + chunk("Hello", "stop"))]
+    assert "".join(server.backend().stream(MESSAGES)) == "Hello"
+
+
+def test_way_out_on_the_command_line() -> None:
+    """What the local Space says of its upstream has no second hint, of another kind, behind it."""
+    (line,) = describe(GenerationFailed("The upstream http://a cannot be reached: no."))
+    assert line == "The upstream http://a cannot be reached: no."

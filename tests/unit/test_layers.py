@@ -126,7 +126,7 @@ TABLE = Table(
             | names("zipfile"),
         ),
         "gateway": Layer(
-            names("aio errors local provider"),
+            names("aio errors local protocol provider"),
             names(
                 "anyio asyncio collections contextlib hashlib hmac ipaddress itertools json logging"
             )
