@@ -62,6 +62,9 @@ __all__ = ["Job"]
 # them fit in no float. JavaScript, which counts in floats, has it too.
 _MOST = 2**53
 
+# Progress bars that an app shows at once.
+_MOST_BARS = 100
+
 # Seconds beyond which an estimate says nothing: some 30 years.
 _MOST_SECONDS = 1e9
 
@@ -350,7 +353,7 @@ class Job:
                 _number(step.get("progress")),
                 replace_surrogates(step["desc"]) if isinstance(step.get("desc"), str) else "",
             )
-            for step in (steps if isinstance(steps, list) else [])
+            for step in (steps[:_MOST_BARS] if isinstance(steps, list) else [])
             if isinstance(step, dict)
         ]
 
