@@ -123,6 +123,8 @@ def run(args: argparse.Namespace) -> int:
     from .prompts import Prompts
 
     check_output(args.output, args.prompts)
+    if args.prompts == "-" and sys.stdin is not None and sys.stdin.isatty():
+        args.console.say("reading what you type, a prompt a line; Ctrl-D ends it.")
     with opened(args.prompts) as file:
         prompts = Prompts(
             file,

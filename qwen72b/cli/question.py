@@ -69,10 +69,19 @@ def _read(name: str, console: Console) -> str:
 
 @contextmanager
 def _telling(console: Console) -> Iterator[None]:
-    """Say what is waited for, if that takes long."""
+    """
+    Say that standard input is waited for: at once to who types, else if it takes long.
+
+    Args:
+        console: Where to say it.
+    """
     # Only where something is read; --help does not pay for it.
     from threading import Timer
 
+    if sys.stdin is not None and sys.stdin.isatty():
+        console.say("reading what you type; Ctrl-D on a line of its own ends it.")
+        yield
+        return
     timer = Timer(
         _PATIENCE,
         console.say,

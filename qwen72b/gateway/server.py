@@ -16,6 +16,7 @@ from ..local.serving import ServerThread, base_url_of, listen
 from .asgi import MAX_BODY, Gateway, app
 from .channel import Receive, Scope, Send
 from .guard import LOOPBACK_NAMES
+from .hangups import noticing
 from .heads import HeadTimes
 from .writes import Writes
 
@@ -108,7 +109,7 @@ def served(gateway: Gateway, listener: socket.socket) -> Iterator[None]:
         ) from exc
     heads, writes = HeadTimes(), Writes()
     settings = {
-        "http": heads.limiting(writes.gathering(H11Protocol)),
+        "http": heads.limiting(noticing(writes.gathering(H11Protocol))),
         # Whose request it is matters to nobody, and a header can be made up.
         "proxy_headers": False,
         "server_header": False,

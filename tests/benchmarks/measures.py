@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import statistics
 import sys
 import threading
@@ -277,6 +278,8 @@ async def _cancelled(driver: Driver, order: Order) -> tuple[float, float]:
 
 def leave(name: str, plain: str, *, interrupt: bool) -> dict[str, Any]:
     """Hang in a stream, or leave the program with one open; the parent takes the time."""
+    # A shell has what it runs in the background ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     driver = Driver(name, plain)
     order = Order(count=1, pace=0.02, hang=1)
 

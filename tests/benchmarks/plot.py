@@ -71,5 +71,4 @@ def _draw_length(results: Results, axes: Any) -> None:
     axes.set_ylabel("µs of CPU per token (log)")
     axes.set_title("Cost of a token against the answer's length")
     if lengths:
-        # Where no client is: far above the lean ones, below those with a model of each event.
-        axes.legend(fontsize=7, ncols=2, loc="center", bbox_to_anchor=(0.5, 0.62))
+        axes.legend(fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14))

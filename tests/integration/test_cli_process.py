@@ -451,3 +451,19 @@ def test_port_that_is_none(command: str, port: str) -> None:
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err.count("\n")) == (2, "", 1)
     assert "is no port: a number from 0 to 65535." in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"), [(["-f", "-"], "Why?"), (["batch", "-", "-o", "answers"], '"Why?"')]
+)
+def test_standard_input_is_typed(
+    space: FakeSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], line: str
+) -> None:
+    """Who asked for standard input on a terminal is told at once that it is read, and what ends it."""
+    monkeypatch.chdir(tmp_path)
+    with terminal(*argv, typed=True) as screen:
+        screen.read_until("Ctrl-D")
+        screen.type(f"{line}\n\x04")
+        status, rest = screen.finish()
+    assert status == 0, rest
+    assert [job.query for job in space.jobs] == ["Why?"]

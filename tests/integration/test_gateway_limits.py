@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -140,6 +141,41 @@ class TestWaiting:
         space.answer(Repeat("x" * 10_000), times=1)
         with closing(gateway.begin(stream=True)):
             space.wait_for_disconnect()
+
+    def test_hang_up_behind_another_request(
+        self, gateway: Door, space: FakeSpace, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A client that has sent its next request already is seen to leave, too."""
+        # Else a comment might find out.
+        monkeypatch.setattr(qwen72b.gateway.chat, "HEAD_TIME", AMPLE)
+        monkeypatch.setattr(qwen72b.gateway.chat, "KEEP_ALIVE", AMPLE)
+        space.answer(Stall())
+        body = json.dumps({"messages": HI}).encode()
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
+        )
+        request = head.encode() + b"\r\n\r\n" + body
+        there = gateway.connect()
+        there.sendall(request)
+        space.wait_for_job("running")
+        there.sendall(request)
+        there.close()
+        space.wait_for_disconnect()
+        assert len(space.jobs) == 1
+
+    def test_many_requests_on_one_connection(self, gateway: Door, space: FakeSpace) -> None:
+        """Requests that come ahead are answered in their order, however much they hold."""
+        space.answer(lambda job: [job.query[:1]])
+        words = ["a", "b" * 200_000, "c", "d" * 100_000, "e"]
+        requests = b""
+        for word in words:
+            body = json.dumps({"messages": [{"role": "user", "content": word}]}).encode()
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
+            requests += head.encode() + b"\r\n\r\n" + body
+        with closing(gateway.connect()) as there:
+            there.sendall(requests)
+            seen = read_until(there, b'"content":"e"')
+        assert re.findall(rb'"content":"(.)"', seen) == [b"a", b"b", b"c", b"d", b"e"]
 
     def test_end_of_the_gateway_is_no_end_of_an_answer(self, space: FakeSpace) -> None:
         """A gateway that ends cuts its streams, and hangs up on the Space."""
