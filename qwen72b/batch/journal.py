@@ -111,6 +111,8 @@ class JournalFile:
         self._stopped: Callable[[], bool] = _never
         self._size = 0
         self._synced = 0.0
+        # Whether it was said that another file, or none, has its name by now.
+        self._gone = False
         # Where the answer of a finished id stands, by the id's hash: 100 bytes
         # each, whatever the length of the answers.
         self._places: dict[int, int] = {}
@@ -289,6 +291,19 @@ class JournalFile:
             # A file system that keeps nothing.
             pass
         self._synced = monotonic()
+        if not self._gone and not self._is_there():
+            self._gone = True
+            log.warning(
+                "%s was moved, removed or replaced while results are written to it: "
+                "a later run will not find them there.",
+                self._name,
+            )
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._file))
+        except OSError:
+            return False
 
     def _read(self) -> None:
         place = number = 0

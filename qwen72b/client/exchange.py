@@ -56,8 +56,9 @@ log = logging.getLogger("qwen72b")
 _DRAIN = 0.25
 
 # Bytes of an unfinished event from which on its end is awaited in a thread: on
-# an event loop, taking it apart would be felt (1 MB takes some 10 ms).
-_LARGE_EVENT = 65536
+# an event loop, taking it apart would be felt (1 MB takes some 10 ms). A read, which
+# may bring its end, takes 32 kB.
+_LARGE_EVENT = 16384
 
 # Seconds for which messages of one read may hold an event loop.
 _TURN = 0.002

@@ -62,6 +62,9 @@ __all__ = ["Job"]
 # them fit in no float. JavaScript, which counts in floats, has it too.
 _MOST = 2**53
 
+# Progress bars that an app shows at once.
+_MOST_BARS = 100
+
 # Seconds beyond which an estimate says nothing: some 30 years.
 _MOST_SECONDS = 1e9
 
@@ -241,8 +244,8 @@ class Job:
         rank, size = message.get("rank"), message.get("queue_size")
         return [
             Queued(
-                rank if type(rank) is int and abs(rank) <= _MOST else None,
-                size if type(size) is int and abs(size) <= _MOST else None,
+                rank if type(rank) is int and 0 <= rank <= _MOST else None,
+                size if type(size) is int and 0 <= size <= _MOST else None,
                 _seconds(message.get("rank_eta")),
             )
         ]
@@ -347,10 +350,10 @@ class Job:
                 _number(step.get("index")),
                 _number(step.get("length")),
                 step["unit"] if isinstance(step.get("unit"), str) else "steps",
-                _number(step.get("progress")),
+                _fraction(step.get("progress")),
                 replace_surrogates(step["desc"]) if isinstance(step.get("desc"), str) else "",
             )
-            for step in (steps if isinstance(steps, list) else [])
+            for step in (steps[:_MOST_BARS] if isinstance(steps, list) else [])
             if isinstance(step, dict)
         ]
 
@@ -386,9 +389,16 @@ class Job:
 
 
 def _number(value: Any) -> float | None:
-    """Read a number that can be counted with; not so infinity, and hundreds of digits."""
-    return value if type(value) in (int, float) and abs(value) <= _MOST else None
+    """Read a number that can be counted to; not so infinity, and hundreds of digits."""
+    return value if type(value) in (int, float) and 0 <= value <= _MOST else None
 
 
 def _seconds(value: Any) -> float | None:
-    return float(value) if type(value) in (int, float) and abs(value) <= _MOST_SECONDS else None
+    """Read a time that may be waited for; an estimate that is over by now says nothing."""
+    possible = type(value) in (int, float) and 0 <= value <= _MOST_SECONDS
+    return float(value) if possible else None
+
+
+def _fraction(value: Any) -> float | None:
+    """Read a part of a whole."""
+    return value if _number(value) is not None and value <= 1 else None

@@ -16,7 +16,7 @@ import html
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..events import Attachment, Thought
 
@@ -26,6 +26,10 @@ __all__ = ["NOTHING", "Answer", "ChatReader", "TextReader"]
 # looked at; and what that costs, in characters that could be gone through.
 _MANY = 100
 _PER_ELEMENT = 64
+
+# Levels of a message's parts at which files are looked for: a gallery in a component
+# has them at the fifth.
+_MOST_LEVELS = 10
 
 # Between two messages of one turn.
 _BETWEEN = "\n\n"
@@ -60,8 +64,7 @@ class Answer:
 NOTHING = Answer()
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+class _Message(NamedTuple):
     """One message of a Chatbot's value: who says it, what, and where that stands."""
 
     role: str
@@ -289,10 +292,11 @@ def _read_content(
     end: list[Any] | None = None
     for i, part in enumerate(content if isinstance(content, list) else ()):
         # Not by another call: a list of thousands of parts is read at every snapshot.
-        if isinstance(part, str):
+        kind = type(part)
+        if kind is str:
             texts.append(part)
             end = [*path, i]
-        elif isinstance(part, dict) and isinstance(words := part.get("text"), str):
+        elif kind is dict and isinstance(words := part.get("text"), str):
             texts.append(words)
             end = [*path, i, "text"]
     return "".join(texts), end
@@ -301,18 +305,19 @@ def _read_content(
 def _find_files(content: Any, base: str, spend: Callable[[int], None] | None) -> list[Attachment]:
     """Find the files in a content, in order; Gradio calls each a ``FileData``."""
     found: list[Attachment] = []
-    # Not by another call: edits may nest what they change deeper than calls may be.
-    pending = [content]
-    looked_at = 0
-    while pending:
-        part = pending.pop()
-        looked_at += len(part)
-        if isinstance(part, list):
-            pending += [inner for inner in reversed(part) if isinstance(inner, (dict, list))]
-            continue
-        path, url = part.get("path"), part.get("url")
-        if isinstance(path, str) and part.keys() & {"url", "meta", "mime_type", "orig_name"}:
-            name, kind = part.get("orig_name"), part.get("mime_type")
+    looked_at = _collect_files(content, base, found, _MOST_LEVELS)
+    if spend is not None and looked_at > _MANY:
+        spend(_PER_ELEMENT * looked_at)
+    return found
+
+
+def _collect_files(content: Any, base: str, found: list[Attachment], levels: int) -> int:
+    """Walk over a list or an object that is not empty; return how much was looked at."""
+    parts: Any = content
+    if isinstance(content, dict):
+        path, url = content.get("path"), content.get("url")
+        if isinstance(path, str) and content.keys() & {"url", "meta", "mime_type", "orig_name"}:
+            name, kind = content.get("orig_name"), content.get("mime_type")
             found.append(
                 Attachment(
                     url if isinstance(url, str) and url else base + path,
@@ -320,12 +325,14 @@ def _find_files(content: Any, base: str, spend: Callable[[int], None] | None) ->
                     kind if isinstance(kind, str) else "",
                 )
             )
-        else:
-            inner = [each for each in part.values() if isinstance(each, (dict, list))]
-            pending += reversed(inner)
-    if spend is not None and looked_at > _MANY:
-        spend(_PER_ELEMENT * looked_at)
-    return found
+            return len(content)
+        parts = content.values()
+    looked_at = len(content)
+    if levels:
+        for part in parts:
+            if part and isinstance(part, (dict, list)):
+                looked_at += _collect_files(part, base, found, levels - 1)
+    return looked_at
 
 
 def _raw(element: Any) -> tuple[tuple[str, str], ...]:

@@ -70,6 +70,28 @@ def test_finished_items_are_not_asked_again(space: FakeSpace, client: Client, pa
     assert again.timings.total == pytest.approx(earlier.timings.total, abs=1e-3)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there, a file that is open keeps its name")
+@pytest.mark.parametrize("change", ["remove", "move", "replace"])
+def test_journal_that_goes_away(
+    client: Client, path: Path, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That results go where no later run finds them is said, once."""
+    results = client.map([str(number) for number in range(20)], journal=path)
+    next(results)
+    if change == "remove":
+        path.unlink()
+    elif change == "move":
+        path.rename(path.with_suffix(".old"))
+    else:
+        other = path.with_suffix(".new")
+        other.write_text("")
+        other.replace(path)
+    assert len(list(results)) == 19
+    assert caplog.text.count("moved, removed or replaced") == 1
+    caplog.clear()
+    assert list(client.map(["a"], journal=path)) and not caplog.text
+
+
 def test_failed_items_are_tried_again(space: FakeSpace, client: Client, path: Path) -> None:
     """A failure is written down, and asked again by the next run; the last line counts."""
     space.answer("half", Fail("out of memory"), times=1)

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from qwen72b import AsyncClient, Client, InvalidOption, Retry, Timeout
+from qwen72b import (
+    AsyncClient,
+    Client,
+    InvalidOption,
+    Progress,
+    Queued,
+    Retry,
+    Timeout,
+)
+from qwen72b.testing import FakeSpace, Message
 
 URL = "http://127.0.0.1:9"
 
@@ -56,3 +65,18 @@ def test_rate_that_no_clock_has(number: float) -> None:
 def test_limits_that_are_none(number: float) -> None:
     """A limit may be as long, or as short, as a number is."""
     assert Timeout(total=number).total == number
+
+
+@pytest.mark.parametrize("number", [-1, -0.5, -(2**53), 1e300, 2**60])
+def test_numbers_that_a_space_cannot_mean(number: float) -> None:
+    """Ranks, times and steps below nothing are none, and so is more than the whole."""
+    bar = {"index": number, "length": number, "progress": number}
+    said = [
+        Message("estimation", rank=number, queue_size=number, rank_eta=number),
+        Message("progress", progress_data=[bar, {"progress": 1.5}]),
+    ]
+    with FakeSpace() as space, Client(space.url) as client:
+        space.answer(*said, "Hello")
+        events = list(client.stream("Hi").events())
+    assert Queued(None, None, None) in events
+    assert events.count(Progress()) == 2

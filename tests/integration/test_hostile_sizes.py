@@ -14,7 +14,7 @@ from askers import ASKERS, ONCE
 from raw_server import Last, conversation, raw_server
 from timing import MS, PATIENCE, PROMPT
 
-from qwen72b import AsyncClient, RequestTimeout
+from qwen72b import AsyncClient, Client, Progress, RequestTimeout
 from qwen72b.testing import Chunk, Complete, Edits, Event, FakeSpace, Message, Respond, Step
 
 MB = 1_000_000
@@ -262,6 +262,27 @@ def test_megabyte_of_a_response(way: str, phase: str, name: str) -> None:
         space.fault(phase, Respond(body=TEXTS[name], content_type="application/json"), times=None)
         answer = ASKERS[way](space.url, timeout=PROMPT)
         assert answer.error is not None and not isinstance(answer.error, RequestTimeout)
+
+
+def test_bars_by_the_thousand() -> None:
+    """Of one message's progress bars as many are told as a page can show."""
+    bars = Message("progress", progress_data=[{"index": n} for n in range(30_000)])
+    with FakeSpace() as space, Client(space.url) as client:
+        space.answer(bars, "Hello")
+        told = [event for event in client.stream("Hi").events() if isinstance(event, Progress)]
+    assert [bar.index for bar in told] == list(range(100))
+
+
+@pytest.mark.parametrize("levels", [4, 150])
+def test_file_in_lists_of_lists(levels: int) -> None:
+    """A file is found as deep as an app puts it, and not looked for without end."""
+    place: Any = {"path": "a.png", "url": "u"}
+    for _ in range(levels):
+        place = [place]
+    with FakeSpace("4.12.0") as space, Client(space.url) as client:
+        space.answer(chat(["Hi", place]), "Hello")
+        events = [type(event).__name__ for event in client.stream("Hi").events()]
+    assert ("Attachment" in events) == (levels == 4)
 
 
 @pytest.mark.parametrize("way", ["sync", "asyncio"])
