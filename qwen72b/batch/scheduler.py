@@ -177,6 +177,9 @@ class Scheduler:
             self._send()
             if self.ready:
                 return True
+            if self.closing:
+                # Meanwhile; what was under way is lost.
+                continue
             if not self._running and not self._again and (self._exhausted or self._fatal):
                 if self._fatal is not None:
                     raise self._fatal
@@ -213,7 +216,8 @@ class Scheduler:
                 # Held back by the results that wait for their turn.
                 delay = None
         foreign = self._own is None
-        while True:
+        while not self.closing:
+            # Who closes wakes this wait; before it, that word may be taken in unseen.
             paused = self._report is not None and self._pace.paused(monotonic()) > 0
             # Now and then in any case: a signal that came just before the system call
             # does not end it, and Ctrl-C would be lost.

@@ -341,10 +341,18 @@ def test_progress_line_moves_on_a_terminal(
 ) -> None:
     """On a terminal one line is drawn over and over, and stays at the end."""
 
+    refused = Gate()
+
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
+        def write(self, text: str) -> int:
+            if "slowed" in text:
+                refused.open()
+            return super().write(text)
+
+    space.answer(refused, "fine")
     space.fault("join", Respond(status=429, headers={"Retry-After": "1.2"}))
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -410,6 +418,44 @@ def test_close_wakes_a_waiting_reader(space: FakeSpace, client: Client) -> None:
     batch.close()
     space.wait_for_disconnect(2)
     assert batch_threads() == []
+
+
+@pytest.mark.parametrize("items", ["0a1", "0a1b"])
+def test_close_while_results_are_taken_in(space: FakeSpace, client: Client, items: str) -> None:
+    """A batch that is closed by what is told of its progress neither hangs nor just ends."""
+    futures: list[Future[Any]] = []
+
+    class Watched(ThreadPoolExecutor):
+        def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+            futures.append(super().submit(*args, **kwargs))
+            return futures[-1]
+
+    def wait(future: Future[Any]) -> None:
+        # Behind the callback by which the batch learns of it.
+        ended = threading.Event()
+        future.add_done_callback(lambda _: ended.set())
+        assert ended.wait(PATIENCE)
+
+    def close(tally: Tally) -> None:
+        if tally.done == 2:
+            batch.close()
+            for future in futures:
+                wait(future)
+
+    def script(job: Job) -> Iterator[Any]:
+        if job.query != "0":
+            yield last if job.query == "1" else never
+        yield "."
+
+    last, never = Gate(), Gate()
+    space.answer(script)
+    with Watched(3) as pool:
+        batch = client.map(list(items), max_in_flight=3, executor=pool, progress=close)
+        assert next(batch).reply == "."
+        last.open()
+        wait(futures[2])
+        with pytest.raises(StreamInterrupted, match="closed"):
+            next(batch)
 
 
 def test_interpreter_ends_with_a_batch_left_open(space: FakeSpace) -> None:

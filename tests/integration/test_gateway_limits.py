@@ -660,7 +660,7 @@ class TestClosing:
             answer = Answer("POST", read_until(there, b"\0"))
         assert answer.status == 503
         assert answer.error["code"] == "closed"
-        assert space.jobs[0].cancelled
+        space.wait_for_disconnect()
 
     def test_half_a_body(self, space: FakeSpace) -> None:
         """A client that still sends its question is told, too."""
