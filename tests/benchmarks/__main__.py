@@ -177,6 +177,8 @@ def main() -> None:
         # No proxy between the processes.
         if name.lower().endswith("_proxy"):
             del os.environ[name]
+    # Users have byte code, whatever the shell of a developer says.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     results = Results(machine())
     repeats = options.repeats or (1 if options.quick else 5)
     with server() as runner:
