@@ -417,6 +417,9 @@ def test_button_with_boxes_of_one_kind_is_a_doubt() -> None:
     [
         ({"label": "System prompt"}, True),
         ({"label": "系统指令"}, True),
+        ({"label": "Системный промпт"}, True),
+        ({"label": "Prompt du système"}, True),
+        ({"label": "Clé API, mot de passe"}, False),
         ({"placeholder": "System message for the model"}, True),
         ({"elem_id": "system_prompt"}, True),
         ({"label": "Instructions"}, True),
