@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 from qwen72b.protocol import diff, job, jsontext, sse
-from qwen72b.protocol.job import Job
+from qwen72b.protocol.shown import Shown
 from qwen72b.transport import chunked
 
 
@@ -37,8 +37,10 @@ class Fault:
     @contextmanager
     def planted(self) -> Iterator[None]:
         """Have the fault for the length of a ``with`` block."""
-        # A built-in function is put before the module's own names.
-        right = getattr(self.place, self.attribute, getattr(builtins, self.attribute, None))
+        # A built-in function is put before the module's own names. What is neither there
+        # any more would be planted in vain.
+        place = self.place if hasattr(self.place, self.attribute) else builtins
+        right = getattr(place, self.attribute)
         with patch.object(self.place, self.attribute, self.wrong(right), create=True):
             yield
 
@@ -80,7 +82,7 @@ def _forgets(last: Any) -> Any:
     """Forget that text was appended, where another edit follows."""
 
     def wrong(self: Any) -> str:
-        return str(self._answer.text)
+        return str(self.answer.text)
 
     return wrong
 
@@ -98,7 +100,7 @@ FAULTS = [
     Fault("a blank line is lost at a cut", "framing", sse.EventSplitter, "feed", _loses_a_cut),
     Fault("a chunk's size is read in tens", "dechunking", chunked, "int", _in_tens),
     Fault("indices count from behind", "edits", diff, "_is_index", _from_behind),
-    Fault("appended text is forgotten", "jobs", Job, "_last", _forgets),
+    Fault("appended text is forgotten", "jobs", Shown, "_last", _forgets),
     Fault(
         "brackets are looked for in quadratic time",
         "costs",
