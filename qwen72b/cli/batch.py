@@ -23,7 +23,7 @@ from ..errors import (
 )
 from .connection import connected
 from .exits import describe, exit_status
-from .options import add_connection, add_verbosity
+from .options import add_connection, add_verbosity, positive
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -281,13 +281,7 @@ def _count(text: str) -> int:
 
 
 def _rate(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of prompts per second")
-    return number
+    return positive(text, "prompts per second")
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -31,6 +31,7 @@ __all__ = [
     "build_parser",
     "parse",
     "port",
+    "positive",
     "seconds",
 ]
 
@@ -154,12 +155,26 @@ def seconds(text: str) -> float:
     Raises:
         ArgumentTypeError: If it is not one.
     """
+    return positive(text, "seconds")
+
+
+def positive(text: str, unit: str) -> float:
+    """
+    Read a number above zero.
+
+    Args:
+        text: The number.
+        unit: What it counts.
+
+    Raises:
+        ArgumentTypeError: If it is not one.
+    """
     try:
         number = float(text)
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of {unit}")
     return number
 
 

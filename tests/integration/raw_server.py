@@ -19,6 +19,7 @@ __all__ = [
     "Script",
     "conversation",
     "found",
+    "once",
     "raw_server",
     "silent_address",
 ]
@@ -91,6 +92,25 @@ def conversation(change: Callable[[str, bytes, int], bytes | None]) -> Script:
     """Change the answers of a small Space, told the path, the answer and how many came before."""
     good = Answers()
     return lambda path, before: change(path, good(path), before)
+
+
+@contextmanager
+def once(said: bytes) -> Iterator[str]:
+    """Say this on one connection, whatever comes first, and nothing else; gives host and port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            sock, _ = listener.accept()
+            with sock, suppress(OSError):
+                sock.recv(65536)
+                sock.sendall(said)
+                # Until the client leaves, lest a reset take the words away.
+                sock.recv(65536)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield "{}:{}".format(*listener.getsockname())
+        thread.join()
 
 
 @contextmanager

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 import trustme
 from askers import ASKERS, ONCE, check_error
-from raw_server import Answers, Last, conversation, found, raw_server, silent_address
+from raw_server import Answers, Last, conversation, found, once, raw_server, silent_address
 from timing import AMPLE, SHORT
 
 from qwen72b import (
@@ -336,20 +335,8 @@ def test_certificates_that_have_gone(own_session: bool, tmp_path: Path) -> None:
 )
 def test_plain_http_under_https(way: str, said: bytes) -> None:
     """A port that speaks no TLS is called that, and no authority is blamed."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            sock, _ = listener.accept()
-            with sock, suppress(ConnectionError):
-                sock.recv(65536)
-                sock.sendall(said)
-                # Until the client leaves, lest a reset take the words away.
-                sock.recv(65536)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        error = ASKERS[way](f"https://127.0.0.1:{listener.getsockname()[1]}", retry=ONCE).error
-        thread.join()
+    with once(said) as name:
+        error = ASKERS[way](f"https://{name}", retry=ONCE).error
     check_error(error, ConnectFailed)
     assert error.stage == "tls"
     assert "plain" in error.reason and "http://" in error.hint and "CA_BUNDLE" not in str(error)

@@ -19,7 +19,7 @@ import requests
 import responses
 import trustme
 from askers import ASKERS, ONCE, check_error
-from raw_server import Last, raw_server
+from raw_server import Last, once, raw_server
 from timing import AMPLE, MS, PATIENCE, SHORT
 
 from qwen72b import (
@@ -345,20 +345,8 @@ def test_proxy_that_says_something_odd(scheme: str, said: bytes) -> None:
 def test_socks_proxy_that_says_something_odd(said: bytes) -> None:
     """It is named, too."""
     pytest.importorskip("socks")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        name = "{}:{}".format(*server.getsockname())
-
-        def answer() -> None:
-            sock, _ = server.accept()
-            with sock, suppress(OSError):
-                sock.recv(100)
-                sock.sendall(said)
-                sock.recv(100)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
+    with once(said) as name:
         error = ASKERS["sync"]("http://127.0.0.1:1", proxy=f"socks5h://{name}", retry=ONCE).error
-        thread.join()
     check_error(error, ConnectFailed)
     assert f"the proxy {name} " in error.reason
 
