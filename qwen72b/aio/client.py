@@ -24,6 +24,7 @@ from ..protocol.model import check_model
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
+from ..transport.descriptors import descriptors_needed
 from .conversation import AsyncConversation
 from .stream import AsyncStream
 from .threads import Threads
@@ -297,9 +298,10 @@ class AsyncClient:
             >>> asyncio.run(main())
             Paris.
         """
-        from ..batch.batch import Batch
-        from ..batch.options import BatchOptions
-        from .batch import AsyncBatch, blocking
+        with descriptors_needed():
+            from ..batch.batch import Batch
+            from ..batch.options import BatchOptions
+            from .batch import AsyncBatch, blocking
 
         self._core.check_open()
         options = BatchOptions(

@@ -21,6 +21,7 @@ from ..protocol.model import check_model
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
+from ..transport.descriptors import descriptors_needed
 from ..transport.threads import no_thread
 from .conversation import Conversation
 from .core import ClientCore
@@ -306,8 +307,9 @@ class Client:
             Rome.
         """
         try:
-            from ..batch.batch import Batch
-            from ..batch.options import BatchOptions
+            with descriptors_needed():
+                from ..batch.batch import Batch
+                from ..batch.options import BatchOptions
         except RuntimeError as exc:
             # Python 3.13 loads no pools of threads while it is ending.
             raise no_thread(exc) from exc
