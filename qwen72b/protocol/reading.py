@@ -31,6 +31,9 @@ _PER_ELEMENT = 64
 # has them at the fifth.
 _MOST_LEVELS = 10
 
+# What may hold messages.
+_CONTAINERS = (list, dict)
+
 # Between two messages of one turn.
 _BETWEEN = "\n\n"
 
@@ -120,8 +123,12 @@ class ChatReader:
         # From its end: what the assistant says after the last question is the turn.
         turn: list[_Message] = []
         for i in range(len(value) - 1, first - 1, -1):
+            element = value[i]
+            if not element or type(element) not in _CONTAINERS:
+                # Not by another call: there may be thousands that say nothing.
+                continue
             asked: list[_Message] = []
-            for message in reversed(_messages(value[i], i)):
+            for message in reversed(_messages(element, i)):
                 if message.role == "assistant":
                     turn.append(message)
                 elif message.role == "user":
@@ -330,7 +337,7 @@ def _collect_files(content: Any, base: str, found: list[Attachment], levels: int
     looked_at = len(content)
     if levels:
         for part in parts:
-            if part and isinstance(part, (dict, list)):
+            if part and type(part) in _CONTAINERS:
                 looked_at += _collect_files(part, base, found, levels - 1)
     return looked_at
 
