@@ -257,6 +257,8 @@ def main(way: str, what: str, side: str, rounds: str) -> None:
         # The fake, in the same process, closes its own ends too.
         while threading.active_count() > threads or descriptors() > files:
             if monotonic() > until:
+                # Now, while it still waits for what it waits for.
+                faulthandler.dump_traceback()
                 break
             sleep(0.01)
             gc.collect()
