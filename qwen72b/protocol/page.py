@@ -13,8 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InvalidServerMessage
 from .chat import ChatFormat
@@ -43,8 +42,7 @@ _MOST_INPUTS = 1000
 _STATES = frozenset({"state", "variable"})
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(NamedTuple):
     """
     A component of the page.
 
@@ -104,8 +102,7 @@ class Component:
         return frozenset((fold_label(self.label), fold_label(f"{self.kind} {self.id}")))
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(NamedTuple):
     """
     A function of the app, with what calls it: a dependency of ``/config``.
 
@@ -135,8 +132,7 @@ class Function:
     rescue: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """
     What ``/config`` says, read.
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..events import Attachment, Thought
@@ -35,8 +34,7 @@ _MOST_LEVELS = 10
 _BETWEEN = "\n\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """
     The present answer in a component's value.
 
