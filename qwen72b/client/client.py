@@ -22,9 +22,7 @@ from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
 from ..transport.threads import no_thread
-from .conversation import Conversation
 from .core import ClientCore
-from .status import SpaceStatus
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -36,7 +34,9 @@ if TYPE_CHECKING:
     from ..batch.items import Item
     from ..batch.journal import Journal
     from ..batch.progress import Tally
+    from .conversation import Conversation
     from .description import Description
+    from .status import SpaceStatus
 
 __all__ = ["Client"]
 
@@ -350,6 +350,8 @@ class Client:
             >>> print(chat.ask("And of Italy?"))
             Rome.
         """
+        from .conversation import Conversation
+
         return Conversation(self, system=system, messages=messages)
 
     def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:
