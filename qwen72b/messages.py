@@ -8,8 +8,7 @@ here is checked before any I/O, and the caller's list is never changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import InvalidMessages
 from .privacy.redaction import shown
@@ -35,8 +34,7 @@ Messages = str | list[Mapping[str, Any]] | list[dict[str, Any]] | list[dict[str,
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(NamedTuple):
     """
     The arguments of one job, in no server's form yet.
 

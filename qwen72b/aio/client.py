@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..client.core import ClientCore
-from ..client.status import SpaceStatus
 from ..errors import InvalidOption, Qwen72BError, without_frames
 from ..messages import Messages, to_prompt
 from ..privacy.redaction import hide, hide_url, hide_values, shown
@@ -25,7 +24,6 @@ from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
 from ..transport.descriptors import descriptors_needed
-from .conversation import AsyncConversation
 from .stream import AsyncStream
 from .threads import Threads
 
@@ -39,7 +37,9 @@ if TYPE_CHECKING:
     from ..batch.journal import Journal
     from ..batch.progress import Tally
     from ..client.description import Description
+    from ..client.status import SpaceStatus
     from .batch import AsyncBatch
+    from .conversation import AsyncConversation
 
 __all__ = ["AsyncClient"]
 
@@ -342,6 +342,8 @@ class AsyncClient:
             Paris.
             Rome.
         """
+        with descriptors_needed():
+            from .conversation import AsyncConversation
         return AsyncConversation(self, system=system, messages=messages)
 
     async def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:

@@ -9,8 +9,6 @@ The blocking side: a client, its streams and its conversations.
 from __future__ import annotations
 
 from .client import Client
-from .conversation import Conversation
-from .status import SpaceStatus
 from .stream import Stream
 
-__all__ = ["Client", "Conversation", "SpaceStatus", "Stream"]
+__all__ = ["Client", "Stream"]

@@ -23,9 +23,7 @@ from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
 from ..transport.descriptors import descriptors_needed
 from ..transport.threads import no_thread
-from .conversation import Conversation
 from .core import ClientCore
-from .status import SpaceStatus
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -37,7 +35,9 @@ if TYPE_CHECKING:
     from ..batch.items import Item
     from ..batch.journal import Journal
     from ..batch.progress import Tally
+    from .conversation import Conversation
     from .description import Description
+    from .status import SpaceStatus
 
 __all__ = ["Client"]
 
@@ -352,6 +352,8 @@ class Client:
             >>> print(chat.ask("And of Italy?"))
             Rome.
         """
+        with descriptors_needed():
+            from .conversation import Conversation
         return Conversation(self, system=system, messages=messages)
 
     def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:

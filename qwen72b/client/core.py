@@ -39,10 +39,10 @@ from .net import reading
 from .options import Asked, CallOptions
 from .settings import read_settings
 from .space import Space
-from .status import SpaceStatus
 
 if TYPE_CHECKING:
     from .description import Description
+    from .status import SpaceStatus
 
 __all__ = ["ClientCore"]
 
@@ -242,6 +242,8 @@ class ClientCore:
             TransportError: If the Space's server cannot be reached.
             ProtocolError: If it is no Space to chat with.
         """
+        with descriptors_needed():
+            from .status import SpaceStatus
         begun = monotonic()
         try:
             found = self.describe(scope)

@@ -358,7 +358,7 @@ class Exchange:
                     continue
                 # The Space may have changed since its configuration was read.
                 found, _ = space.plans.find(scope, self._options, instead_of=plan)
-                if found == plan and not isinstance(error, AuthenticationError):
+                if found.asks_like(plan) and not isinstance(error, AuthenticationError):
                     raise
                 raise _Moved(found) from error
         opening: Attempts | None = None

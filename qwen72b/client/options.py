@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InvalidOption
 from ..privacy.credentials import is_secret_name
@@ -23,7 +22,6 @@ __all__ = ["Asked", "CallOptions"]
 _MOST_NUMBER = 2**53
 
 
-@dataclass(frozen=True)
 class Asked:
     """
     What of a Space is asked, and with which inputs beside the question.
@@ -38,13 +36,12 @@ class Asked:
         InvalidOption: If one has no usable value.
     """
 
-    endpoint: str | int | None = None
-    # Not shown: a value may be a secret.
-    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    fold: bool = True
-
-    def __post_init__(self) -> None:
-        endpoint, inputs = self.endpoint, self.inputs
+    def __init__(
+        self, endpoint: str | int | None, inputs: Mapping[str, Any], fold: bool = True
+    ) -> None:
+        self.endpoint = endpoint
+        self.inputs = inputs
+        self.fold = fold
         if endpoint is not None and (
             isinstance(endpoint, bool)
             or not isinstance(endpoint, (str, int))
@@ -64,12 +61,14 @@ class Asked:
             except (TypeError, ValueError, RecursionError) as exc:
                 # Without the value: it may be a secret.
                 raise InvalidOption(f"the value of the input {shown(label)} is no JSON.") from exc
-        if not isinstance(self.fold, bool):
-            raise InvalidOption(f"fold must be True or False, not {shown(self.fold)}.")
+        if not isinstance(fold, bool):
+            raise InvalidOption(f"fold must be True or False, not {shown(fold)}.")
         private = [value for label, value in inputs.items() if is_secret_name(label)]
-        if private:
-            texts = [value for value in private if isinstance(value, str)]
-            object.__setattr__(self, "_known", Secrets(texts))
+        self._known = Secrets([value for value in private if isinstance(value, str)])
+
+    def __repr__(self) -> str:
+        # Without the inputs: a value may be a secret.
+        return f"Asked(endpoint={self.endpoint!r}, fold={self.fold!r})"
 
     def given(
         self, endpoint: str | int | None = None, inputs: Mapping[str, Any] | None = None
@@ -92,8 +91,7 @@ class Asked:
         return Asked(added.endpoint, {**self.inputs, **added.inputs}, self.fold)
 
 
-@dataclass(frozen=True, slots=True)
-class CallOptions:
+class CallOptions(NamedTuple):
     """
     The options of one call.
 
@@ -107,7 +105,13 @@ class CallOptions:
 
     timeout: Timeout
     retry: Retry
-    # Not shown: they may be secret.
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    fallback: Plan | None = None
-    asked: Asked = Asked()
+    headers: Mapping[str, str]
+    fallback: Plan | None
+    asked: Asked
+
+    def __repr__(self) -> str:
+        # Without the headers: they may be secret.
+        return (
+            f"CallOptions(timeout={self.timeout!r}, retry={self.retry!r}, "
+            f"fallback={self.fallback!r}, asked={self.asked!r})"
+        )

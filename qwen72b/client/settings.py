@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import InvalidOption
@@ -28,8 +27,7 @@ from .urls import checked_url, hub_url, is_text, may_have_token, split_url
 __all__ = ["Settings", "read_settings"]
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """
     Where a client goes, and how; what of it is pickled.
 

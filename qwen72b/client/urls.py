@@ -53,10 +53,10 @@ def _without_problem(url: str) -> str:
 def _problem_of_url(url: str) -> tuple[str, str] | None:
     """Tell what is wrong with a base_url, and what to do about it."""
     parts = split_url(url.strip().rstrip("/"))
-    if page := _HUB_PAGE.fullmatch(url.strip().rstrip("/")):
+    if page := _hub_page(url.strip().rstrip("/")):
         return (
             f"base_url {shown_url(url)!r} is a Space's page on the Hub, or its name.",
-            f'Pass space="{page[1]}" instead.',
+            f'Pass space="{page}" instead.',
         )
     if parts is None or parts.scheme not in ("http", "https"):
         return (
@@ -74,10 +74,18 @@ def _problem_of_url(url: str) -> tuple[str, str] | None:
 
 
 # The page of a Space on the Hub, or its name alone.
-_HUB_PAGE = re.compile(
+_HUB_PAGE = (
     r"(?:(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/spaces/(?=[^/]+/[^/]+))?"
     r"((?<=/)[\w.-]+/[\w.-]+(?=/|$)|^[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][\w.-]*$)(?:/.*)?"
 )
+
+
+def _hub_page(url: str) -> str:
+    """Tell whose page on the Hub it is, as ``owner/name``; empty if it is none."""
+    # The usual URL is none at first sight.
+    may_be = "/spaces/" in url or "://" not in url
+    page = re.fullmatch(_HUB_PAGE, url) if may_be else None
+    return "" if page is None else str(page[1])
 
 
 def split_url(url: str) -> Any:

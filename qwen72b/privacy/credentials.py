@@ -23,30 +23,25 @@ __all__ = [
 ]
 
 # Headers that say who asks for what, and nothing that is private.
-_PLAIN_HEADERS = re.compile(
-    r"accept.*|cache-control|connection|content-.*|dnt|forwarded|from|host|if-.*|origin|pragma|"
+_PLAIN_HEADERS = (
+    r"(?i)accept.*|cache-control|connection|content-.*|dnt|forwarded|from|host|if-.*|origin|pragma|"
     r"priority|range|referer|sec-.*|te|trace(?:parent|state)|upgrade.*|user-agent|via|"
-    r"x-forwarded-.*|x-requested-with|.*[_-]ip",
-    re.IGNORECASE,
+    r"x-forwarded-.*|x-requested-with|.*[_-]ip"
 )
 
 # Names of what is private: of headers, and of a page's boxes.
-_SECRET_NAME = re.compile(
-    r"authoriz|cookie|credential|pass ?-?(?:word|wd|phrase)|secret|token(?!s)|api[ _-]?key|^key$",
-    re.IGNORECASE,
-)
+_SECRET_NAME = r"(?i)authoriz|cookie|credential|pass ?-?(?:word|wd|phrase)|secret|token(?!s)|api[ _-]?key|^key$"
 
 # Names of headers that a caller sends for who it is.
-_SECRET_HEADER = re.compile(
-    _SECRET_NAME.pattern + r"|auth|session|signature|jwt|(?:^|[_-])(?:key|sig|sid|pin|pass|pw)$",
-    re.IGNORECASE,
+_SECRET_HEADER = (
+    _SECRET_NAME + r"|auth|session|signature|jwt|(?:^|[_-])(?:key|sig|sid|pin|pass|pw)$"
 )
 
 # Characters of a word, or of a number, that is no secret by itself.
 _MOST_WORD = 16
 
 # A host's name or address, perhaps with a path of words behind it.
-_HOST = re.compile(
+_HOST = (
     r"(?:[a-z0-9-]{1,32}\.)+[a-z]{2,12}(?:/[a-z0-9._/-]*)?|[0-9]+(?:\.[0-9]+){3}|\[[0-9a-f:.]*\]?"
 )
 
@@ -55,7 +50,7 @@ _MOST_NAME = 200
 
 # What our own sentences, other words and addresses may be: letters as a word has
 # them, several joined; numbers, dates and addresses of digits.
-_PLAIN = re.compile(r"(?:[A-Za-z][a-z]*)?(?:[-_'./ ](?:[A-Za-z][a-z]*)?)*|[0-9.:/-]+")
+_PLAIN = r"(?:[A-Za-z][a-z]*)?(?:[-_'./ ](?:[A-Za-z][a-z]*)?)*|[0-9.:/-]+"
 
 
 def secrets_of_headers(headers: Mapping[str, Any]) -> list[str]:
@@ -78,10 +73,10 @@ def secrets_of_headers(headers: Mapping[str, Any]) -> list[str]:
         )
         if not isinstance(name, str) or not isinstance(value, str):
             continue
-        if _PLAIN_HEADERS.fullmatch(name):
+        if re.fullmatch(_PLAIN_HEADERS, name):
             continue
         parts: list[str] = [hide(part) for part in re.split(r"""[\s;,=?&:"]+|//+""", value)]
-        if not _SECRET_HEADER.search(name):
+        if not re.search(_SECRET_HEADER, name):
             parts = [part for part in parts if not _is_harmless(part)]
         elif value[:6].lower() == "basic " and ":" in (login := _decoded(value[6:])):
             parts.append(hide(login.partition(":")[2]))
@@ -139,7 +134,7 @@ def _decoded(text: str) -> str:
 def _is_harmless(part: str) -> bool:
     """Tell whether it is a word or two, a short number, or where a host is."""
     words = is_plain(part) and max(map(len, re.split(r"[^0-9A-Za-z]", part))) <= _MOST_WORD
-    return bool(words or _HOST.fullmatch(part))
+    return bool(words or re.fullmatch(_HOST, part))
 
 
 def is_secret_name(name: str) -> bool:
@@ -149,7 +144,7 @@ def is_secret_name(name: str) -> bool:
     Args:
         name: The name of a header, or of a box of a page.
     """
-    return _SECRET_NAME.search(name[:_MOST_NAME]) is not None
+    return re.search(_SECRET_NAME, name[:_MOST_NAME]) is not None
 
 
 def is_plain(text: str) -> bool:
@@ -159,4 +154,4 @@ def is_plain(text: str) -> bool:
     Args:
         text: The text.
     """
-    return _PLAIN.fullmatch(text) is not None
+    return re.fullmatch(_PLAIN, text) is not None

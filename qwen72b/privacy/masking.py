@@ -156,7 +156,7 @@ class _Finder:
         if not (self.is_plain if whole else self._begins_plainly):
             return True
         before = text[max(0, start - 6) : start]
-        if _IN_WORD.search(before) and not _ESCAPE.search(before):
+        if _IN_WORD.search(before) and not re.search(_ESCAPE, before):
             return False
         if whole:
             return not _WORD.match(text, end)
@@ -167,7 +167,7 @@ _WORD = re.compile(r"\w")
 _IN_WORD = re.compile(r"\w\Z")
 
 # What ends in a letter or a digit, and is no part of a word.
-_ESCAPE = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\[abfnrtv]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})\Z")
+_ESCAPE = r"(?:%[0-9A-Fa-f]{2}|\\[abfnrtv]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})\Z"
 
 
 def mask(text: str, *, own: bool = False) -> str:

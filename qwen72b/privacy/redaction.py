@@ -17,18 +17,18 @@ __all__ = ["Hidden", "HiddenURL", "hide", "hide_url", "hide_values", "redact", "
 
 # What can be shown of a URL that is refused: a scheme, a host, a port of
 # digits, a path.
-_HARMLESS = re.compile(
+_HARMLESS = (
     r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^\s@?#:\\%]*|\[[0-9A-Fa-f:.]*\]?)"
     r"(?::[0-9]{0,5})?(?:/[^\s@?#:\\%]*)?"
 )
 
 # What can be shown of a name of a Space that is refused: words.
-_WORDS = re.compile(r"[\w./\\,;'+\s-]+")
+_WORDS = r"[\w./\\,;'+\s-]+"
 
 # What stands before a secret, or in its beginning.
-_TELLTALE = re.compile(r"hf_|\b(?:bearer|basic|token|key|secret|pass\w*)\b", re.IGNORECASE)
+_TELLTALE = r"(?i)hf_|\b(?:bearer|basic|token|key|secret|pass\w*)\b"
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
 # Characters of a refused value that are shown.
 _SHOWN = 200
@@ -130,9 +130,9 @@ def shown_url(url: str) -> str:
     """
     text = str(url).strip()
     begin = text[:_SHOWN]
-    if _HARMLESS.fullmatch(begin) and not text.lower().startswith("hf_"):
+    if re.fullmatch(_HARMLESS, begin) and not text.lower().startswith("hf_"):
         return begin
-    if _WORDS.fullmatch(begin) and not _TELLTALE.search(begin) and "@" not in text:
+    if re.fullmatch(_WORDS, begin) and not re.search(_TELLTALE, begin) and "@" not in text:
         return begin
     # Behind the last @ stands the host; before it, anything.
     host = re.match(r"[A-Za-z0-9.-]+", text.rpartition("@")[2]) if "@" in text else None
@@ -196,4 +196,4 @@ def _redact_word(match: re.Match[str]) -> str:
 
 def _hide_name(name: Any) -> Any:
     """A header's name is none; where something else stands there, it may be."""
-    return Hidden(name) if isinstance(name, str) and not _NAME.fullmatch(name) else name
+    return Hidden(name) if isinstance(name, str) and not re.fullmatch(_NAME, name) else name

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .labels import BoxKind, ButtonKind, box_kind, button_kind
 from .outputs import find_chats, find_texts
@@ -32,8 +32,7 @@ _MOST_BOXES = 100
 _FOREIGN = frozenset({BoxKind.SECRET, BoxKind.SYSTEM, BoxKind.SETTING})
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """
     An event that may ask a question.
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import (
@@ -34,7 +33,7 @@ _HEAD = 65536
 
 # Each of the two stops where the next tag begins, so that no page is gone
 # through again and again.
-_TITLE = re.compile(r"<title\b[^<>]*>([^<]{0,1000})", re.IGNORECASE)
+_TITLE = r"(?i)<title\b[^<>]*>([^<]{0,1000})"
 
 
 # Headers of what guards other servers (Akamai, Imperva, AWS, Sucuri).
@@ -44,13 +43,10 @@ _FIREWALLS = frozenset({"akamai-grn", "x-iinfo", "x-amzn-waf-action", "x-sucuri-
 _SERVERS = {"nginx": "nginx", "apache": "Apache", "openresty": "openresty", "caddy": "Caddy"}
 
 # How OpenAI's servers, and those that do as they do, say no.
-_OPENAI = re.compile(
-    r'"(?:invalid_request_error|not_found_error)"|"object" ?: ?"error"|\bunknown_url\b'
-)
+_OPENAI = r'"(?:invalid_request_error|not_found_error)"|"object" ?: ?"error"|\bunknown_url\b'
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """
     An HTTP response that is not what was asked for.
 
@@ -83,7 +79,7 @@ class Refusal:
     @property
     def title(self) -> str:
         """Its title, if it is a page that has one."""
-        match = _TITLE.search(self.body[:_HEAD])
+        match = re.search(_TITLE, self.body[:_HEAD])
         return " ".join(html.unescape(match[1]).split())[:200] if match else ""
 
     @property
@@ -213,7 +209,7 @@ def status_error(refusal: Refusal, doing: str) -> Qwen72BError:
     hint = "Is the URL that of a Gradio app?" if status in (204, 404, 405) else ""
     if other:
         hint = f"{other} answers there and has no Gradio app at this path: check the URL."
-    elif _OPENAI.search(refusal.body[:_BODY_SHOWN]):
+    elif re.search(_OPENAI, refusal.body[:_BODY_SHOWN]):
         hint = (
             "If an OpenAI-compatible server is there, ask it through the local Space: "
             "qwen72b --upstream URL."

@@ -8,8 +8,7 @@ refused. What a step writes is kept for the next one, as in a browser.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InvalidOption
 from ..messages import Prompt, Turn, format_prompt
@@ -25,8 +24,7 @@ __all__ = ["Filled", "fill"]
 _MOST_SHOWN = 50
 
 
-@dataclass(slots=True)
-class Filled:
+class Filled(NamedTuple):
     """
     A plan with a question in it.
 

@@ -17,17 +17,15 @@ __all__ = ["MAX_WORDS", "job_error"]
 MAX_WORDS = 10_000
 
 # What the Hub's shared GPUs (ZeroGPU) say to who has used them enough.
-_QUOTA = re.compile(
-    r"\bquota\b|\breached (?:its|your) (?:daily )?GPU limit|\bZeroGPU runs limit\b|"
-    r"\bNo GPU was available\b",
-    re.IGNORECASE,
+_QUOTA = (
+    r"(?i)\bquota\b|\breached (?:its|your) (?:daily )?GPU limit|\bZeroGPU runs limit\b|"
+    r"\bNo GPU was available\b"
 )
 
 # What Gradio says where the app's function takes a gr.OAuthToken or OAuthProfile.
-_LOGIN = re.compile(
-    r"\brequires a logged[- ]in user\b|\b(?:sign|log) ?in (?:and retry|first|with hugging ?face)\b|"
-    r"\bplease (?:sign|log) ?in\b",
-    re.IGNORECASE,
+_LOGIN = (
+    r"(?i)\brequires a logged[- ]in user\b|\b(?:sign|log) ?in (?:and retry|first|with hugging ?face)\b|"
+    r"\bplease (?:sign|log) ?in\b"
 )
 
 
@@ -57,14 +55,14 @@ def job_error(message: dict[str, Any]) -> Qwen72BError:
             title=title,
             hint="Ask again, or shorten the chat; the Space's owner sees the reason in its log.",
         )
-    if _QUOTA.search(words) or (title is not None and _QUOTA.search(title)):
+    if re.search(_QUOTA, words) or (title is not None and re.search(_QUOTA, title)):
         return QuotaExceeded(
             words,
             retry_after=_wait(words),
             hint="Wait, or pass the token of an account with quota left.",
         )
     hint = ""
-    if _LOGIN.search(words):
+    if re.search(_LOGIN, words):
         hint = (
             "The app wants a visitor who has signed in with Hugging Face in a browser, which a "
             "token cannot do: ask a copy of the Space that needs no login."
@@ -73,8 +71,8 @@ def job_error(message: dict[str, Any]) -> Qwen72BError:
 
 
 # A text as ``repr`` writes it, and the escapes that it knows.
-_QUOTED = re.compile(r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\"""", re.DOTALL)
-_ESCAPE = re.compile(r"""\\(?:([\\'"nrt])|x([0-9a-f]{2})|u([0-9a-f]{4})|U(000[0-9a-f]{5}))""")
+_QUOTED = r"""(?s)'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\""""
+_ESCAPE = r"""\\(?:([\\'"nrt])|x([0-9a-f]{2})|u([0-9a-f]{4})|U(000[0-9a-f]{5}))"""
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -82,9 +80,9 @@ def _unquoted(words: str) -> str:
     """Undo the ``repr`` that Gradio up to 5.24 sends a ``gr.Error`` as."""
     if len(words) < 2 or words[0] != words[-1] or words[0] not in "'\"":
         return words
-    if _QUOTED.fullmatch(words) is None:
+    if re.fullmatch(_QUOTED, words) is None:
         return words[1:-1]
-    return _ESCAPE.sub(_unescaped, words[1:-1])
+    return re.sub(_ESCAPE, _unescaped, words[1:-1])
 
 
 def _unescaped(match: re.Match[str]) -> str:
@@ -95,15 +93,15 @@ def _unescaped(match: re.Match[str]) -> str:
 
 # "Try again in 0:05:23", "... in 1 day, 2:03:04": a Python timedelta (spaces'
 # zero client); or a number with its unit.
-_TIMEDELTA = re.compile(r"\b(?:in|after)\s+(?:(\d{1,4}) days?, )?(\d{1,4}):(\d\d):(\d\d)")
-_COUNT = re.compile(r"\b(?:in|after)\s+(\d{1,6}(?:\.\d+)?)\s*(s|m|h)(?:ec|in|our|r|\b)")
+_TIMEDELTA = r"\b(?:in|after)\s+(?:(\d{1,4}) days?, )?(\d{1,4}):(\d\d):(\d\d)"
+_COUNT = r"\b(?:in|after)\s+(\d{1,6}(?:\.\d+)?)\s*(s|m|h)(?:ec|in|our|r|\b)"
 
 
 def _wait(words: str) -> float | None:
     """Read the seconds to wait from a quota message."""
-    if match := _TIMEDELTA.search(words):
+    if match := re.search(_TIMEDELTA, words):
         days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-    if match := _COUNT.search(words):
+    if match := re.search(_COUNT, words):
         return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
     return None

@@ -8,8 +8,7 @@ What the page says badly, or not at all, limits nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .page import Component
 
@@ -37,8 +36,7 @@ _MOST_SHOWN = 8
 _MOST_CHARACTERS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """
     What values an input takes.
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InvalidServerMessage
 from .chat import ChatFormat
@@ -25,11 +24,11 @@ __all__ = ["TEXT_BOXES", "Component", "Function", "Page", "fold_label", "read_pa
 
 TEXT_BOXES = frozenset({"textbox", "multimodaltextbox"})
 
-_I18N = re.compile(r'__i18n__.*"key": *"([^"]+)"')
+_I18N = r'__i18n__.*"key": *"([^"]+)"'
 
 # Characters that stand for themselves in a path (RFC 3986, section 3.3), and
 # those of other languages, which requests escapes.
-_PREFIX = re.compile(r"(?!.*://)[^\s?#\\<>\"\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_PREFIX = r"(?!.*://)[^\s?#\\<>\"\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
 _MOST_PREFIX = 1000
 
 # Numbers beyond it are not the same in every JSON.
@@ -43,8 +42,7 @@ _MOST_INPUTS = 1000
 _STATES = frozenset({"state", "variable"})
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(NamedTuple):
     """
     A component of the page.
 
@@ -89,7 +87,7 @@ class Component:
             if isinstance(value, str) and value.strip():
                 # Gradio 6 leaves the choice of the language to the browser.
                 value = value.strip()[:_MOST_LABEL]
-                key = _I18N.match(value)
+                key = value.startswith("__i18n__") and re.match(_I18N, value)
                 return key[1] if key else value
         return ""
 
@@ -104,8 +102,7 @@ class Component:
         return frozenset((fold_label(self.label), fold_label(f"{self.kind} {self.id}")))
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(NamedTuple):
     """
     A function of the app, with what calls it: a dependency of ``/config``.
 
@@ -135,8 +132,7 @@ class Function:
     rescue: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """
     What ``/config`` says, read.
 
@@ -220,7 +216,7 @@ def _read_prefix(value: Any) -> str:
     if not isinstance(value, str) or not value.strip("/"):
         return ""
     prefix = "/" + value.strip("/")
-    if len(prefix) > _MOST_PREFIX or _PREFIX.fullmatch(prefix) is None:
+    if len(prefix) > _MOST_PREFIX or re.fullmatch(_PREFIX, prefix) is None:
         raise InvalidServerMessage(
             f"the Space's /config names an api_prefix that is no path: {prefix[:100]!r}."
         )

@@ -10,7 +10,7 @@ there cannot be given to it, so the turns are folded into the question.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .candidates import MOST_STEPS, Candidate, flows, walk_chain
 from .labels import BoxKind, box_kind
@@ -27,8 +27,7 @@ _PERSONA = re.compile(r"\s*(?:you are|you're|act as|你是|您是|あなたは)"
 _NO_SETTINGS = frozenset({"chatbot", "button", "uploadbutton", "downloadbutton", "browserstate"})
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """
     Where the turns before a question go.
 

@@ -11,9 +11,8 @@ history and the system text go, and where the answer is. ``choose`` makes it,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from .chat import ChatFormat
 from .config import QueueProtocol
@@ -39,8 +38,7 @@ class StepKind(Enum):
     CHAIN = "chain"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """
     One function to call.
 
@@ -83,8 +81,7 @@ class HistoryPlace(Enum):
     QUESTION = "question"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """
     An input that is neither question, history nor system text.
 
@@ -113,8 +110,7 @@ class Setting:
         return frozenset((fold_label(self.label), fold_label(f"{self.kind} {self.component}")))
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """
     How a Space is asked.
 
@@ -122,10 +118,10 @@ class Plan:
         steps: The functions to call, in order; the last one gives the answer.
         query: The component that takes the question.
         answer: The component that holds the answer.
+        defaults: The value that each input has when the page opens.
         history: Where the turns before the question go.
         chats: The Chatbots that are given the history.
         system: The component that takes the system text; ``None`` if there is none.
-        defaults: The value that each input has when the page opens.
         settings: The other inputs.
         multimodal: Whether the question goes as ``{"text", "files"}``.
         chat: Whether the answer is read from a Chatbot, or from a text.
@@ -140,10 +136,10 @@ class Plan:
     steps: tuple[Step, ...]
     query: int
     answer: int
+    defaults: Mapping[int, Any]
     history: HistoryPlace = HistoryPlace.CHATBOT
     chats: tuple[int, ...] = ()
     system: int | None = None
-    defaults: Mapping[int, Any] = field(default_factory=dict)
     settings: tuple[Setting, ...] = ()
     multimodal: bool = False
     chat: bool = True
@@ -151,23 +147,27 @@ class Plan:
     protocol: QueueProtocol = QueueProtocol.SSE_V3
     prefix: str = ""
     version: str = ""
-    others: tuple[str, ...] = field(default=(), compare=False)
+    others: tuple[str, ...] = ()
 
-    #: The steps of a question without a history.
-    fresh_steps: tuple[Step, ...] = field(init=False, repr=False, compare=False)
-    #: Position of the answer among the outputs of the last step.
-    output: int = field(init=False, repr=False, compare=False)
-    #: Path of the join.
-    join_path: str = field(init=False, repr=False, compare=False)
-    #: Path of the stream; under ``sse``, of the upload.
-    data_path: str = field(init=False, repr=False, compare=False)
+    @property
+    def fresh_steps(self) -> tuple[Step, ...]:
+        """The steps of a question without a history."""
+        return tuple([step for step in self.steps if step.kind is not StepKind.HISTORY])
 
-    def __post_init__(self) -> None:
-        fresh = tuple(step for step in self.steps if step.kind is not StepKind.HISTORY)
-        object.__setattr__(self, "fresh_steps", fresh)
-        object.__setattr__(self, "output", self.steps[-1].outputs.index(self.answer))
-        object.__setattr__(self, "join_path", f"{self.prefix}/queue/join")
-        object.__setattr__(self, "data_path", f"{self.prefix}/queue/data")
+    @property
+    def output(self) -> int:
+        """Position of the answer among the outputs of the last step."""
+        return self.steps[-1].outputs.index(self.answer)
+
+    @property
+    def join_path(self) -> str:
+        """Path of the join."""
+        return f"{self.prefix}/queue/join"
+
+    @property
+    def data_path(self) -> str:
+        """Path of the stream; under ``sse``, of the upload."""
+        return f"{self.prefix}/queue/data"
 
     @property
     def name(self) -> str:
@@ -179,6 +179,15 @@ class Plan:
     def chain(self) -> tuple[Step, ...]:
         """The steps that the question starts."""
         return tuple(step for step in self.steps if step.kind is StepKind.CHAIN)
+
+    def asks_like(self, plan: Plan) -> bool:
+        """
+        Tell whether a question is asked in the same way by another plan.
+
+        Args:
+            plan: The other plan; what else could have been asked does not count.
+        """
+        return self == plan._replace(others=self.others)
 
     @property
     def requests(self) -> int:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..events import Attachment, Thought
@@ -38,8 +37,7 @@ _CONTAINERS = (list, dict)
 _BETWEEN = "\n\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """
     The present answer in a component's value.
 

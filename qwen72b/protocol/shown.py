@@ -11,7 +11,6 @@ megabytes is not gone through for each edit of a few bytes (``Allowance``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from ..errors import InvalidDiff, InvalidServerMessage
@@ -174,7 +173,7 @@ class Shown:
         old = str(self._text)
         if found is None:
             # An update that leaves the answer as it was, and has no place for more.
-            self.answer = replace(self.answer, text=old, path=None, start=None)
+            self.answer = self.answer._replace(text=old, path=None, start=None)
             return []
         self.answer, self._aside = found, []
         beside = found.thoughts or found.attachments

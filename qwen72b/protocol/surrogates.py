@@ -8,8 +8,6 @@ import re
 
 __all__ = ["replace_surrogates"]
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
 
 def replace_surrogates(text: str) -> str:
     """
@@ -21,4 +19,11 @@ def replace_surrogates(text: str) -> str:
     Returns:
         The text, one character for one, so that offsets stay right.
     """
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+    if text.isascii():
+        return text
+    try:
+        # Faster than to look for them, of which nearly every text has none.
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text

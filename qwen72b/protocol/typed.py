@@ -27,8 +27,8 @@ _WORDS = {
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_WHOLE = re.compile(r"[+-]?[0-9]+")
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_WHOLE = r"[+-]?[0-9]+"
 
 # What is none of the choices; ``None`` may be one.
 _NOTHING = object()
@@ -105,9 +105,9 @@ def _find_choice(text: str, setting: Setting) -> Any:
 
 def _read_number(text: str) -> int | float:
     text = text.strip()
-    if _WHOLE.fullmatch(text):
+    if re.fullmatch(_WHOLE, text):
         return int(text)
-    return _finite(text if _NUMBER.fullmatch(text) else "nan")
+    return _finite(text if re.fullmatch(_NUMBER, text) else "nan")
 
 
 def _read_json(text: str) -> Any:

@@ -28,7 +28,7 @@ from .scope import CallScope
 __all__ = ["log_environment", "shown", "tracer"]
 
 # What may be unprintable: control characters, and all that is not ASCII.
-_UNPRINTABLE = re.compile("[^ -~]+")
+_UNPRINTABLE = "[^ -~]+"
 
 log = logging.getLogger("qwen72b")
 
@@ -111,8 +111,10 @@ def _escaped(text: str) -> str:
         return text
     # Outside strings JSON has these for layout only, inside not at all.
     text = text.translate({9: " ", 10: " ", 13: " "})
-    return _UNPRINTABLE.sub(
-        lambda run: "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in run[0]), text
+    return re.sub(
+        _UNPRINTABLE,
+        lambda run: "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in run[0]),
+        text,
     )
 
 

@@ -5,7 +5,7 @@ Whether the present code came into the middle of other code of its thread.
 from __future__ import annotations
 
 import inspect
-import signal
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -36,8 +36,10 @@ def in_signal_handler() -> bool:
 
 
 def _codes() -> Iterator[CodeType]:
-    for number in signal.valid_signals():
-        handler: Any = signal.getsignal(number)
+    # Whoever has set a handler has loaded it; who has not need not wait for that.
+    signal: Any = sys.modules.get("signal")
+    for number in getattr(signal, "valid_signals", tuple)():
+        handler = signal.getsignal(number)
         while isinstance(handler, partial):
             handler = handler.func
         if callable(handler) and not hasattr(handler, "__code__"):

@@ -15,7 +15,7 @@ from ..privacy.redaction import hide_url
 __all__ = ["proxy_name", "usable_proxies"]
 
 # What requests takes for a SOCKS proxy, and urllib3 for none.
-_ODD_SOCKS = re.compile(r"socks(?!(?:4a?|5h?)://)", re.IGNORECASE)
+_ODD_SOCKS = r"(?i)socks(?!(?:4a?|5h?)://)"
 
 
 def usable_proxies(proxies: Mapping[str, str], url: str) -> dict[str, str]:
@@ -31,7 +31,7 @@ def usable_proxies(proxies: Mapping[str, str], url: str) -> dict[str, str]:
     """
     hidden = {name: hide_url(proxy) for name, proxy in proxies.items()}
     proxy = select_proxy(url, hidden)
-    if proxy and _ODD_SOCKS.match(proxy):
+    if proxy and re.match(_ODD_SOCKS, proxy):
         raise InvalidProxyURL("there is no such SOCKS")
     try:
         prepend_scheme_if_needed(proxy or "", "http")  # type: ignore[no-untyped-call]  # no stubs

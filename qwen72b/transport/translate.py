@@ -55,10 +55,10 @@ _PROXY_LOGIN = 'It wants a user and a password: "http://user:password@host:port"
 _SOCKS_PROXY = frozenset(["GeneralProxyError", "ProxyConnectionError", "SOCKS5AuthError"])
 
 # How requests says that a file of certificates or of a key is not there.
-_MISSING = re.compile(r"Could not find .*, invalid path: (.*)", re.DOTALL)
+_MISSING = r"(?s)Could not find .*, invalid path: (.*)"
 
 # How http.client says that there is more of something than it takes.
-_TOO_MUCH = re.compile(r"got more than \d+ ")
+_TOO_MUCH = r"got more than \d+ "
 
 # How OpenSSL (1.1 to 3.5) says that what came is no TLS.
 _NO_TLS = frozenset(
@@ -117,7 +117,7 @@ def translate(
     wanting = next((found for link in chain if (found := no_descriptor(link))), None)
     if wanting is not None:
         return wanting
-    missing = next((match[1] for link in chain if (match := _MISSING.match(str(link)))), None)
+    missing = next((match[1] for link in chain if (match := re.match(_MISSING, str(link)))), None)
     if missing is not None:
         return _no_certificates(f"there is no file {missing!r}", missing)
     if has(requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
@@ -157,7 +157,7 @@ def translate(
         return RequestTimeout(f"{there} was silent while {doing}.", phase="read")
     if has(requests.exceptions.ContentDecodingError, urllib3_errors.DecodeError):
         return InvalidServerMessage(f"{there} sent a body that cannot be decompressed.")
-    if has(LineTooLong) or any(_TOO_MUCH.match(str(link)) for link in chain):
+    if has(LineTooLong) or any(re.match(_TOO_MUCH, str(link)) for link in chain):
         return InvalidServerMessage(
             f"{there} sent a head that is too large while {doing}: {_words(chain)}.",
             hint="Is the URL that of a Gradio app?",

@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 import requests
@@ -46,8 +45,7 @@ _write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _USER_AGENT = f"qwen72b/{__version__}"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """
     A request to a Space, or to the Hub.
 

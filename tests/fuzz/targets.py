@@ -7,7 +7,6 @@ import http.client
 import io
 import itertools
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -300,7 +299,7 @@ WORDS = st.sampled_from(
 @target(st.sampled_from(QueueProtocol), st.lists(st.tuples(WORDS, VALUES, VALUES), max_size=6))
 def messages(protocol: QueueProtocol, said: list[tuple[str, Any, Any]]) -> None:
     """Whatever a queue says, events or an error of ours come of it."""
-    job = joined(replace(DOCUMENTED, protocol=protocol))
+    job = joined(DOCUMENTED._replace(protocol=protocol))
     names = [
         "rank",
         "eta",

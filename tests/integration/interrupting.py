@@ -84,6 +84,7 @@ class Tracer:
         self.at = at
         self.count = 0
         self.place = ""
+        self.stopped = False
 
     def start(self) -> None:
         """Trace this thread and those that it starts."""
@@ -91,20 +92,21 @@ class Tracer:
         sys.settrace(self.call)
 
     def stop(self) -> None:
-        """Trace no more."""
+        """Trace no more, not even in threads that are kept for the next question."""
+        self.stopped = True
         sys.settrace(None)
         threading.settrace(None)  # type: ignore[arg-type]  # documented
 
     def call(self, frame: Any, event: str, argument: Any) -> Any:
         """Trace what is called in the places that matter, in threads of the client's."""
         file = frame.f_code.co_filename
-        if file.startswith(PLACES) and not file.startswith(TESTING) and self.count >= 0:
+        if file.startswith(PLACES) and not file.startswith(TESTING) and not self.stopped:
             return self.line
         return None
 
     def line(self, frame: Any, event: str, argument: Any) -> Any:
         """Count lines, and end the question."""
-        if event == "line":
+        if event == "line" and not self.stopped:
             self.count += 1
             if self.count == self.at:
                 self.place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -239,6 +241,24 @@ def check(space: FakeSpace, place: str) -> None:
     assert all(job.state != "running" for job in space.jobs), f"a job stayed, ended at {place}"
 
 
+def wait_until(gone: Callable[[], bool], what: str) -> None:
+    """Wait until what the questions took is given back."""
+    until = monotonic() + PATIENCE
+    while not gone():
+        if monotonic() > until:
+            # Where each waits, while it still does.
+            faulthandler.dump_traceback()
+            raise AssertionError(f"{what} stayed")
+        sleep(0.01)
+        gc.collect()
+
+
+def working() -> list[str]:
+    """Name the threads of the client's and the fake's, which has one as long as it lives."""
+    names = (thread.name for thread in threading.enumerate())
+    return [name for name in names if name.startswith(("qwen72b", "fake"))]
+
+
 def descriptors() -> int:
     """Count what the process has open."""
     return len(os.listdir("/dev/fd"))
@@ -249,19 +269,16 @@ def main(way: str, what: str, side: str, rounds: str) -> None:
     with FakeSpace() as space:
         space.answer("Hel", Pause(0.001), "lo", times=None)
         assert ask(space.url, what, side)
-        gc.collect()
+        # trio keeps its threads for the next question.
+        wait_until(lambda: len(working()) <= 1, "a thread")
         files, threads = descriptors(), threading.active_count()
         run = by_lines if way == "lines" else by_alarms
         ended = run(space, what, side, int(rounds))
-        until = monotonic() + PATIENCE
-        # The fake, in the same process, closes its own ends too.
-        while threading.active_count() > threads or descriptors() > files:
-            if monotonic() > until:
-                break
-            sleep(0.01)
-            gc.collect()
-        assert threading.active_count() <= threads, threading.enumerate()
-        assert descriptors() <= files, "a socket stayed"
+        # A request that was left behind may only now connect, and the fake, in the
+        # same process, closes its own ends too.
+        wait_until(lambda: len(working()) <= 1, "a thread")
+        wait_until(lambda: threading.active_count() <= threads, "a thread")
+        wait_until(lambda: descriptors() <= files, "a socket")
     print(ended)
 
 

@@ -173,8 +173,9 @@ def frames(error: BaseException) -> str:
 
 def _repr(value: Any) -> str:
     shown = [repr(value)]
-    if dataclasses.is_dataclass(value):
-        shown += [repr(getattr(value, field.name, None)) for field in dataclasses.fields(value)]
+    # Error reporters go through the fields of a record, and not by its ``repr``.
+    names = getattr(value, "_fields", None) or getattr(value, "__dataclass_fields__", ())
+    shown += [repr(getattr(value, name, None)) for name in names]
     return " ".join(shown)
 
 

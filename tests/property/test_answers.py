@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,7 +77,7 @@ def test_events_add_up_to_each_snapshot(
     form: ChatFormat, protocol: QueueProtocol, shows: list[list[str]]
 ) -> None:
     """Deltas and revisions, replayed, equal the answer of the last snapshot; so does the end."""
-    plan = replace(DOCUMENTED, protocol=protocol, chat_format=form)
+    plan = DOCUMENTED._replace(protocol=protocol, chat_format=form)
     job = asked(plan, Prompt("q", tuple(SENT)))
     job.receive_join('{"event_id": "e"}')
     chunks, handed, text = AppendOnlyText(), "", ""
@@ -168,7 +167,7 @@ def test_any_json_gives_events_or_an_error_of_ours(
     protocol: QueueProtocol, messages: list[Any]
 ) -> None:
     """No message whatever raises anything else."""
-    job = asked(replace(DOCUMENTED, protocol=protocol), Prompt("q"))
+    job = asked(DOCUMENTED._replace(protocol=protocol), Prompt("q"))
     try:
         job.receive_join(json.dumps(messages))
     except Qwen72BError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,7 +65,13 @@ def read(config: Any) -> Plan:
 
 def test_public_space_is_read() -> None:
     """Function, positions, default system text and form come from the configuration."""
-    assert read(space()) == replace(DOCUMENTED, version="4.36.1")
+    assert read(space()) == DOCUMENTED._replace(version="4.36.1")
+
+
+def test_what_else_could_be_asked_does_not_count() -> None:
+    """A plan asks like one that differs in its other candidates, and unlike one with other steps."""
+    assert DOCUMENTED.asks_like(DOCUMENTED._replace(others=("/other",)))
+    assert not DOCUMENTED.asks_like(DOCUMENTED._replace(steps=DOCUMENTED.steps * 2))
 
 
 @pytest.mark.parametrize(

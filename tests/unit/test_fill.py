@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,7 +36,7 @@ PLAN = Plan(
         Setting(8, "size:", "number"),
     ),
 )
-FOLDING = replace(DOCUMENTED, history=HistoryPlace.QUESTION, chats=(), system=None)
+FOLDING = DOCUMENTED._replace(history=HistoryPlace.QUESTION, chats=(), system=None)
 
 
 def test_documented_space_gets_what_it_always_got() -> None:
@@ -52,7 +51,7 @@ def test_documented_space_gets_what_it_always_got() -> None:
 
 def test_multimodal_box_gets_text_and_no_files() -> None:
     """A MultimodalTextbox takes an object."""
-    filled = fill(replace(DOCUMENTED, multimodal=True), Prompt("q"))
+    filled = fill(DOCUMENTED._replace(multimodal=True), Prompt("q"))
 
     assert filled.values[DOCUMENTED.query] == {"text": "q", "files": []}
 
@@ -93,7 +92,7 @@ def test_folding_without_any_place(prompt: Prompt, query: str, folded: tuple[str
 
 def test_system_text_stands_before_the_first_user_text() -> None:
     """With a history that has a place, the system text goes with its first turn."""
-    plan = replace(DOCUMENTED, system=None)
+    plan = DOCUMENTED._replace(system=None)
 
     assert fill(plan, FULL).sent == [["s\n\nu1", "a1"]]
     late = Prompt("q", (("assistant", "hello"),), "s")
@@ -141,7 +140,7 @@ def test_unknown_or_ambiguous_input_is_refused(name: Any, words: str) -> None:
 def test_value_outside_the_limits_is_refused() -> None:
     """The error says what the input takes, and not what it was given."""
     limited = Setting(6, "Heat", "slider", limits=Limits(0.1, 4, 0.1))
-    plan = replace(PLAN, settings=(limited,))
+    plan = PLAN._replace(settings=(limited,))
     with pytest.raises(InvalidOption, match="'Heat'.*from 0.1 to 4") as caught:
         fill(plan, Prompt("q"), inputs={"heat": 31337})
     assert "31337" not in str(caught.value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,7 +64,7 @@ def completed(job: Job, chat: Any) -> list[Event]:
 
 def snapshots() -> Job:
     """A job whose answers come whole each time."""
-    return joined(replace(DOCUMENTED, protocol=QueueProtocol.SSE_V1))
+    return joined(DOCUMENTED._replace(protocol=QueueProtocol.SSE_V1))
 
 
 def test_join_payload_is_what_browsers_send() -> None:
@@ -85,7 +84,7 @@ def test_default_system_text_is_the_spaces_own() -> None:
 
 def test_history_goes_in_the_space_s_form() -> None:
     """The form is told by the plan."""
-    plan = replace(DOCUMENTED, chat_format=ChatFormat.ROLES)
+    plan = DOCUMENTED._replace(chat_format=ChatFormat.ROLES)
     job = asked(plan, Prompt("q", (("user", "a"), ("assistant", "b"))))
 
     assert job.payload["data"] == [
@@ -170,7 +169,7 @@ def test_edits_around_the_answer() -> None:
 
 def test_parts_are_followed() -> None:
     """Gradio 6's parts are appended to, and new parts belong to the answer."""
-    job = joined(replace(DOCUMENTED, chat_format=ChatFormat.PARTS))
+    job = joined(DOCUMENTED._replace(chat_format=ChatFormat.PARTS))
     part = {"type": "text", "text": "a"}
     generating(job, [{"role": "assistant", "content": [part], "metadata": {"title": None}}])
     assert generating(job, [["append", [0, "content", 0, "text"], "b"]]) == [Delta("b")]
@@ -244,7 +243,7 @@ def test_text_that_is_appended_to_no_place() -> None:
 
 def test_messages_of_one_turn_are_joined() -> None:
     """Each of the assistant's messages is part of the answer, a blank line between."""
-    job = joined(replace(DOCUMENTED, chat_format=ChatFormat.ROLES))
+    job = joined(DOCUMENTED._replace(chat_format=ChatFormat.ROLES))
     turn = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     assert generating(job, turn) == [Started(), Delta("a")]
     assert generating(job, [["add", [2], {"role": "assistant", "content": ""}]]) == []
@@ -255,7 +254,7 @@ def test_messages_of_one_turn_are_joined() -> None:
 
 def test_thoughts_come_whole_and_are_no_text() -> None:
     """A message with a title is told once it is complete; files are told as they come."""
-    job = joined(replace(DOCUMENTED, chat_format=ChatFormat.ROLES))
+    job = joined(DOCUMENTED._replace(chat_format=ChatFormat.ROLES))
     thought = {"role": "assistant", "content": "h", "metadata": {"title": "Thinking"}}
     generating(job, [{"role": "user", "content": "q"}, thought])
     for _ in range(3):
@@ -459,7 +458,7 @@ def test_logs_and_progress_are_events() -> None:
 
 def test_old_queues_ask_for_the_data() -> None:
     """Under sse the stream comes first and names the event."""
-    job = asked(replace(DOCUMENTED, protocol=QueueProtocol.SSE))
+    job = asked(DOCUMENTED._replace(protocol=QueueProtocol.SSE))
     assert job.query == {"fn_index": "0", "session_hash": "abcdef012345"}
     assert job.receive_data('{"msg": "estimation", "rank": 0}') == [Queued(0)]
     assert job.receive_data('{"msg": "send_data", "event_id": "e1"}') == []
@@ -470,7 +469,7 @@ def test_old_queues_ask_for_the_data() -> None:
 
 def test_send_data_without_event_id_is_refused() -> None:
     """The data can only be sent for a named event."""
-    job = asked(replace(DOCUMENTED, protocol=QueueProtocol.SSE))
+    job = asked(DOCUMENTED._replace(protocol=QueueProtocol.SSE))
     with pytest.raises(InvalidServerMessage):
         job.receive_data('{"msg": "send_data", "event_id": 7}')
 
@@ -547,7 +546,7 @@ def test_edits_after_a_gap_that_do_not_fit() -> None:
 )
 def test_long_answer_is_not_rewritten_for_every_word(edits: Any) -> None:
     """Edits of a few bytes that have megabytes told anew are refused after some."""
-    job = joined(replace(DOCUMENTED, chat_format=ChatFormat.PARTS))
+    job = joined(DOCUMENTED._replace(chat_format=ChatFormat.PARTS))
     parts = [{"type": "text", "text": text} for text in ("a", "x" * 3_000_000)]
     generating(job, [{"role": "assistant", "content": parts}])
     with pytest.raises(InvalidDiff, match="move"):
@@ -621,7 +620,7 @@ def test_chat_that_is_no_list_is_refused(chat: Any) -> None:
 
 def test_text_of_a_box_is_the_answer() -> None:
     """A page without a Chatbot shows its answer as text; null and updates leave it as it was."""
-    plan = replace(DOCUMENTED, chat=False)
+    plan = DOCUMENTED._replace(chat=False)
     filled = fill(plan, Prompt("q"))
     job = Job(
         plan, plan.steps[0], filled.data(plan.steps[0]), session_hash="x", reader=TextReader()

@@ -59,9 +59,7 @@ TABLE = Table(
         "transport": Layer(
             names("errors privacy timeout version"),
             names("collections contextlib errno functools http inspect itertools json logging")
-            | names(
-                "math os queue re requests selectors signal socket ssl sys threading time types"
-            )
+            | names("math os queue re requests selectors socket ssl sys threading time types")
             | names("urllib.parse urllib3"),
         ),
         # Below the client: it comes in pickled or passed, never by import.

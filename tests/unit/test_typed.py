@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ def _send(kind: str, props: dict[str, Any], value: object) -> Any:
     component = Component(90, kind, props)
     limits, choices = read_limits(component), read_choices(component)
     setting = Setting(90, "It", kind, False, limits, choices, takes_many(component))
-    plan = replace(DOCUMENTED, settings=(setting,))
+    plan = DOCUMENTED._replace(settings=(setting,))
     return fill(plan, Prompt("q"), inputs=hide_values({"It": value})).values[90]
 
 
