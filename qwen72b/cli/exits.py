@@ -69,7 +69,8 @@ _STATUSES: tuple[tuple[type[BaseException], int], ...] = (
 # Statuses of gateways whose server behind is down.
 _GATEWAY = (502, 503, 504)
 
-_ELSEWHERE = "Use --local for a small model on this machine, or --url for another Space."
+# Said by commands that do not ask, and have no --local, as well.
+_ELSEWHERE = "Ask with --local for a small model on this machine, or with --url for another Space."
 _WAIT = "Wait for it with: qwen72b status --wait 300."
 WAIT_OR_LEAVE = f"{_WAIT} {_ELSEWHERE}"
 
