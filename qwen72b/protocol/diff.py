@@ -136,7 +136,13 @@ def is_same_path(path: Any, other: list[Any]) -> bool:
         path: The edit's.
         other: The known one.
     """
-    return bool(path == other) and list(map(type, path)) == list(map(type, other))
+    if path != other:
+        return False
+    # Not by comparing two lists of types, which took a tenth of a delta's time.
+    for key in path:
+        if type(key) is not int and type(key) is not str:
+            return False
+    return True
 
 
 def _read_edit(edit: Any) -> tuple[str, list[Any], Any]:
