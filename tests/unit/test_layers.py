@@ -114,7 +114,7 @@ TABLE = Table(
             | names("urllib.parse"),
         ),
         "local": Layer(
-            names("errors privacy protocol"),
+            names("errors privacy protocol timeout transport"),
             names(
                 "abc asyncio collections contextlib errno fastapi fcntl gradio hashlib io ipaddress"
             )
