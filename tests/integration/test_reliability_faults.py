@@ -418,6 +418,21 @@ def test_body_that_makes_no_sense(phase: str, body: Any) -> None:
             check_error(error, InvalidServerMessage)
 
 
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("coding", ["compress", "nonsense", "gzip;q=1", "gzip, nonsense"])
+def test_content_encoding_that_nobody_reads(way: str, phase: str, coding: str) -> None:
+    """A body in an encoding that was not asked for is told as that, and no stream as cut."""
+    with FakeSpace() as space:
+        head = {"content-encoding": coding}
+        if phase == "stream":
+            head["content-type"] = "text/event-stream"
+        space.fault(phase, Respond(body="{}", headers=head), times=None)
+        error = ASKERS[way](space.url, retry=ONCE).error
+        check_error(error, InvalidServerMessage)
+        assert "content encoding" in error.reason and coding in error.reason
+
+
 def test_http_1_0() -> None:
     """A server of HTTP/1.0, with headers in no charset, is read like any other."""
     with FakeSpace("4.12.0") as space:
