@@ -86,7 +86,7 @@ TABLE = Table(
             | names("transport"),
             names(
                 "anyio atexit collections concurrent.futures contextlib.suppress copy functools",
-                "math os threading types",
+                "math os queue.Full threading types weakref.ref",
             ),
             # A caller's own session.
             types=names("requests"),
