@@ -10,7 +10,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from queue import Full
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from weakref import ref
 
 from anyio import CapacityLimiter, Event, Semaphore, move_on_after, to_thread
 from anyio.lowlevel import checkpoint, current_token
@@ -45,9 +47,30 @@ _CROWD = 128
 _waiting: set[Callable[[], None]] = set()
 
 
-def _hang_up_at_exit() -> None:
+# The threads that did steps.
+_workers: set[ref[threading.Thread]] = set()
+
+
+def _end_at_exit() -> None:
     for hang_up in list(_waiting):
         hang_up()
+    for worker in list(_workers):
+        _dismiss(worker())
+
+
+def _dismiss(thread: Any) -> None:
+    """
+    End a thread of anyio's whose loop runs no more.
+
+    They end with the task that first needed one, which never ends in a loop that
+    was stopped in the middle of it and left; nor then does the interpreter. A thread
+    of trio's is a daemon, and has neither of these.
+    """
+    loop, stop = getattr(thread, "loop", None), getattr(thread, "stop", None)
+    if loop is not None and stop is not None and not loop.is_running() and thread.is_alive():
+        # It may have been told before, by the end of its task.
+        with suppress(Full):
+            stop()
 
 
 # An event loop that is left with a task still waiting leaves a thread of anyio's,
@@ -55,7 +78,7 @@ def _hang_up_at_exit() -> None:
 # This is how concurrent.futures ends its own threads.
 # Where the interpreter is ending already, nothing is left to be ended first.
 with suppress(RuntimeError):
-    getattr(threading, "_register_atexit", atexit.register)(_hang_up_at_exit)
+    getattr(threading, "_register_atexit", atexit.register)(_end_at_exit)
 
 
 class Caller(Protocol):
@@ -137,6 +160,7 @@ class Threads:
         def work() -> T:
             nonlocal begun
             begun = True
+            _workers.add(ref(threading.current_thread(), _workers.discard))
             return step()
 
         _waiting.add(hang_up)

@@ -21,6 +21,7 @@ from ..errors import (
     TransportError,
     told,
 )
+from ..privacy.redaction import shown_url
 from .connection import connected
 from .exits import describe, exit_status
 from .options import add_connection, add_verbosity, positive
@@ -267,12 +268,12 @@ def _executor(address: str | None) -> Iterator[Executor | None]:
         cluster = Cluster(address)
     except ValueError as exc:
         raise InvalidOption(
-            f"--dask {address!r} is no scheduler's address: {exc}.",
+            f"--dask {shown_url(address)!r} is no scheduler's address.",
             hint="It looks like tcp://127.0.0.1:8786.",
         ) from exc
     except OSError as exc:
         raise ConnectFailed(
-            f"there is no Dask scheduler at {address}: {exc}.", hint="Is its address right?"
+            f"there is no Dask scheduler at {shown_url(address)}.", hint="Is its address right?"
         ) from exc
     with cluster:
         yield cluster.get_executor(pure=False)

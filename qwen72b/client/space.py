@@ -19,6 +19,7 @@ from ..errors import (
     InvalidServerMessage,
     Qwen72BError,
     SpaceUnavailable,
+    StreamInterrupted,
 )
 from ..privacy.masking import mask
 from ..protocol.failure import Refusal, page_error, status_error
@@ -235,7 +236,13 @@ class Space:
 
     def _read(self, scope: CallScope, response: requests.Response, doing: str) -> str:
         """Read the body of an answer; a page or another status than 200 is an error."""
-        text = self._transport.read(response, scope, doing=doing)
+        try:
+            text = self._transport.read(response, scope, doing=doing)
+        except (InvalidServerMessage, StreamInterrupted):
+            if response.status_code == 200 or scope.cancelled:
+                raise
+            # Its status tells more, and whether to ask again, than how its body fails.
+            text = ""
         if response.status_code == 200 and text.startswith("{"):
             return text
         # Masked before anything is cut, since half a secret is known for none.

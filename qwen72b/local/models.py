@@ -10,6 +10,7 @@ from typing import Literal, TextIO
 
 from qwen72b.errors import InvalidOption
 from qwen72b.local.generation import MANY, Backend, Generation, Messages
+from qwen72b.privacy.redaction import shown_url
 
 __all__ = ["EchoBackend", "backend"]
 
@@ -80,7 +81,7 @@ def backend(
             )
         from qwen72b.local.upstream import UpstreamBackend
 
-        name = f"{model} at {upstream}"
+        name = f"{model} at {shown_url(upstream)}"
         stand_in = _stands_in(model)
         return UpstreamBackend(
             upstream, model, label=name + STANDING_IN * stand_in, stand_in=stand_in

@@ -16,16 +16,24 @@ from qwen72b.errors import (
     GenerationFailed,
     HTTPStatusError,
     InvalidOption,
+    InvalidServerMessage,
+    Qwen72BError,
     StreamInterrupted,
 )
 from qwen72b.local.generation import MANY, Backend, Generation, Messages
-from qwen72b.privacy.redaction import hide
+from qwen72b.privacy.masking import Secrets
+from qwen72b.privacy.redaction import hide, hide_url, shown_url
+from qwen72b.protocol.jsontext import NotJSON, read_json
 from qwen72b.protocol.sse import EventSplitter
+from qwen72b.protocol.surrogates import replace_surrogates
+from qwen72b.timeout import Timeout
+from qwen72b.transport.deadlines import Deadlines
+from qwen72b.transport.scope import CallScope
 
 __all__ = ["UpstreamBackend"]
 
 # Seconds to connect, and between two reads: a long prompt on a busy server
-# takes its time before the first token.
+# takes its time before the first token. All of the answer's head has as long.
 TIMEOUT = (5, 120)
 # Qwen's own advice for Qwen2 (its generation_config.json). Some servers answer
 # as short as 16 tokens when max_tokens is missing.
@@ -64,32 +72,49 @@ class UpstreamBackend(Backend):
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise InvalidOption(
-                f"The upstream {url!r} is no URL.", hint="For example: http://127.0.0.1:8000/v1"
+                f"The upstream {shown_url(url)!r} is no URL.",
+                hint="For example: http://127.0.0.1:8000/v1",
             )
         base = url.rstrip("/").removesuffix("/chat/completions")
-        self._url = base + ("" if parts.path.strip("/") else "/v1") + "/chat/completions"
+        base += "" if parts.path.strip("/") else "/v1"
+        self._url = hide_url(f"{base}/chat/completions")
+        # For everybody who asks; there may be a password in it.
+        self._name = f"The upstream {shown_url(self._url)}"
         self._model = model
         # A server on this machine is never behind a proxy.
         self._direct = parts.hostname in {"localhost", "127.0.0.1", "::1"}
         self._extension = EXTENSION
+        self._known = Secrets([])
 
     def produce(self, messages: Messages, generation: Generation) -> None:
         """Emit the answer as the server sends it."""
         import requests
         from urllib3.exceptions import HTTPError
 
+        # Until there is a response nothing can be hung up: it is left behind.
+        scope = CallScope(Deadlines(Timeout(read=TIMEOUT[1])))
+        scope.deadlines.listen()
+        generation.on_stop(scope.cancel)
         with requests.Session() as session:
             session.trust_env = not self._direct
             try:
-                response = self._post(session, messages)
-            except requests.RequestException as exc:
+                response = scope.run(
+                    lambda: self._post(session, messages), lambda response: response.close()
+                )
+            except Qwen72BError:
+                raise
+            except (OSError, HTTPError) as exc:
+                if generation.stopped:
+                    return
                 raise ConnectFailed(
-                    f"The upstream {self._url} cannot be reached: {_why(exc)}. Is it running there?"
+                    f"{self._name} cannot be reached: {_why(exc)}. Is it running there?"
                 ) from exc
             with response:
                 generation.on_stop(lambda: _hang_up(response))
                 try:
                     finished = _emit(_events(response.raw), generation)
+                except Qwen72BError:
+                    raise
                 except (OSError, HTTPError, ValueError) as exc:
                     if generation.stopped:
                         return
@@ -100,11 +125,20 @@ class UpstreamBackend(Backend):
                 raise StreamInterrupted("The upstream's answer was cut. Ask again.")
 
     def _post(self, session: Any, messages: Messages) -> Any:
+        from urllib3.exceptions import HTTPError
+
         key = hide(
             (
                 os.environ.get("QWEN72B_UPSTREAM_KEY") or os.environ.get("OPENAI_API_KEY") or ""
             ).strip()
         )
+        if not (key.isascii() and key.isprintable()):
+            raise InvalidOption(
+                "The upstream's key has characters that no header can carry.",
+                hint="Correct QWEN72B_UPSTREAM_KEY, or OPENAI_API_KEY.",
+            )
+        # Masked in what the server says.
+        self._known = Secrets([key])
 
         def authorize(request: Any) -> Any:
             # As an auth callable, because requests lets a .netrc replace a header.
@@ -130,15 +164,16 @@ class UpstreamBackend(Backend):
         )
         if response.status_code == 200:
             return response
-        with response:
+        text = ""
+        # Its status tells more than how its words were cut.
+        with response, contextlib.suppress(OSError, HTTPError):
             text = response.raw.read(2000, decode_content=True).decode("utf-8", "replace")
         if response.status_code in {400, 422} and self._extension:
             self._extension = {}
             return self._post(session, messages)
         way_out = _WAYS_OUT.get(response.status_code, "")
         raise HTTPStatusError(
-            f"The upstream {self._url} answered {response.status_code}: "
-            f"{_words(text)}. {way_out}".rstrip(),
+            f"{self._name} answered {response.status_code}: {_words(text)}. {way_out}".rstrip(),
             status_code=response.status_code,
             headers=response.headers,
             body=text,
@@ -190,15 +225,22 @@ def _emit(events: Iterable[str], generation: Generation) -> bool:
     for data in events:
         if data == "[DONE]":
             return True
-        chunk = json.loads(data)
+        try:
+            chunk = read_json(data)
+        except NotJSON as exc:
+            raise InvalidServerMessage("The upstream sent an event that is no JSON.") from exc
         if not isinstance(chunk, dict):
             continue
         if error := chunk.get("error"):
             raise GenerationFailed(f"The upstream failed: {_words(json.dumps(error))}.")
         # A chunk that only counts tokens has no choices.
-        for choice in chunk.get("choices") or ():
-            text = (choice.get("delta") or {}).get("content")
-            if text and not generation.emit(text):
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
+                continue
+            delta = choice.get("delta")
+            text = delta.get("content") if isinstance(delta, dict) else None
+            if isinstance(text, str) and text and not generation.emit(replace_surrogates(text)):
                 return False
             finished = finished or choice.get("finish_reason") is not None
     return finished

@@ -20,6 +20,7 @@ from typing import Any
 import requests
 
 from ..errors import InvalidServerMessage
+from ..privacy.masking import mask
 from .chunked import ChunkedDecoder
 from .scope import CallScope
 from .sockets import BoundedSocket
@@ -27,6 +28,9 @@ from .sockets import BoundedSocket
 __all__ = ["Body", "read_whole"]
 
 _READ_BYTES = 32768
+
+# Characters of a content encoding that are shown.
+_MOST_NAME = 40
 
 
 class Body:
@@ -43,6 +47,8 @@ class Body:
         self._scope = scope
         self._ended = False
         self._failure: Exception | None = None
+        # Whether it is compressed in a way that was not asked for.
+        self._unreadable = False
         #: The socket, if the bytes are received straight from it.
         self.socket: BoundedSocket | None = None
         #: Whether ``read_now`` found nothing at the socket, and so has to wait; and
@@ -51,7 +57,9 @@ class Body:
         self.patience: float | None = None
         #: Whether the bytes are to come as they are, and their number is known.
         self.counted = False
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+        coding = response.headers.get("content-encoding", "").lower()
+        if coding not in ("", "identity"):
+            self._unreadable = not _is_read(coding, response.raw)
             return
         if getattr(response.raw, "length_remaining", None) is not None:
             self.counted = True
@@ -172,6 +180,12 @@ class Body:
             self._response.raw.release_conn()
 
     def _read_through_urllib3(self) -> bytes:
+        if self._unreadable:
+            coding = mask(self._response.headers["content-encoding"])[:_MOST_NAME]
+            raise InvalidServerMessage(
+                f"the Space sent a body with the content encoding {coding!r}, "
+                "which was not asked for and cannot be read."
+            )
         try:
             data: bytes = self._response.raw.read1(_READ_BYTES, decode_content=True)
         except (ValueError, AttributeError):
@@ -183,6 +197,13 @@ class Body:
             # So may the end: not every framing tells a good one.
             self._scope.limit()
         return data
+
+
+def _is_read(coding: str, raw: Any) -> bool:
+    """Tell whether urllib3 takes a content encoding, which it leaves as it is if not."""
+    # Mocks of requests, and other adapters, have none of these.
+    known = getattr(raw, "CONTENT_DECODERS", None)
+    return known is None or all(name.strip() in known for name in coding.split(","))
 
 
 def read_whole(response: requests.Response, scope: CallScope, most: int, *, doing: str) -> bytes:

@@ -46,9 +46,12 @@ def usable_proxies(proxies: Mapping[str, str], url: str) -> dict[str, str]:
 
 def proxy_name(proxy: str | None) -> str:
     """
-    Name a proxy in a sentence: its host and port, without its user and password.
+    Name a proxy in a sentence: its host and port, without its user, password, path and query.
 
     Args:
         proxy: Its URL; none, or an empty one, has no name.
     """
-    return (proxy or "").rpartition("//")[2].rpartition("@")[2].rstrip("/")
+    rest = re.sub(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//", "", proxy or "")
+    login, _, host = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")
+    # A password with a slash, or a query with an @: which, nobody knows.
+    return "..." if "@" in rest[len(login) + 1 :] else host

@@ -205,6 +205,28 @@ def test_dask_cluster_answers(
     assert "hf_verysecret" not in logs + done.stderr
 
 
+@pytest.mark.parametrize("kind", [ValueError, OSError])
+@pytest.mark.parametrize("address", ["tls://u:SECRET12@127.0.0.1:1", "127.0.0.1:1?token=SECRET12"])
+def test_secrets_in_the_address_of_a_scheduler(
+    kind: type[Exception],
+    address: str,
+    files: Files,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What may be a password in the address of a scheduler is not shown, nor what Dask repeats."""
+
+    def refuse(address: str) -> None:
+        raise kind(f"cannot reach {address}: {address.rpartition(':')[2]!r}")
+
+    files.write("a")
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=refuse))
+    assert main([*files.command, "--dask", address]) != 0
+    said = capsys.readouterr().err
+    assert "scheduler" in said
+    assert "SECRET12" not in said
+
+
 def test_missing_dask_is_told(
     files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

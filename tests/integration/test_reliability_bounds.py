@@ -186,6 +186,22 @@ def test_cookie_that_is_too_long() -> None:
         assert _sent(space) == {"replica": "a"}
 
 
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize(
+    "attributes", [b";" * 60_000, b"; expires=1 a 1" + b" " * 60_000 + b"!", b"; a=b" * 12_000]
+)
+def test_attributes_of_a_cookie_that_are_too_long(way: str, attributes: bytes) -> None:
+    """A cookie with attributes that no server sends is not taken apart, which would cost seconds."""
+    good = Answers()
+    head = b"Set-Cookie: small=1\r\n"
+    head += b"".join(b"Set-Cookie: a%d=b%b\r\n" % (number, attributes) for number in range(90))
+    with raw_server(lambda path, _: good(path, head)) as server:
+        assert ASKERS[way](server.url, retry=ONCE).error is None
+        sent = b"".join(request for *_, request in server.requests)
+        assert b"Cookie: small=1\r\n" in sent
+        assert b"a0=b" not in sent and b"a89=b" not in sent
+
+
 @pytest.mark.anyio
 async def test_cookies_on_a_loop() -> None:
     """The async client's cookies do not pile up either."""

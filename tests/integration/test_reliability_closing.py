@@ -512,6 +512,16 @@ async def main():
     await asyncio.sleep(0.2)
 asyncio.run(main())
 """,
+    "loop_stopped": """
+import asyncio
+client = AsyncClient(URL)
+async def main():
+    async for chunk in client.stream("Hi"):
+        loop.stop()
+loop = asyncio.new_event_loop()
+task = loop.create_task(main())
+loop.run_forever()
+""",
     "trio_left": """
 import trio
 stream = AsyncClient(URL).stream("Hi")

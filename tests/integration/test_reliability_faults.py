@@ -21,6 +21,7 @@ from qwen72b import (
     Qwen72BError,
     Qwen_Qwen_2_72B,
     RateLimited,
+    Retry,
     SpaceUnavailable,
     StreamInterrupted,
 )
@@ -431,6 +432,45 @@ def test_body_that_makes_no_sense(phase: str, body: Any) -> None:
             assert isinstance(error, Qwen72BError)
         else:
             check_error(error, InvalidServerMessage)
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("coding", ["compress", "nonsense", "gzip;q=1", "gzip, nonsense"])
+def test_content_encoding_that_nobody_reads(way: str, phase: str, coding: str) -> None:
+    """A body in an encoding that was not asked for is told as that, and no stream as cut."""
+    with FakeSpace() as space:
+        head = {"content-encoding": coding}
+        if phase == "stream":
+            head["content-type"] = "text/event-stream"
+        space.fault(phase, Respond(body="{}", headers=head), times=None)
+        error = ASKERS[way](space.url, retry=ONCE).error
+        check_error(error, InvalidServerMessage)
+        assert "content encoding" in error.reason and coding in error.reason
+
+
+BROKEN_BODIES: list[tuple[str, Any]] = [
+    ("gzip", [Respond(status=503, body="x", headers={"content-encoding": "gzip"})]),
+    ("other_coding", [Respond(status=503, body="x", headers={"content-encoding": "nonsense"})]),
+    ("large", [Respond(status=503, body=b"a" * (17 << 20))]),
+    ("cut", [Send(b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\nx"), Close()]),
+    ("chunked", [Send(b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"), Close()]),
+]
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(
+    "steps", [body[1] for body in BROKEN_BODIES], ids=[body[0] for body in BROKEN_BODIES]
+)
+def test_refusal_whose_body_is_broken(way: str, phase: str, steps: Any) -> None:
+    """A status is told, and asked again after as ever, although its body cannot be read."""
+    with FakeSpace() as space:
+        space.fault(phase, *steps, times=1)
+        assert ASKERS[way](space.url, retry=Retry(attempts=2, base=0.001)).error is None
+        space.fault(phase, *steps, times=None)
+        error = ASKERS[way](space.url, retry=ONCE).error
+        assert getattr(error, "status_code", None) == 503, repr(error)
 
 
 def test_http_1_0() -> None:

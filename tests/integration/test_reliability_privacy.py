@@ -226,7 +226,16 @@ def test_no_frame_of_a_failure_holds_a_secret(way: str, phase: str, own_session:
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
 @pytest.mark.parametrize(
     "proxy",
-    [f"http://u:{SECRET}@127.0.0.1:1", f"http://u:{SECRET}@:80", f"u:{SECRET}@h:x", "http://["],
+    [
+        f"http://u:{SECRET}@127.0.0.1:1",
+        f"http://u:{SECRET}@:80",
+        f"u:{SECRET}@h:x",
+        "http://[",
+        f"127.0.0.1:1?token={SECRET}",
+        f"http://127.0.0.1:1/path?key={SECRET}#{SECRET}",
+        f"http://127.0.0.1:1?a@{SECRET}",
+        f"127.0.0.1:1?a=://{SECRET}",
+    ],
 )
 def test_proxy_of_the_environment_is_not_shown(
     name: str, proxy: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from raw_server import once
+from timing import PATIENCE
 
 from qwen72b.cli.exits import describe
-from qwen72b.errors import ConnectFailed, GenerationFailed, HTTPStatusError, StreamInterrupted
+from qwen72b.errors import (
+    ConnectFailed,
+    GenerationFailed,
+    HTTPStatusError,
+    InvalidOption,
+    InvalidServerMessage,
+    SpaceUnavailable,
+    StreamInterrupted,
+)
 from qwen72b.local import Backend, backend
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -40,7 +52,9 @@ class Server:
                 if status == 307:
                     self.send_header("Location", self.path)
                 self.end_headers()
-                self.wfile.write(body.encode())
+                with suppress(OSError):
+                    # One that knows already what is wrong hangs up.
+                    self.wfile.write(body.encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -172,3 +186,109 @@ def test_way_out_on_the_command_line() -> None:
     """What the local Space says of its upstream has no second hint, of another kind, behind it."""
     (line,) = describe(GenerationFailed("The upstream http://a cannot be reached: no."))
     assert line == "The upstream http://a cannot be reached: no."
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"choices": 5},
+        {"choices": {"delta": {}}},
+        {"choices": [5, None, []]},
+        {"choices": [{"delta": 5}]},
+        {"choices": [{"delta": ["x"]}]},
+        {"choices": [{"delta": {"content": 5}}]},
+        {"choices": [{"delta": {"content": ["x"]}}]},
+    ],
+    ids=json.dumps,
+)
+def test_chunk_of_another_shape(server: Server, odd: Any) -> None:
+    """What is no text is passed over, wherever it stands in a chunk."""
+    server.answers = [(200, f"data: {json.dumps(odd)}\n\n" + chunk("Hello", "stop"))]
+    assert "".join(server.backend().stream(MESSAGES)) == "Hello"
+
+
+@pytest.mark.parametrize("said", ["x", "[" * 5000, "9" * 5000, "[" + "0," * 200_001 + "0]"])
+def test_event_that_is_no_json(server: Server, said: str) -> None:
+    """An event that is no JSON, or none that an honest server sends, is told as that."""
+    server.answers = [(200, f"data: {said}\n\n")]
+    with pytest.raises(InvalidServerMessage, match=r"^The upstream .* no JSON"):
+        list(server.backend().stream(MESSAGES))
+
+
+def test_half_a_character(server: Server) -> None:
+    """A lone surrogate, which no page takes, is replaced."""
+    server.answers = [(200, chunk("a\ud800", "stop"))]
+    assert "".join(server.backend().stream(MESSAGES)) == "a\ufffd"
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 99", b"Transfer-Encoding: chunked", b"Content-Encoding: gzip"]
+)
+def test_refusal_whose_words_are_cut(head: bytes) -> None:
+    """A refusal is told by its status, although its body cannot be read."""
+    with once(b"HTTP/1.1 401 No\r\n" + head + b"\r\n\r\nno") as address:
+        upstream = backend("upstream", upstream=f"http://{address}", model="m")
+        with pytest.raises(HTTPStatusError, match="answered 401"):
+            list(upstream.stream(MESSAGES))
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nX: "], ids=["nothing", "half_a_head"])
+def test_closing_while_the_upstream_is_silent(said: bytes) -> None:
+    """A backend closes at once while a server that took the request has not answered it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = "http://{}:{}".format(*listener.getsockname())
+        upstream = backend("upstream", upstream=url, model="m")
+        pieces = upstream.stream(MESSAGES)
+        assert next(pieces) == ""
+        sock, _ = listener.accept()
+        with sock:
+            sock.recv(65536)
+            sock.sendall(said)
+            closer = threading.Thread(target=upstream.close)
+            closer.start()
+            closer.join(PATIENCE)
+            assert not closer.is_alive()
+    with pytest.raises(SpaceUnavailable, match="stopped"):
+        list(pieces)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:SECRET12@127.0.0.1:1/v1",
+        "http://SECRET12@127.0.0.1:1",
+        "http://127.0.0.1:1/v1?key=SECRET12",
+        "http://127.0.0.1:1/v1#SECRET12",
+        "127.0.0.1:1?token=SECRET12",
+        "ftp://user:SECRET12@127.0.0.1",
+    ],
+)
+def test_secrets_in_the_url(url: str) -> None:
+    """No user, password or query of the URL is in the label, which a page shows, or in an error."""
+    with pytest.raises((ConnectFailed, InvalidOption)) as caught:
+        upstream = backend("upstream", upstream=url, model="m")
+        assert "SECRET12" not in upstream.label
+        list(upstream.stream(MESSAGES))
+    assert "SECRET12" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", ['{{"error": "no {}"}}', "{}", "<p>{}"])
+def test_key_that_is_repeated(server: Server, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that the server repeats is masked: whoever asks the Space reads the error."""
+    monkeypatch.setenv("QWEN72B_UPSTREAM_KEY", "sk-1234567890SECRET")
+    server.answers = [(401, body.format("sk-1234567890SECRET"))]
+    with pytest.raises(HTTPStatusError) as caught:
+        list(server.backend().stream(MESSAGES))
+    assert "SECRET" not in f"{caught.value} {caught.value.body}"
+
+
+@pytest.mark.parametrize("key", ["sk-SECRET\nX: y", "sk-SECRET\u043a", "sk-SECRET\x7f"])
+def test_key_that_no_header_can_carry(
+    server: Server, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a key is refused with the name of its variable, and is not shown."""
+    monkeypatch.setenv("QWEN72B_UPSTREAM_KEY", key)
+    with pytest.raises(InvalidOption, match="QWEN72B_UPSTREAM_KEY") as caught:
+        list(server.backend().stream(MESSAGES))
+    assert "SECRET" not in str(caught.value)
+    assert not server.requests

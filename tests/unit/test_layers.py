@@ -86,7 +86,7 @@ TABLE = Table(
             | names("transport"),
             names(
                 "anyio atexit collections concurrent.futures contextlib.suppress copy functools",
-                "math os threading types",
+                "math os queue.Full threading types weakref.ref",
             ),
             # A caller's own session.
             types=names("requests"),
@@ -114,7 +114,7 @@ TABLE = Table(
             | names("urllib.parse"),
         ),
         "local": Layer(
-            names("errors privacy protocol"),
+            names("errors privacy protocol timeout transport"),
             names(
                 "abc asyncio collections contextlib errno fastapi fcntl gradio hashlib io ipaddress"
             )

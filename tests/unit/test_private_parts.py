@@ -324,6 +324,18 @@ def test_anyio_worker_thread_loop() -> None:
     assert anyio.run(main)
 
 
+def test_anyio_worker_thread_stop() -> None:
+    """A worker thread of asyncio's side ends when told to: one of a loop that was left, at exit."""
+
+    async def main() -> Any:
+        thread: Any = await anyio.to_thread.run_sync(threading.current_thread)
+        thread.stop()
+        thread.join(PATIENCE)
+        return thread
+
+    assert not anyio.run(main).is_alive()
+
+
 # All of them
 
 
