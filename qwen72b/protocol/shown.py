@@ -89,35 +89,24 @@ class Shown:
         """
         if type(edits) is not list:
             raise InvalidDiff(f"Edits must be a list, not {type(edits).__name__}.")
+        path = self.answer.path
+        if len(edits) == 1 and (text := _appended(edits[0], path)) is not None:
+            # Nearly every message.
+            self._grow(text, events)
+            return
         added: list[str] = []
         others: list[Any] = []
         concerned = False
-        path = self.answer.path
         for edit in edits:
-            if (
-                not concerned
-                and type(edit) is list
-                and len(edit) == 3
-                and edit[0] == "append"
-                and path is not None
-                and is_same_path(edit[1], path)
-                and type(edit[2]) is str
-            ):
-                added.append(edit[2])
+            if not concerned and (text := _appended(edit, path)) is not None:
+                added.append(text)
             else:
                 others.append(edit)
                 concerned = concerned or self._concerns_answer(edit)
         text = "".join(added)
         if not concerned:
-            if others:
-                self._edit(others)
-            if text:
-                self._behind = True
-                if self.answer.thinking:
-                    self._aside.append(text)
-                else:
-                    self._text.add(text)
-                    events += _delta(text)
+            self._edit(others)
+            self._grow(text, events)
             return
         if self._behind:
             present = self._last()
@@ -127,6 +116,17 @@ class Shown:
             others.insert(0, ["append", self.answer.path, text])
         self._edit(others)
         events += self.take(self._value)
+
+    def _grow(self, text: str, events: list[Event]) -> None:
+        """Take text that extends the answer, which costs the same however long that is."""
+        if not text:
+            return
+        self._behind = True
+        if self.answer.thinking:
+            self._aside.append(text)
+        else:
+            self._text.add(text)
+            events.append(_delta(text))
 
     def _edit(self, edits: Any) -> None:
         """Apply edits to the value, which is nobody else's."""
@@ -184,7 +184,7 @@ class Shown:
         # In one piece, and the same as in the value.
         self._text = TextBuffer(new)
         if new.startswith(old):
-            return events + _delta(new[len(old) :])
+            return [*events, _delta(new[len(old) :])] if len(new) > len(old) else events
         offset = _shared_length(old, new)
         return [*events, Revised(replace_surrogates(new[offset:]), offset)]
 
@@ -211,8 +211,22 @@ class Shown:
         return str(target) + str(self._text)[len(self.answer.text) :]
 
 
-def _delta(text: str) -> list[Event]:
-    return [Delta(text if text.isascii() else replace_surrogates(text))] if text else []
+def _delta(text: str) -> Delta:
+    return Delta(text if text.isascii() else replace_surrogates(text))
+
+
+def _appended(edit: Any, path: list[Any] | None) -> str | None:
+    """Return the text that an edit appends at a path; ``None`` if it does anything else."""
+    if (
+        path is not None
+        and type(edit) is list
+        and len(edit) == 3
+        and edit[0] == "append"
+        and type(edit[2]) is str
+        and is_same_path(edit[1], path)
+    ):
+        return edit[2]
+    return None
 
 
 def _shared_length(old: str, new: str) -> int:
