@@ -295,6 +295,44 @@ def test_what_a_handler_raises_while_a_thread_starts(
         assert caught.value is mine
 
 
+@pytest.mark.parametrize("kind", [TimeoutError, RuntimeError, ValueError])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "concurrent.futures.ThreadPoolExecutor.submit",
+        "qwen72b.batch.journal._write_whole",
+        "qwen72b.batch.journal.os.write",
+    ],
+    ids=["sending", "journal", "pipe"],
+)
+def test_what_a_handler_raises_in_a_batch(
+    place: str,
+    kind: type[Exception],
+    handler: list[Callable[[], object]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """It ends the batch, and is no failure of an item, an executor or a file."""
+    mine = kind("mine")
+
+    def give_up() -> None:
+        raise mine
+
+    handler.append(give_up)
+    ours, theirs = os.pipe()
+    try:
+        monkeypatch.setattr(place, lambda *_, **__: interrupt())
+        journal = theirs if place.endswith("os.write") else tmp_path / "answers.jsonl"
+        with FakeSpace() as space, Client(space.url) as client:
+            with pytest.raises(kind) as caught:
+                list(client.map(["Hi"], journal=journal))
+            assert caught.value is mine
+    finally:
+        monkeypatch.undo()
+        os.close(ours)
+        os.close(theirs)
+
+
 def test_what_a_handler_raises_in_the_reading_of_an_event(
     handler: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
