@@ -169,6 +169,11 @@ class Qwen72BError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), (self.reason,), self.__dict__.copy())
 
+    def __copy__(self) -> Qwen72BError:
+        # Without frames, which hold connections. What copyreg knows comes before
+        # __reduce__, and tblib, which Dask loads, has told it to keep them.
+        return _restore(type(self), (self.reason,), self.__dict__.copy())
+
 
 class InvalidRequest(Qwen72BError, ValueError):
     """

@@ -23,6 +23,7 @@ from ..protocol.model import check_model
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
+from ..transport.descriptors import descriptors_needed
 from .stream import AsyncStream
 from .threads import Threads
 
@@ -297,9 +298,10 @@ class AsyncClient:
             >>> asyncio.run(main())
             Paris.
         """
-        from ..batch.batch import Batch
-        from ..batch.options import BatchOptions
-        from .batch import AsyncBatch, blocking
+        with descriptors_needed():
+            from ..batch.batch import Batch
+            from ..batch.options import BatchOptions
+            from .batch import AsyncBatch, blocking
 
         self._core.check_open()
         options = BatchOptions(
@@ -340,8 +342,8 @@ class AsyncClient:
             Paris.
             Rome.
         """
-        from .conversation import AsyncConversation
-
+        with descriptors_needed():
+            from .conversation import AsyncConversation
         return AsyncConversation(self, system=system, messages=messages)
 
     async def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:

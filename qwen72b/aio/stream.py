@@ -41,6 +41,7 @@ from ..client.face import AnswerFace
 from ..errors import Qwen72BError, without_frames
 from ..events import Delta, Event
 from ..reply import Reply
+from ..transport.descriptors import descriptors_needed, no_descriptor
 from .threads import Threads
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
     def __init__(self, answer: Answer, threads: Threads) -> None:
         super().__init__(answer)
         self._threads = threads
-        self._reading = Lock(fast_acquire=True)
+        # anyio imports its part for the running loop here, or when it is first waited.
+        with descriptors_needed():
+            self._reading = Lock(fast_acquire=True)
 
     def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034  # see _Iteration
         if self._answer.complete:
@@ -135,9 +138,11 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
             'Paris.'
         """
         if progress:
-            from ..progress import ProgressBar
+            with descriptors_needed():
+                from ..progress import ProgressBar
 
-            with ProgressBar() as bar:
+                made = ProgressBar()
+            with made as bar:
                 async for event in self.events():
                     bar.take(event)
         async for _ in self.events():
@@ -160,7 +165,8 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
             >>> asyncio.run(main())
             Paris.
         """
-        from ..notebook.display import show
+        with descriptors_needed():
+            from ..notebook.display import show
 
         return await show(self)
 
@@ -238,6 +244,9 @@ class AsyncStream(AnswerFace, AsyncIterator[str]):
         except BaseException as exc:
             tell_stop(exc)
             self._answer.close()
+            wanting = no_descriptor(exc)
+            if wanting is not None:
+                raise wanting from exc.with_traceback(None)
             raise
 
     async def _read(self) -> bool:

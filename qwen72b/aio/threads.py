@@ -17,6 +17,7 @@ from weakref import ref
 from anyio import CapacityLimiter, Event, Semaphore, move_on_after, to_thread
 from anyio.lowlevel import checkpoint, current_token
 
+from ..transport.descriptors import descriptors_needed
 from ..transport.threads import no_thread
 
 if TYPE_CHECKING:
@@ -180,7 +181,8 @@ class Threads:
 
     def _here(self) -> _Loop:
         # A client may see several event loops, one after the other.
-        token = current_token()
+        with descriptors_needed():
+            token = current_token()
         if self._loop is None or self._loop.token != token:
             self._loop = _Loop(token, self.most)
         return self._loop

@@ -67,6 +67,9 @@ _TOLD = 20
 # for the others: a token that is refused, an upstream that answers 401 to all.
 _HOPELESS = 20
 
+# A Space of this machine is not that of theirs.
+_FOR_WORKERS = "Name a Space that Dask's workers can reach with --url."
+
 
 def add_parser(commands: Commands) -> None:
     """Add this command to the parser."""
@@ -188,9 +191,10 @@ def _watch(batch: Batch, args: argparse.Namespace) -> int:
                 failed.append(error)
             if len(failed) == _HOPELESS and _is_hopeless(failed, batch.tally):
                 batch.close()
+                last = failed[-1]
+                why = describe(last, elsewhere=_FOR_WORKERS) if args.dask else describe(last)
                 console.complain(
-                    f"stopped: the first {_HOPELESS} prompts all failed, and alike. "
-                    f"{describe(failed[-1])[0]}"
+                    f"stopped: the first {_HOPELESS} prompts all failed, and alike. {why[0]}"
                 )
                 console.say(_summary(batch.tally, where))
                 return exit_status(failed[-1])

@@ -116,7 +116,7 @@ class _Chat:
         self._asked: str | None = None
         self._renderer = self._make_renderer()
         if args.go_on:
-            self._kept_in = latest_chat()
+            self._kept_in = latest_chat(self._console.say)
             if self._kept_in is None:
                 raise InvalidOption("no chat was kept yet.", hint="Keep one with: chat --save")
         if args.go_on or args.load is not None:

@@ -4,9 +4,11 @@ The chats that are kept on disk: JSON files in the user's state folder, which no
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Sequence
+import stat
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -38,9 +40,33 @@ def new_chat() -> Path:
     return chat_folder() / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}.json"
 
 
-def latest_chat() -> Path | None:
-    """Find the chat that was written last; ``None`` if there is none."""
-    return max(chat_folder().glob("*.json"), key=lambda path: path.stat().st_mtime_ns, default=None)
+def latest_chat(tell: Callable[[str], object]) -> Path | None:
+    """
+    Find the chat that was written last.
+
+    Args:
+        tell: Told, in a sentence, of what bears the name of a chat and is no file
+            that can be read.
+
+    Returns:
+        The file; ``None`` if there is none.
+    """
+    found: dict[Path, int] = {}
+    for path in chat_folder().glob("*.json"):
+        try:
+            status = path.stat()
+        except OSError as exc:
+            # A link to what has gone, or to itself.
+            tell(f"{path} is left out: {exc.strerror}.")
+            continue
+        # A pipe's writer would be waited for.
+        if not stat.S_ISREG(status.st_mode):
+            tell(f"{path} is left out: it is no file.")
+        elif not os.access(path, os.R_OK):
+            tell(f"{path} is left out: {os.strerror(errno.EACCES)}.")
+        else:
+            found[path] = status.st_mtime_ns
+    return max(found, key=found.__getitem__, default=None)
 
 
 def write_chat(path: Path, messages: Sequence[object]) -> None:

@@ -69,8 +69,10 @@ _STATUSES: tuple[tuple[type[BaseException], int], ...] = (
 # Statuses of gateways whose server behind is down.
 _GATEWAY = (502, 503, 504)
 
-_ELSEWHERE = "Use --local for a small model on this machine, or --url for another Space."
-WAIT_OR_LEAVE = f"Wait for it with: qwen72b status --wait 300. {_ELSEWHERE}"
+# Said by commands that do not ask, and have no --local, as well.
+_ELSEWHERE = "Ask with --local for a small model on this machine, or with --url for another Space."
+_WAIT = "Wait for it with: qwen72b status --wait 300."
+WAIT_OR_LEAVE = f"{_WAIT} {_ELSEWHERE}"
 
 
 def exit_status(error: BaseException) -> int:
@@ -87,13 +89,16 @@ def exit_status(error: BaseException) -> int:
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), EXIT_OTHER)
 
 
-def describe(error: BaseException, *, verbose: bool = False) -> list[str]:
+def describe(
+    error: BaseException, *, verbose: bool = False, elsewhere: str = _ELSEWHERE
+) -> list[str]:
     """
     Explain an error to the user of the command line.
 
     Args:
         error: What a command raised.
         verbose: Whether to say what it came of, too.
+        elsewhere: How to ask another Space.
 
     Returns:
         Lines; one, unless verbose. No secret is in them.
@@ -102,7 +107,7 @@ def describe(error: BaseException, *, verbose: bool = False) -> list[str]:
         # What the caller did wrong is in our own words; other reasons may be a Space's.
         own = isinstance(error, (InvalidRequest, EndpointNotFound))
         reason = error.reason.replace("base_url", "the address") if own else error.reason
-        lines = [told(reason, _in_shell(hint_for(error)))]
+        lines = [told(reason, _in_shell(hint_for(error, elsewhere)))]
         if verbose:
             lines += [f"  because of {type(link).__name__}: {link}" for link in _causes(error)]
     elif isinstance(error, OSError):
@@ -127,12 +132,13 @@ _USUAL = {
 }
 
 
-def hint_for(error: Qwen72BError) -> str:
+def hint_for(error: Qwen72BError, elsewhere: str = _ELSEWHERE) -> str:
     """
     Say what to do about an error in the command line's own terms.
 
     Args:
         error: The error; its hint speaks of Python arguments.
+        elsewhere: How to ask another Space.
     """
     retry_after = error.retry_after
     if isinstance(error, AuthenticationError):
@@ -140,16 +146,16 @@ def hint_for(error: Qwen72BError) -> str:
     if isinstance(error, SpaceUnavailable) and (error.stage or error.status_code):
         # The Hub's hint is about arguments; a page's is fine, but no way out.
         # A local Space has neither, and knows better.
-        return WAIT_OR_LEAVE
+        return f"{_WAIT} {elsewhere}"
     if isinstance(error, (QueueFull, RateLimited, QuotaExceeded)) and retry_after is not None:
         return f"Ask again in {retry_after:.0f} s."
     if isinstance(error, ConnectFailed) and error.stage in _USUAL:
         return f"{error.hint or _USUAL[error.stage]} qwen72b doctor helps."
-    if isinstance(error, ConnectFailed) and "ulimit" not in error.hint:
-        return _ELSEWHERE
+    if isinstance(error, ConnectFailed) and (not error.hint or "base_url=" in error.hint):
+        return elsewhere
     if isinstance(error, RequestTimeout):
         return {
-            "connect": _ELSEWHERE,
+            "connect": elsewhere,
             "read": "Is the Space alive? Ask qwen72b status.",
             "total": "Give it longer with --timeout.",
         }.get(error.phase, "Ask again later.")

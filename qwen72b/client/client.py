@@ -21,6 +21,7 @@ from ..protocol.model import check_model
 from ..reply import Reply
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike
+from ..transport.descriptors import descriptors_needed
 from ..transport.threads import no_thread
 from .core import ClientCore
 from .stream import Stream
@@ -306,8 +307,9 @@ class Client:
             Rome.
         """
         try:
-            from ..batch.batch import Batch
-            from ..batch.options import BatchOptions
+            with descriptors_needed():
+                from ..batch.batch import Batch
+                from ..batch.options import BatchOptions
         except RuntimeError as exc:
             # Python 3.13 loads no pools of threads while it is ending.
             raise no_thread(exc) from exc
@@ -350,8 +352,8 @@ class Client:
             >>> print(chat.ask("And of Italy?"))
             Rome.
         """
-        from .conversation import Conversation
-
+        with descriptors_needed():
+            from .conversation import Conversation
         return Conversation(self, system=system, messages=messages)
 
     def status(self, *, timeout: TimeoutLike = None) -> SpaceStatus:

@@ -30,6 +30,7 @@ from ..protocol.plan import Plan
 from ..retry import Retry
 from ..timeout import Timeout, TimeoutLike, to_timeout
 from ..transport.deadlines import Deadlines
+from ..transport.descriptors import descriptors_needed
 from ..transport.scope import CallScope
 from ..transport.translate import IO_ERRORS, plain_cause, translate
 from .answer import Answer
@@ -241,8 +242,8 @@ class ClientCore:
             TransportError: If the Space's server cannot be reached.
             ProtocolError: If it is no Space to chat with.
         """
-        from .status import SpaceStatus
-
+        with descriptors_needed():
+            from .status import SpaceStatus
         begun = monotonic()
         try:
             found = self.describe(scope)
@@ -293,9 +294,9 @@ class ClientCore:
         except IO_ERRORS as exc:
             found_out = translate(exc, scope, "reading the Space's page", self.base_url)
             raise found_out from plain_cause(exc)
-        from ..protocol.choose import choose
-        from .description import describe
-
+        with descriptors_needed():
+            from ..protocol.choose import choose
+            from .description import describe
         with reading():
             plan = choose(page, endpoint=asked.endpoint, inputs=asked.inputs)
         return describe(self.base_url, page, plan, asked.inputs)

@@ -35,6 +35,7 @@ from ..events import Delta, Event
 from ..messages import Prompt
 from ..protocol.fill import Filled, fill
 from ..protocol.job import Job
+from ..protocol.jsontext import TakesLong
 from ..protocol.plan import Plan, Step, StepKind
 from ..protocol.reading import ChatReader, TextReader
 from ..protocol.sse import EventSplitter
@@ -280,7 +281,18 @@ class Exchange:
                 turn = monotonic() + _TURN
                 try:
                     for text in texts:
-                        events += job.receive_data(text)
+                        found: list[Event] | None
+                        try:
+                            found = job.receive_data(text, briefly=not self.waits)
+                        except TakesLong:
+                            found = None
+                        if found is None:
+                            # In a thread, which then goes on.
+                            source, self.source = self.source, None
+                            yield events
+                            events, self.source = [], source
+                            found = job.receive_data(text)
+                        events += found
                         now = monotonic()
                         # ``scope.limit`` looks too; here it is asked for every event.
                         if scope.cancelled or now >= deadlines.nearest:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import Qwen72BError, without_frames
 from ..events import Delta, Event, Revised
 from ..reply import Reply
+from ..transport.descriptors import descriptors_needed
 from .face import AnswerFace
 
 if TYPE_CHECKING:
@@ -115,9 +116,11 @@ class Stream(AnswerFace, Iterator[str]):
             'Paris.'
         """
         if progress:
-            from ..progress import ProgressBar
+            with descriptors_needed():
+                from ..progress import ProgressBar
 
-            with ProgressBar() as bar:
+                made = ProgressBar()
+            with made as bar:
                 for event in self.events():
                     bar.take(event)
         try:
@@ -141,7 +144,8 @@ class Stream(AnswerFace, Iterator[str]):
             >>> reply = Client().stream("What is the capital of France?").display()
             Paris.
         """
-        from ..notebook.display import show
+        with descriptors_needed():
+            from ..notebook.display import show
 
         return show(self)
 

@@ -5,13 +5,17 @@ The cell magic ``%%qwen``: a question per cell.
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from keyword import iskeyword
 from typing import Any, NoReturn
 
 from ..client.client import Client
 from ..client.conversation import Conversation
+from ..errors import InvalidRequest, Qwen72BError
 from ..reply import Reply
 from .display import show
 
@@ -54,14 +58,15 @@ class Magic:
         question = cell.strip()
         if not question:
             _refuse("the cell holds no question")
-        chat = self._conversation(options)
-        stream = chat.stream(question)
-        try:
-            show(stream)
-        finally:
-            if options.output is not None:
-                reply = Reply(stream.text, stream.timings, chat.messages)
-                self._shell.push({options.output: reply})
+        with _own_words():
+            chat = self._conversation(options)
+            stream = chat.stream(question)
+            try:
+                show(stream)
+            finally:
+                if options.output is not None:
+                    reply = Reply(stream.text, stream.timings, chat.messages)
+                    self._shell.push({options.output: reply})
 
     def close(self) -> None:
         """Close the connections."""
@@ -78,6 +83,39 @@ class Magic:
         if options.system is not None:
             chat.system = options.system
         return chat
+
+
+# Python's arguments in hints, and what they are here. There is no other option
+# that a hint could name.
+_WORDS = tuple(
+    (re.compile(words), here)
+    for words, here in (
+        (r"\bbase_url= or QWEN", "--url or QWEN"),
+        (r"\bbase_url or space\b", "--url"),
+        (r"\bspace= and base_url= name\b", "--url names"),
+        (r"\bas base_url\b", "as --url"),
+        (r'^Pass space="[^"]*" instead\.', "Give its own address: https://OWNER-NAME.hf.space."),
+        (r"^Pass token= for a private Space, or auth=.* for its login", "Set HF_TOKEN"),
+        (r", or proxy=\.", "."),
+        (r"\(verify=, ", "("),
+        (r", or pass wait_for_space=\d+\.", "."),
+        (r"^Pass auth=(.*) instead\.", r"Only Python has a login: Client(auth=\1)."),
+    )
+)
+
+
+@contextmanager
+def _own_words() -> Iterator[None]:
+    """Name options where an error names arguments of Python's."""
+    try:
+        yield
+    except Qwen72BError as error:
+        if isinstance(error, InvalidRequest):
+            # It may have come from the environment.
+            error.reason = error.reason.replace("base_url", "the address")
+        for words, here in _WORDS:
+            error.hint = words.sub(here, error.hint)
+        raise
 
 
 class _Parser(argparse.ArgumentParser):

@@ -25,7 +25,7 @@ from typing import Any
 from ..errors import InvalidDiff
 from .jsontext import MAX_DEPTH
 
-__all__ = ["Allowance", "apply_edits"]
+__all__ = ["Allowance", "apply_edits", "is_same_path"]
 
 _ACTIONS = frozenset({"append", "replace", "add", "delete"})
 
@@ -128,6 +128,23 @@ def apply_edits(
     return editing.end()
 
 
+def is_same_path(path: Any, other: list[Any]) -> bool:
+    """
+    Tell whether an edit's path is one that is known; to Python 0, ``0.0`` and ``False`` are one.
+
+    Args:
+        path: The edit's.
+        other: The known one.
+    """
+    if path != other:
+        return False
+    # Not by comparing two lists of types, which took a tenth of a delta's time.
+    for key in path:
+        if type(key) is not int and type(key) is not str:
+            return False
+    return True
+
+
 def _read_edit(edit: Any) -> tuple[str, list[Any], Any]:
     if not isinstance(edit, list) or len(edit) not in (2, 3):
         raise InvalidDiff("An edit must be [action, path, value].")
@@ -152,7 +169,7 @@ def _last(path: list[Any]) -> Any:
 def _is_delete_beside(edit: Any, path: list[Any]) -> bool:
     """Tell whether an edit deletes from the same container as ``path`` does."""
     action, other, _ = _read_edit(edit)
-    return action == "delete" and len(other) == len(path) and other[:-1] == path[:-1]
+    return action == "delete" and len(other) == len(path) and is_same_path(other[:-1], path[:-1])
 
 
 class _Editing:

@@ -172,7 +172,7 @@ class Job:
         self._event_id = event_id
         self.joined = True
 
-    def receive_data(self, data: str) -> list[Event]:
+    def receive_data(self, data: str, *, briefly: bool = False) -> list[Event]:
         """
         Take the data of one SSE event.
 
@@ -182,6 +182,7 @@ class Job:
 
         Args:
             data: Joined ``data`` lines of one SSE event; JSON text.
+            briefly: Whether to take only what is read in no time.
 
         Returns:
             Events in order; empty for heartbeats, unknown messages, messages
@@ -194,9 +195,10 @@ class Job:
             QueueFull: If the queue takes no more.
             StreamInterrupted: If the Space ended the stream too early.
             ProtocolError: If a message has an impossible shape.
+            TakesLong: If it was to be taken briefly; then it was not taken.
         """
         try:
-            message = read_json(data)
+            message = read_json(data, briefly=briefly)
         except TooManyValues as exc:
             raise InvalidServerMessage(f"a message of the Space is too large: {exc}.") from exc
         except NotJSON:

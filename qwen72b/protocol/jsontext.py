@@ -22,7 +22,7 @@ from array import array
 from itertools import accumulate
 from typing import Any
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "NotJSON", "TooManyValues", "read_json"]
+__all__ = ["MAX_DEPTH", "MAX_VALUES", "NotJSON", "TakesLong", "TooManyValues", "read_json"]
 
 
 class NotJSON(ValueError):
@@ -31,6 +31,10 @@ class NotJSON(ValueError):
 
 class TooManyValues(NotJSON):
     """A text has more values than are made of one text."""
+
+
+class TakesLong(Exception):
+    """A text was to be read briefly, and has many values for its length."""
 
 
 # NaN and Infinity are no JSON, but Python servers write them; null is what
@@ -56,6 +60,11 @@ _DECODER_OF_LONG = json.JSONDecoder(parse_constant=lambda name: None, parse_int=
 # 80,000 of them in Gradio 6, the configuration of a large app 50,000.
 MAX_VALUES = 200_000
 
+# Those of a text that is read briefly. The costliest, messages of a chat that say
+# next to nothing, take a microsecond each, decoded and looked at: 2 ms of an event
+# loop. In Gradio 6 a chat of 250 turns has as many.
+_MOST_BRIEFLY = 2000
+
 # Gradio's own messages and configurations nest about 20 deep.
 MAX_DEPTH = 200
 
@@ -65,12 +74,15 @@ _PIECE = 128
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def read_json(text: str) -> Any:
+def read_json(text: str, *, briefly: bool = False) -> Any:
     """
     Decode JSON text.
 
     Args:
         text: The text.
+        briefly: Whether to leave it be if it may take milliseconds although it is
+            short: 60 kB may be one string, or 30,000 numbers. What looks like a
+            value within a string counts as well.
 
     Returns:
         The value, with ``None`` for ``NaN`` and the infinities.
@@ -79,13 +91,14 @@ def read_json(text: str) -> Any:
         TooManyValues: If the text has more than ``MAX_VALUES`` values.
         NotJSON: If the text is not JSON, nests too deep or has a number with
             thousands of digits.
+        TakesLong: If it was to be read briefly; nothing was decoded.
     """
     # Stripped here, because the decoder's own search for white space at both
     # ends takes a fifth of the time of a short text.
     text = text.strip(" \t\r\n")
     # A delta is too short to be deep.
     if len(text) > 2 * MAX_DEPTH:
-        _check_structure(text)
+        _check_structure(text, briefly)
     decoder = _DECODER if len(text) <= _LONG else _DECODER_OF_LONG
     try:
         value, end = decoder.raw_decode(text)
@@ -98,9 +111,11 @@ def read_json(text: str) -> Any:
     return value
 
 
-def _check_structure(text: str) -> None:
+def _check_structure(text: str, briefly: bool) -> None:
     """Refuse what has too many values or nests too deep, before anything is made of it."""
     brackets = text.count("[") + text.count("{")
+    if briefly and len(text) > _MOST_BRIEFLY and brackets + text.count(",") > _MOST_BRIEFLY:
+        raise TakesLong
     short = len(text) <= MAX_VALUES
     if brackets <= MAX_DEPTH and (short or brackets + text.count(",") <= MAX_VALUES):
         return

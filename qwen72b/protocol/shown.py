@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import InvalidDiff, InvalidServerMessage
 from ..events import Attachment, Delta, Event, Revised, Thought
-from .diff import Allowance, apply_edits
+from .diff import Allowance, apply_edits, is_same_path
 from .reading import NOTHING, ChatReader, TextReader
 from .surrogates import replace_surrogates
 from .textbuffer import TextBuffer
@@ -92,13 +92,15 @@ class Shown:
         added: list[str] = []
         others: list[Any] = []
         concerned = False
+        path = self.answer.path
         for edit in edits:
             if (
                 not concerned
                 and type(edit) is list
                 and len(edit) == 3
                 and edit[0] == "append"
-                and edit[1] == self.answer.path
+                and path is not None
+                and is_same_path(edit[1], path)
                 and type(edit[2]) is str
             ):
                 added.append(edit[2])

@@ -9,7 +9,7 @@ left to it, and so are all that have no body.
 from __future__ import annotations
 
 import re
-from http.client import HTTPException, HTTPMessage, HTTPResponse, RemoteDisconnected
+from http.client import HTTPException, HTTPMessage, HTTPResponse, LineTooLong, RemoteDisconnected
 from typing import Any
 
 __all__ = ["Head"]
@@ -17,6 +17,10 @@ __all__ = ["Head"]
 # Answers that may come ahead of the one that was asked for. A server sends one
 # or two; more than this many is no server's.
 _MOST_AHEAD = 100
+
+# Lines of their heads, and bytes of each, as http.client has it.
+_MOST_HEADERS = 100
+_MOST_BYTES = 65536
 
 # The one that is final: "Switching Protocols", which nobody asked for.
 _SWITCHING = 101
@@ -56,14 +60,33 @@ class _Lines:
 class Head(HTTPResponse):
     """http.client's response, which skips every 1xx (RFC 9110, section 15.2), not only 100."""
 
+    def _read_status(self) -> tuple[str, int, str]:
+        # Asked by ``HTTPResponse.begin``; and by what sets up a tunnel, whose proxy
+        # may send something ahead as well.
+        for _ in range(_MOST_AHEAD):
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # private
+            if not 100 <= status < 200 or status == _SWITCHING:
+                return version, status, reason
+            self._skip_headers()
+        raise HTTPException(f"got more than {_MOST_AHEAD} answers ahead of the final one")
+
+    def _skip_headers(self) -> None:
+        reader: Any = self.fp
+        for _ in range(_MOST_HEADERS):
+            line = reader.readline(_MOST_BYTES + 1)
+            if len(line) > _MOST_BYTES:
+                raise LineTooLong("header line")
+            if line in (b"\r\n", b"\n", b""):
+                return
+        raise HTTPException(f"got more than {_MOST_HEADERS} headers")
+
     def begin(self) -> None:
         """Read the head of the final answer."""
+        if self.headers is not None:
+            return
         reader: Any = self.fp
-        for _ in range(_MOST_AHEAD):
-            known = self.headers is not None or self.debuglevel
-            plain = None if known else _PLAIN.match(reader.peek())
-            if plain is not None and int(plain[1]) not in _BODILESS:
-                break
+        plain = None if self.debuglevel else _PLAIN.match(reader.peek())
+        if plain is None or int(plain[1]) in _BODILESS:
             lines: Any = _Lines(reader)
             self.fp = lines
             super().begin()
@@ -71,12 +94,7 @@ class Head(HTTPResponse):
                 self.fp = reader
             if lines.last == b"":
                 raise RemoteDisconnected("it was closed in the middle of an answer's head")
-            if not 100 <= self.status < 200 or self.status == _SWITCHING:
-                return
-            # It reads no further head while it has one.
-            self.headers = self.msg = None  # type: ignore[assignment]  # as before its first one
-        else:
-            raise HTTPException(f"got more than {_MOST_AHEAD} answers ahead of the final one")
+            return
         reader.read(plain.end())
         # What ``HTTPResponse.begin`` sets.
         status, reason, lines = plain.groups()

@@ -9,7 +9,6 @@ Above 300 lines: which of two causes it is shows only where both are looked at.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import ssl
@@ -34,6 +33,7 @@ from ..errors import (
 )
 from ..privacy.masking import mask
 from ..privacy.redaction import redact
+from .descriptors import no_descriptor
 from .interrupts import from_signal_handler
 from .scope import CallScope
 
@@ -119,11 +119,9 @@ def translate(
     def has(*kinds: type[BaseException]) -> bool:
         return any(isinstance(link, kinds) for link in chain)
 
-    if any(getattr(link, "errno", None) in (errno.EMFILE, errno.ENFILE) for link in chain):
-        return ConnectFailed(
-            "this process can open no more files and sockets: too many are open.",
-            hint="Close what is open, ask less at once, or raise the limit (ulimit -n).",
-        )
+    wanting = next((found for link in chain if (found := no_descriptor(link))), None)
+    if wanting is not None:
+        return wanting
     missing = next((match[1] for link in chain if (match := re.match(_MISSING, str(link)))), None)
     if missing is not None:
         return _no_certificates(f"there is no file {missing!r}", missing)

@@ -32,7 +32,19 @@ from qwen72b import (
     StreamInterrupted,
     Timeout,
 )
-from qwen72b.testing import Burst, Complete, Fail, FakeSpace, Gate, Proceed, Repeat, Send, Stall
+from qwen72b.protocol import job, jsontext
+from qwen72b.testing import (
+    Burst,
+    Complete,
+    Fail,
+    FakeSpace,
+    Gate,
+    Message,
+    Proceed,
+    Repeat,
+    Send,
+    Stall,
+)
 
 both_loops = pytest.mark.anyio
 
@@ -618,3 +630,46 @@ async def test_end_that_comes_with_half_an_event(fake_space: FakeSpace) -> None:
         gate.open()
         with pytest.raises(StreamInterrupted):
             await anext(stream)
+
+
+# 12 kB each, in the value of a component that is not the answer's.
+MANY_VALUES = {
+    "integers": [1] * 6000,
+    "numbers": [1.5] * 3000,
+    "texts": [""] * 4000,
+    "lists": [[]] * 4000,
+    "objects": [{"a": None}] * 1100,
+    "pairs": [[None, ""]] * 1000,
+    "depth": [[[[[[]]]]]] * 900,
+}
+A_TEXT = "Some words, and some more. " * 450
+
+
+@both_loops
+@pytest.mark.parametrize("value", [*MANY_VALUES.values(), A_TEXT], ids=[*MANY_VALUES, "text"])
+async def test_event_of_many_values_is_read_in_a_thread(
+    fake_space: FakeSpace, monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
+    """What takes long for its size holds no event loop; a text, which does not, is read there."""
+    home, at_home = threading.get_ident(), []
+
+    def read_json(text: str, **options: Any) -> Any:
+        found = jsontext.read_json(text, **options)
+        at_home.append((len(text) > 9000, threading.get_ident() == home))
+        return found
+
+    monkeypatch.setattr(job, "read_json", read_json)
+    first, second = Gate(), Gate()
+    large = Message("process_generating", output={"data": [value, [], []]}, success=True)
+    fake_space.answer("H", first, large, "el", second, "lo")
+    async with AsyncClient(fake_space.url) as client:
+        stream = client.stream("Hi")
+        assert await anext(stream) == "H"
+        first.open()
+        assert await anext(stream) == "el"
+        assert (True, value is A_TEXT) in at_home
+        del at_home[:]
+        second.open()
+        assert await anext(stream) == "lo"
+        assert await stream.result() == "Hello"
+    assert set(at_home) == {(False, True)}

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -234,6 +235,49 @@ def test_missing_dask_is_told(
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main([*files.command, "--dask", "tcp://127.0.0.1:1"]) == 2
     assert "pip install distributed" in capsys.readouterr().err
+
+
+class Cluster:
+    """A Dask cluster, as far as the command knows it, whose workers are threads."""
+
+    def __init__(self, address: str) -> None:
+        if address.endswith(":1"):
+            raise OSError("timed out")
+        self._pool = ThreadPoolExecutor(2)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def get_executor(self, *, pure: bool) -> Executor:
+        return self._pool
+
+
+@pytest.mark.parametrize(
+    ("address", "words", "hint"),
+    [
+        ("tcp://127.0.0.1:1", "no Dask scheduler at tcp://127.0.0.1:1", "Is its address right?"),
+        ("tcp://127.0.0.1:2", "did not accept a connection", "workers can reach with --url"),
+    ],
+)
+def test_local_space_is_none_for_dask(
+    address: str,
+    words: str,
+    hint: str,
+    files: Files,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where a scheduler or its workers reach nobody, a Space of this machine would be no way out."""
+    files.write("a")
+    # It is asked several times, with pauses; twenty of them would take minutes.
+    monkeypatch.setattr("qwen72b.cli.batch._HOPELESS", 1)
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Cluster))
+    files.command[-1] = "http://127.0.0.1:1"
+    assert main([*files.command, "--dask", address]) == 6
+    err = capsys.readouterr().err
+    assert words in err and hint in err and "--local" not in err
 
 
 def shell(files: Files, rest: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -325,6 +326,41 @@ def test_chat_is_kept_and_gone_on_with(
         "Three",
         "<Three>",
     ]
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: path.symlink_to("gone"), "No such file"),
+        (lambda path: path.symlink_to(path.name), "symbolic links"),
+        (lambda path: path.mkdir(), "no file"),
+        (lambda path: os.mkfifo(path), "no file"),
+        (lambda path: path.symlink_to(path.parent), "no file"),
+        (lambda path: path.symlink_to("/dev/zero"), "no file"),
+    ],
+    ids=["broken link", "loop", "folder", "pipe", "link to a folder", "device"],
+)
+def test_what_is_no_chat_is_told_and_left_out(
+    make: Callable[[Path], object],
+    why: str,
+    space: FakeSpace,
+    pipe_in: Callable[[str], None],
+    capsys: Capture,
+    tmp_path: Path,
+) -> None:
+    """``-c`` takes the newest chat that there is, whatever else is in the folder."""
+    pipe_in("One\n")
+    assert main(["chat", "--save"]) == 0
+    (kept,) = (tmp_path / "state" / "qwen72b" / "chats").glob("*.json")
+    newest = kept.with_name("9999-12-31.json")
+    make(newest)
+    capsys.readouterr()
+    pipe_in("Two\n")
+    assert main(["chat", "-c"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "<Two>\n"
+    assert f"{newest} is left out" in err and why in err
+    assert space.jobs[1].history == [["One", "<One>"]]
 
 
 def test_nothing_to_go_on_with_is_told(

@@ -162,6 +162,14 @@ def test_doctor_finds_a_name_that_does_not_exist(
     assert "--local" in told["name"][1]
 
 
+@pytest.mark.parametrize("command", ["status", "inspect", "doctor"])
+def test_way_out_is_no_option_of_a_command_that_only_looks(command: str, capsys: Capture) -> None:
+    """A local Space is started for a question; what only looks at a Space says so."""
+    assert main([command, "--url", "http://127.0.0.1:1", "--timeout", "5"]) == 6
+    assert "Ask with --local" in "".join(capsys.readouterr())
+    assert main([command, "--local"]) == 2
+
+
 def test_doctor_finds_a_closed_port(space: FakeSpace, capsys: Capture) -> None:
     """A server that is not there is told with its port."""
     space.refuse()

@@ -21,14 +21,14 @@ from jupyter_client.manager import start_new_kernel
 from timing import PATIENCE
 from traitlets.config import Config
 
-from qwen72b import AsyncClient, Client, GenerationFailed, Reply
+from qwen72b import AsyncClient, Client, GenerationFailed, Qwen72BError, Reply
 from qwen72b.notebook import (
     close_fence,
     load_ipython_extension,
     show,
     unload_ipython_extension,
 )
-from qwen72b.testing import Estimation, Fail, FakeSpace, Gate, Snapshot, Stall
+from qwen72b.testing import Estimation, Fail, FakeSpace, Gate, Respond, Snapshot, Stall
 
 
 @pytest.fixture
@@ -357,6 +357,37 @@ def test_magic_refuses_in_one_line(
     with pytest.raises(UsageError, match=why):
         shell.run_cell_magic("qwen", line, cell)
     assert space.requests == []
+
+
+DOWN = Respond(
+    status=503, headers={"Content-Type": "text/html"}, body="<html><title>Paused</title></html>"
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "fault", "why"),
+    [
+        ("http://127.0.0.1:9", None, "--url or QWEN72B_BASE_URL names another"),
+        ("http://no-such-host.invalid", None, "--url or QWEN72B_BASE_URL names another"),
+        ("nonsense", None, "the address 'nonsense' is not a URL"),
+        ("https://huggingface.co/spaces/owner/name", None, "https://OWNER-NAME.hf.space"),
+        ("http://user:secret@127.0.0.1:9", None, "Only Python has a login"),
+        (None, Respond(status=302, headers={"Location": "http://127.0.0.1:9/x"}), "as --url"),
+        (None, Respond(status=401), "Set HF_TOKEN."),
+        (None, DOWN, None),
+    ],
+)
+def test_magic_names_its_own_options(
+    shell: InteractiveShell, space: FakeSpace, url: str | None, fault: Any, why: str | None
+) -> None:
+    """What a failure says to do can be done in the cell: no argument of Python's Client is named."""
+    if fault is not None:
+        space.fault("config", fault, times=None)
+    with pytest.raises(Qwen72BError) as caught:
+        shell.run_cell_magic("qwen", f"--url {url or space.url}", "Hi")
+    shown = str(caught.value)
+    assert why is None or why in shown
+    assert not [name for name in ("base_url", "space=", "token=") if name in shown]
 
 
 def test_unloading_twice_does_nothing(shell: InteractiveShell) -> None:

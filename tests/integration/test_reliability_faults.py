@@ -183,6 +183,21 @@ BAD_EDITS = [
     [[], [["append", [0, 1], 5]], []],
     [[], [["delete", [5, 5], None]], []],
     [[], [["add", [7], "x"]], []],
+    # To Python they are 0 and 1.
+    [[], [["append", [0.0, 1], "x"]], []],
+    [[], [["append", [False, 1], "x"]], []],
+    [[], [["append", [0, 1.0], "x"]], []],
+    [[], [["append", [0, True], "x"]], []],
+    [[], [["append", [-0.0, 1], "x"]], []],
+    [[], [["append", [1.0, "content", 0, "text"], "x"]], []],
+    [[], [["append", [True, "content", False, "text"], "x"]], []],
+    [[], [["append", None, "x"]], []],
+    [[], [["append", [0, 1], "x"], ["append", [0, True], "y"]], []],
+    [[], [["replace", [0, 1.0], "x"]], []],
+    [[], [["add", [1.0], ["q", "a"]]], []],
+    [[], [["delete", [0.0], None]], []],
+    [[], [["delete", [0, 1], None], ["delete", [0.0, 0], None]], []],
+    [[], [["delete", [False, 1], None], ["delete", [0, 0], None]], []],
 ]
 
 

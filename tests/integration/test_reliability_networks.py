@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ import requests
 import trustme
 from askers import ASKERS, ONCE, check_error
 from raw_server import Answers, Last, conversation, found, once, raw_server, silent_address
-from timing import AMPLE, SHORT
+from timing import AMPLE, PATIENCE, SHORT
 
 from qwen72b import (
     AsyncClient,
@@ -280,6 +282,65 @@ async def test_no_descriptor_is_left_on_a_loop() -> None:
     async with AsyncClient("http://127.0.0.1:1", retry=ONCE) as client:
         with no_descriptors(), pytest.raises(ConnectFailed, match="open no more files"):
             await client.ask("Hi")
+
+
+# Asks where nothing can be opened, and once more where nobody listens.
+_FIRST_CALL = """
+import asyncio, os, resource, trio
+from qwen72b import AsyncClient, Client, ConnectFailed, Retry
+
+async def drain(results):
+    return [result async for result in results]
+
+async def ask_on_a_loop(limit):
+    client = AsyncClient("http://127.0.0.1:1", retry=Retry(attempts=1))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limits[1]))
+    await {awaited}
+
+def ask(limit):
+    client = Client("http://127.0.0.1:1", retry=Retry(attempts=1))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limits[1]))
+    {code}
+
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+for limit, words in ((3, "can open no more files"), (limits[0], "did not accept")):
+    try:
+        {run}
+    except ConnectFailed as error:
+        assert words in error.reason, error
+        assert error.__cause__.__traceback__ is None
+    else:
+        assert limit > 3 and "map" in {code!r}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+"""
+
+
+@pytest.mark.parametrize(
+    "run", ["ask(limit)", "asyncio.run(ask_on_a_loop(limit))", "trio.run(ask_on_a_loop, limit)"]
+)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "client.ask('Hi')",
+        "client.conversation().ask('Hi')",
+        "client.status()",
+        "client.describe()",
+        "client.stream('Hi').result(progress=True)",
+        "client.stream('Hi').display()",
+        "list(client.map(['Hi']))",
+    ],
+)
+def test_no_descriptor_is_left_for_the_first_call(code: str, run: str) -> None:
+    """What is imported where it is first needed is told of in the same words, and is had later."""
+    pytest.importorskip("resource")
+    awaited = code.replace("list(", "drain(")
+    script = _FIRST_CALL.format(code=code, awaited=awaited, run=run)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # TLS that cannot be

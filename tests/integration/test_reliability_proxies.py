@@ -30,6 +30,8 @@ from qwen72b import (
     ConnectFailed,
     HTTPStatusError,
     InvalidOption,
+    InvalidServerMessage,
+    Qwen72BError,
     RequestTimeout,
     StreamInterrupted,
     Timeout,
@@ -215,6 +217,66 @@ def test_refusal_of_a_proxy(
             check_error(error, HTTPStatusError)
         if status == 407:
             assert "user:password@" in error.hint
+
+
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+
+
+class HastyProxy(FakeProxy):
+    """A proxy that sends something ahead of its answer; on https that is the tunnel's."""
+
+    def __init__(self, ahead: bytes) -> None:
+        self.ahead = ahead
+        super().__init__()
+
+    def _handle(self, connection: Any) -> None:
+        connection.send(self.ahead)
+        super()._handle(connection)
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize(
+    "ahead",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.0 100 Continue\r\nVia: 1.1 proxy\r\n\r\n",
+        b"HTTP/1.1 102 Processing\n\n",
+        b"HTTP/1.1 199 What\r\nContent-Length: 5\r\n\r\n",
+        EARLY + b"HTTP/1.1 100\r\n\r\n" + EARLY * 20,
+    ],
+    ids=repr,
+)
+def test_answers_ahead_of_a_proxys(way: str, tls: bool, ahead: bytes, authority: Authority) -> None:
+    """1xx answers of a proxy are skipped, ahead of its "Connection established" too."""
+    with FakeSpace(tls=authority.server if tls else None) as space, HastyProxy(ahead) as proxy:
+        answer = ASKERS[way](space.url, proxy=proxy.url, verify=authority.ca, retry=ONCE)
+        assert answer.error is None
+        assert answer.text
+        assert proxy.targets
+
+
+@pytest.mark.parametrize(
+    ("ahead", "kind", "words"),
+    [
+        (EARLY * 1000, InvalidServerMessage, "ahead of the final one"),
+        (EARLY[:-2] + b"X: y\r\n" * 1000 + b"\r\n", InvalidServerMessage, "100 headers"),
+        (EARLY[:-4] + b"x" * 100_000 + b"\r\n\r\n", InvalidServerMessage, "header line"),
+        (b"HTTP/1.1 101 Switching\r\n\r\n", ConnectFailed, "101 Switching"),
+    ],
+    ids=["endless", "many headers", "long header", "switching"],
+)
+def test_answers_ahead_of_a_tunnel_have_an_end(
+    ahead: bytes, kind: type[Qwen72BError], words: str, authority: Authority
+) -> None:
+    """What comes ahead is no answer, and there is a limit to it; the proxy is named."""
+    with FakeSpace(tls=authority.server) as space, HastyProxy(ahead) as proxy:
+        error = ASKERS["sync"](
+            space.url, proxy=proxy.url, verify=authority.ca, retry=ONCE, timeout=PATIENCE
+        ).error
+        check_error(error, kind)
+        assert words in error.reason
+        assert proxy.url.removeprefix("http://") in error.reason
 
 
 def test_refusal_behind_a_tunnel(authority: Authority) -> None:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import copyreg
+import gc
 import pickle
 import socket
 import subprocess
 import sys
+import weakref
+from typing import Any
 
+import anyio
 import pytest
+import requests
 from timing import AMPLE, PATIENCE
 
-from qwen72b import Client, ConnectFailed, Qwen72BError, RequestTimeout, Timeout
-from qwen72b.testing import FakeSpace, Stall
+from qwen72b import (
+    AsyncClient,
+    Client,
+    ConnectFailed,
+    HTTPStatusError,
+    Qwen72BError,
+    RequestTimeout,
+    Timeout,
+)
+from qwen72b.testing import FakeSpace, Respond, Stall
 
 URL = "http://127.0.0.1:9"
 
@@ -74,3 +88,51 @@ def test_answer_that_is_late_has_no_frames_either() -> None:
             client.ask("Hi", timeout=Timeout(total=AMPLE))
     assert caught.value.partial == "Hel"
     assert len(caught.traceback) <= 2
+
+
+def rebuilt(error: Exception, frames: Any) -> Exception:
+    return error.with_traceback(frames)
+
+
+@pytest.mark.parametrize("backend", [None, "asyncio", "trio"])
+@pytest.mark.parametrize("phase", ["config", "join", "stream"])
+def test_failed_stream_holds_no_response(
+    backend: str | None, phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that failed, and its errors, hold no frames of ours, and with them no connection."""
+    # As tblib does, which Dask loads.
+    monkeypatch.setitem(
+        copyreg.dispatch_table,
+        HTTPStatusError,
+        lambda error: (rebuilt, (HTTPStatusError(error.reason), error.__traceback__)),
+    )
+    came: list[weakref.ref[requests.Response]] = []
+    held: list[object] = []
+
+    def note(response: requests.Response, **_: Any) -> None:
+        came.append(weakref.ref(response))
+
+    def ask(url: str, session: requests.Session) -> None:
+        with Client(url, session=session, retry=None) as client:
+            stream = client.stream("Hi")
+            with pytest.raises(HTTPStatusError) as caught:
+                stream.result()
+            held.extend((stream, caught.value))
+
+    async def ask_async(url: str, session: requests.Session) -> None:
+        async with AsyncClient(url, session=session, retry=None) as client:
+            stream = client.stream("Hi")
+            with pytest.raises(HTTPStatusError) as caught:
+                await stream.result()
+            held.extend((stream, caught.value))
+
+    with FakeSpace() as space, requests.Session() as session:
+        session.hooks["response"].append(note)
+        space.fault(phase, Respond(status=418), times=None)
+        if backend is None:
+            ask(space.url, session)
+        else:
+            anyio.run(ask_async, space.url, session, backend=backend)
+    gc.collect()
+    assert came
+    assert not [response for made in came if (response := made()) is not None]

@@ -232,6 +232,15 @@ def test_update_without_a_value_keeps_the_answer() -> None:
     assert completed(job, {"__type__": "update", "label": "y"}) == [Finished("ab")]
 
 
+def test_text_that_is_appended_to_no_place() -> None:
+    """Where the answer has no place that could grow, nothing extends it."""
+    job = joined()
+    generating(job, [["q", "a"]])
+    generating(job, [["replace", [], {"__type__": "update", "label": "x"}]])
+    with pytest.raises(InvalidDiff):
+        generating(job, [["append", None, "b"]])
+
+
 def test_messages_of_one_turn_are_joined() -> None:
     """Each of the assistant's messages is part of the answer, a blank line between."""
     job = joined(DOCUMENTED._replace(chat_format=ChatFormat.ROLES))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from qwen72b.protocol.jsontext import MAX_VALUES, NotJSON, TooManyValues, read_json
+from qwen72b.protocol.jsontext import MAX_VALUES, NotJSON, TakesLong, TooManyValues, read_json
 
 
 def test_values_come_back() -> None:
@@ -117,3 +117,15 @@ def test_numbers_of_a_long_text(number: str) -> None:
     assert read_json(text % ("9" * 309))[1] == 10**309 - 1
     with pytest.raises(NotJSON):
         read_json(text % number)
+
+
+@pytest.mark.parametrize("one", ["1", "[]", '{"a": 1}', '"a"', "null", '{"a": [[]]}'])
+def test_text_that_is_to_be_read_briefly(one: str) -> None:
+    """2,000 values are read, and no more, however short they are; one long text is one value."""
+    each = one.count("[") + one.count("{") + 1
+    few, many = ("[" + ", ".join([one] * count) + "]" for count in (1900 // each, 2100 // each))
+    for text in (few, json.dumps(few), json.dumps("a" * 60_000)):
+        assert read_json(text, briefly=True) == json.loads(text)
+    with pytest.raises(TakesLong):
+        read_json(many, briefly=True)
+    assert read_json(many) == json.loads(many)

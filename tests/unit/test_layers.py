@@ -99,7 +99,7 @@ TABLE = Table(
         "notebook": Layer(
             names("client errors escape events fences progress reply"),
             names("IPython argparse asyncio collections contextlib")
-            | names("importlib.import_module keyword shlex sys time uuid"),
+            | names("importlib.import_module keyword re shlex sys time uuid"),
         ),
         "cli": Layer(
             names("aio batch client errors escape events fences gateway local privacy progress")

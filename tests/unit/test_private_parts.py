@@ -173,6 +173,26 @@ def test_http_client_response_class() -> None:
         connection.close()
 
 
+@pytest.mark.parametrize("tunnel", [False, True])
+def test_http_client_read_status(tunnel: bool) -> None:
+    """HTTPResponse._read_status is asked for the status of every head, a proxy's too."""
+
+    class Response(http.client.HTTPResponse):
+        def _read_status(self) -> Any:
+            raise Reached
+
+    ours, theirs = socket.socketpair()
+    connection = HTTPConnection("127.0.0.1", 1)
+    connection.response_class = Response  # type: ignore[assignment]
+    connection._new_conn = lambda: ours  # type: ignore[method-assign]
+    if tunnel:
+        connection.set_tunnel("space.invalid", 443)
+    with ours, theirs, pytest.raises(Reached):
+        connection.request("GET", "/")
+        connection.getresponse()
+    connection.close()
+
+
 def test_http_client_begin() -> None:
     """HTTPResponse.begin sets no more than what is set in its place."""
     ours, theirs = socket.socketpair()

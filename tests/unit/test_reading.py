@@ -96,11 +96,20 @@ def test_turns_that_the_app_changed_are_still_old(form: ChatFormat) -> None:
 
 
 @FORMS
-def test_escaped_question_is_known(form: ChatFormat) -> None:
-    """An app that escapes HTML shows the same question."""
-    shown = chat(form, "1 &lt; 2?", "yes")
-
-    assert text(read(form, shown, query="1 < 2?", turns=TURNS[:2])) == "yes"
+@pytest.mark.parametrize(
+    "escaped",
+    [
+        "1 &lt; 2 &amp;&amp; &#x27;a&#x27; &gt; &quot;b&quot;?",  # html.escape
+        "1 &lt; 2 &amp;&amp; &#39;a&#39; &gt; &#34;b&#34;?",  # markupsafe
+        "1&nbsp;&lt; 2 &amp;&amp; 'a' &gt; \"b\"?",  # a browser
+        '1 &lt; 2 &amp;&amp; &#039;a&apos; &gt; "b"?',
+    ],
+)
+def test_escaped_question_is_known(form: ChatFormat, escaped: str) -> None:
+    """An app that escapes HTML shows the same question, in whichever way it does so."""
+    asked = "1 < 2 && 'a' > \"b\"?"
+    shown = chat(form, escaped, "yes")
+    assert text(read(form, shown, query=asked, turns=TURNS[:2])) == "yes"
 
 
 def test_all_messages_of_the_turn_are_joined() -> None:
