@@ -343,7 +343,7 @@ def test_what_a_handler_raises_in_the_reading_of_an_event(
         raise mine
 
     handler.append(give_up)
-    monkeypatch.setattr(Job, "receive_data", lambda *_: interrupt())
+    monkeypatch.setattr(Job, "receive_data", lambda *_, **__: interrupt())
     with FakeSpace() as space, Client(space.url) as client:
         with pytest.raises(ValueError, match="mine") as caught:
             client.ask("Hi")
