@@ -32,6 +32,7 @@ from weakref import WeakSet
 
 from ..errors import InvalidOption, StreamInterrupted
 from ..privacy.redaction import shown
+from ..transport.interrupts import from_signal_handler
 from .records import OPENING, Record, read_record, write_record
 from .result import Result
 
@@ -188,6 +189,8 @@ class JournalFile:
             _write_whole(self._file, line)
         except OSError as exc:
             os.ftruncate(self._file, self._size)
+            if from_signal_handler(exc):
+                raise
             raise OSError(exc.errno, exc.strerror, self.path) from exc
         self._size += len(line)
         if monotonic() - self._synced > _SYNC_SECONDS:
@@ -266,6 +269,8 @@ class JournalFile:
             # A kind of OSError too.
             raise
         except OSError as exc:
+            if from_signal_handler(exc):
+                raise
             raise OSError(exc.errno, exc.strerror, self._name) from exc
 
     def _lock(self) -> None:

@@ -37,6 +37,7 @@ from ..errors import (
 from ..reply import Reply, Timings
 from ..retry import is_passing
 from ..timeout import Timeout
+from ..transport.interrupts import from_signal_handler
 from ..transport.threads import no_thread
 from .executors import is_gone, loss, refusal, typed
 from .items import Task
@@ -287,7 +288,9 @@ class Scheduler:
             )
         except MemoryError:
             raise
-        except Exception as exc:  # noqa: BLE001 - whatever executor it is
+        except Exception as exc:
+            if from_signal_handler(exc):
+                raise
             # A pool whose worker was killed, or that was shut down; a cluster
             # that has gone; no thread to be had for a pool of our own.
             error = refusal(exc) if self._own is None else no_thread(exc)

@@ -9,6 +9,7 @@ import random
 
 from ..errors import Qwen72BError, StreamInterrupted
 from ..retry import Retry, is_passing
+from ..transport.interrupts import from_signal_handler
 from ..transport.scope import CallScope
 
 __all__ = ["Attempts"]
@@ -45,6 +46,8 @@ class Attempts:
         Raises:
             Qwen72BError: That same error, if there is no next try.
         """
+        if from_signal_handler(error):
+            raise error
         self._failed += 1
         passing = is_passing(error) or (repeatable and isinstance(error, StreamInterrupted))
         if self._failed >= self._retry.attempts or not passing:

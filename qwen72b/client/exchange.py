@@ -41,8 +41,9 @@ from ..protocol.reading import ChatReader, TextReader
 from ..protocol.sse import EventSplitter
 from ..transport.body import Body
 from ..transport.debuglog import log_environment, tracer
+from ..transport.interrupts import from_signal_handler
 from ..transport.scope import CallScope, Hangup
-from ..transport.translate import IO_ERRORS, plain_cause, translate
+from ..transport.translate import IO_ERRORS, pass_on, plain_cause, translate
 from .attempts import Attempts
 from .net import EXPECTED, unreadable
 from .options import CallOptions
@@ -155,6 +156,8 @@ class Exchange:
                 yield from self._ask(plan)
                 return
             except Qwen72BError as exc:
+                if from_signal_handler(exc):
+                    raise
                 error = exc
             except IO_ERRORS as exc:
                 error = translate(exc, scope, "waiting for the answer", base_url)
@@ -387,6 +390,7 @@ class Exchange:
         except Qwen72BError:
             raise
         except OSError as exc:
+            pass_on(exc)
             if self._scope.cancelled:
                 raise Hangup("the call was ended") from error
             raise (self._scope.deadlines.expired() or error) from exc
@@ -398,9 +402,9 @@ class Exchange:
             while (data := body.read() if self.waits else body.read_now()) != b"":
                 if data is None:
                     yield []
-        except IO_ERRORS:
+        except IO_ERRORS as exc:
             # What was asked for is complete; only the connection is lost.
-            pass
+            pass_on(exc)
         finally:
             self._scope.deadlines.stop("drain")
 

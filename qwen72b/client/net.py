@@ -3,7 +3,8 @@ The net under the reading of what a Space says.
 
 Whatever a Space sends, what is read of it ends in events or in an error of
 ours; an exception of any other kind is a fault here, and says so. Nothing of a
-caller's runs inside the net: what hooks, adapters and callbacks raise passes.
+caller's runs inside the net but signal handlers: what these raise passes, and so
+does what hooks, adapters and callbacks raise.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import InvalidServerMessage, Qwen72BError
+from ..transport.interrupts import from_signal_handler
 
 __all__ = ["EXPECTED", "reading", "unreadable"]
 
@@ -29,7 +31,12 @@ def unreadable(error: Exception) -> InvalidServerMessage:
 
     Returns:
         The error to raise from it.
+
+    Raises:
+        Exception: The error itself, if a signal handler raised it.
     """
+    if from_signal_handler(error):
+        raise error
     return InvalidServerMessage(
         f"what the Space sent could not be read ({type(error).__name__}).",
         hint="This may be a fault of qwen72b: please report it, with the traceback.",

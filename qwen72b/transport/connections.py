@@ -26,6 +26,7 @@ from urllib3.response import HTTPResponse
 from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 
 from .head import Head
+from .interrupts import from_signal_handler
 from .race import race
 from .scope import CallScope, active, shut_down
 from .sockets import BoundedSocket, TLSSocket
@@ -171,6 +172,8 @@ class CallConnection(HTTPConnection):
             return super().getresponse()
         except OSError as exc:
             if repeat is None or not isinstance(sock, BoundedSocket) or sock.heard:
+                raise
+            if from_signal_handler(exc):
                 raise
             # The connection was used before, and no byte of an answer has come:
             # it was closed while it was idle (RFC 9112, section 9.3.1).

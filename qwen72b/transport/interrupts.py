@@ -12,7 +12,7 @@ from functools import partial
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["in_signal_handler"]
+__all__ = ["from_signal_handler", "in_signal_handler"]
 
 
 def in_signal_handler() -> bool:
@@ -32,6 +32,30 @@ def in_signal_handler() -> bool:
         if frame.f_code in handlers:
             return True
         frame = frame.f_back
+    return False
+
+
+def from_signal_handler(error: BaseException) -> bool:
+    """
+    Tell whether an exception came out of a signal handler.
+
+    That may be a ``TimeoutError`` or any other that means something to whoever was
+    interrupted; it is the caller's, and no failure of a network or of a message.
+
+    Args:
+        error: The exception, with its traceback.
+    """
+    trace = error.__traceback__
+    # Mostly it is the system's own, and no frame of anybody's is below.
+    if trace is None or trace.tb_next is None:
+        return False
+    if threading.get_ident() != threading.main_thread().ident:
+        return False
+    handlers = set(_codes())
+    while trace is not None:
+        if trace.tb_frame.f_code in handlers:
+            return True
+        trace = trace.tb_next
     return False
 
 

@@ -19,6 +19,7 @@ from itertools import zip_longest
 from time import monotonic
 from typing import Any
 
+from .interrupts import from_signal_handler
 from .scope import CallScope, shut_down
 from .sockets import BoundedSocket
 
@@ -96,6 +97,8 @@ class _Racers:
         try:
             sock = BoundedSocket(family, kind, protocol)
         except OSError as exc:
+            if from_signal_handler(exc):
+                raise
             self.failures.append(exc)
             return None
         self.sockets.append(sock)
@@ -107,6 +110,8 @@ class _Racers:
                 self._selector.register(sock, selectors.EVENT_WRITE)
                 return None
         except OSError as exc:
+            if from_signal_handler(exc):
+                raise
             self._drop(sock, exc)
             return None
         return self._arrived(sock, code)

@@ -28,7 +28,7 @@ from .errand import Errand
 from .latch import Latch
 from .threads import start_thread
 
-__all__ = ["CallScope", "Hangup", "active", "shut_down"]
+__all__ = ["GLANCE", "CallScope", "Hangup", "active", "shut_down"]
 
 T = TypeVar("T")
 
@@ -41,6 +41,10 @@ _numbers = count(1)
 
 # Seconds between two looks at the deadlines, where a thread has to look.
 _LOOK = 0.25
+
+#: Seconds that the main thread waits before it looks for a signal, such as Ctrl-C,
+#: that came just before the system call and so did not end it.
+GLANCE = 0.1
 
 # Seconds. The system counts the milliseconds of a socket's timeout in 31 bits.
 _LONGEST = 1e6
@@ -219,7 +223,13 @@ class CallScope:
             limit = self.limit()
             if seconds is not None and (limit is None or seconds < limit):
                 limit = seconds
-            event.wait(limit)
+            if threading.get_ident() != threading.main_thread().ident:
+                event.wait(limit)
+            else:
+                until = math.inf if limit is None else monotonic() + limit
+                while not event.wait(min(GLANCE, max(until - monotonic(), 0.0))):
+                    if monotonic() >= until:
+                        break
             self.limit()
         finally:
             self._waiting = None

@@ -24,15 +24,12 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from ..errors import InvalidOption
-from .scope import CallScope
+from .interrupts import from_signal_handler
+from .scope import GLANCE, CallScope
 
 __all__ = ["BoundedSocket", "TLSSocket", "check_sockets"]
 
 T = TypeVar("T")
-
-# Seconds that the main thread waits before it looks for a signal, such as Ctrl-C,
-# that came just before the system call and so did not end it.
-_GLANCE = 0.1
 
 # Seconds by which a socket's timeout may differ from the call's limit.
 _SLACK = 0.1
@@ -154,12 +151,14 @@ class BoundedSocket(socket.socket):
         while True:
             limit = scope.limit()
             until = math.inf if limit is None else monotonic() + limit
-            glances = on_main and (limit is None or limit > _GLANCE)
-            self.bound(_GLANCE if glances else limit)
+            glances = on_main and (limit is None or limit > GLANCE)
+            self.bound(GLANCE if glances else limit)
             while True:
                 try:
                     return step(*args)
-                except (TimeoutError, BlockingIOError):
+                except (TimeoutError, BlockingIOError) as exc:
+                    if from_signal_handler(exc):
+                        raise
                     # The socket's timeout; whether it is the call's, the limit tells.
                     if not glances or scope.cancelled or monotonic() >= until:
                         break

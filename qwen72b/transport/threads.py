@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from ..errors import TransportError
+from .interrupts import from_signal_handler
 
 __all__ = ["no_thread", "start_thread"]
 
@@ -26,6 +27,8 @@ def start_thread(work: Callable[[], object], name: str) -> None:
     try:
         threading.Thread(target=work, name=name, daemon=True).start()
     except (RuntimeError, MemoryError) as exc:
+        if from_signal_handler(exc):
+            raise
         raise no_thread(exc) from exc
 
 

@@ -34,9 +34,10 @@ from ..errors import (
 from ..privacy.masking import mask
 from ..privacy.redaction import redact
 from .descriptors import no_descriptor
+from .interrupts import from_signal_handler
 from .scope import CallScope
 
-__all__ = ["IO_ERRORS", "blame_proxy", "plain_cause", "translate"]
+__all__ = ["IO_ERRORS", "blame_proxy", "pass_on", "plain_cause", "translate"]
 
 # The way out that works without a network.
 _ELSEWHERE = (
@@ -91,7 +92,11 @@ def translate(
 
     Returns:
         The error to raise from it.
+
+    Raises:
+        Exception: What a signal handler raised, if it is that.
     """
+    pass_on(error)
     chain = list(_chain(error))
     for link in chain:
         if isinstance(link, requests.RequestException):
@@ -176,6 +181,24 @@ def translate(
     return StreamInterrupted(
         f"the connection to {there} was lost while {doing}: {_words(chain)}.", hint="Ask again."
     )
+
+
+def pass_on(error: BaseException) -> None:
+    """
+    Raise what a signal handler raised, whatever it was taken for and wrapped in.
+
+    Args:
+        error: An exception of the network, or one that looks like it.
+
+    Raises:
+        BaseException: What the handler raised, if it did.
+    """
+    for link in _chain(error):
+        # What urllib3 wraps it in has its traceback, too.
+        wraps = isinstance(link, (requests.RequestException, urllib3_errors.HTTPError))
+        if not wraps and from_signal_handler(link):
+            # Without what was made of it.
+            raise link from link.__cause__
 
 
 def plain_cause(error: BaseException) -> BaseException:

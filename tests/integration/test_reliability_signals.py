@@ -15,9 +15,11 @@ from typing import Any
 import anyio
 import pytest
 import requests
+from timing import MS
 
-from qwen72b import AsyncClient, Client, StreamInterrupted
-from qwen72b.testing import FakeSpace, Stall, Step
+from qwen72b import AsyncClient, Client, QueueFull, StreamInterrupted
+from qwen72b.protocol.job import Job
+from qwen72b.testing import FakeSpace, Pause, Respond, Stall, Step
 
 INTERRUPTING = Path(__file__).with_name("interrupting.py")
 
@@ -220,6 +222,132 @@ def test_async_handler(what: str, handler: list[Callable[[], object]]) -> None:
         space.answer("Hel", _step(interrupt), Stall())
         anyio.run(ask)
         space.wait_for_disconnect()
+
+
+RAISED = [
+    TimeoutError,
+    OSError,
+    ConnectionResetError,
+    BlockingIOError,
+    QueueFull,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    AttributeError,
+    MemoryError,
+    SystemExit,
+]
+
+
+@pytest.mark.parametrize("kind", RAISED)
+@pytest.mark.parametrize("where", ["config", "join", "stream", "pause", "answer"])
+def test_what_a_handler_raises_reaches_the_caller(
+    where: str,
+    kind: type[BaseException],
+    handler: list[Callable[[], object]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An exception of a handler ends the call as it is, whatever kind it is and whatever waited."""
+    mine = kind("mine")
+
+    def give_up() -> None:
+        raise mine
+
+    handler.append(give_up)
+    waits = threading.Event()
+    interrupter = threading.Thread(target=lambda: waits.wait() and interrupt())
+    interrupter.start()
+    with FakeSpace("4.12.0") as space:
+        # A moment, in which the client comes to wait.
+        later = [Pause(50 * MS), _step(waits.set), Stall()]
+        if where == "answer":
+            space.answer("Hel", *later, times=1)
+        elif where == "pause":
+            space.fault("join", Respond(status=503, headers={"retry-after": "15"}))
+            caplog.set_level(logging.DEBUG, "qwen72b")
+            caplog.handler.addFilter(lambda line: "next try" not in line.msg or not waits.set())
+        else:
+            space.fault(where, *later)
+        with Client(space.url) as client, pytest.raises(kind) as caught:
+            client.ask("Hi")
+        assert caught.value is mine
+        interrupter.join()
+        handler.clear()
+        with Client(space.url) as client:
+            assert client.ask("Hi")
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, MemoryError])
+def test_what_a_handler_raises_while_a_thread_starts(
+    kind: type[Exception], handler: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for a thread that could not be started."""
+    mine = kind("mine")
+
+    def give_up() -> None:
+        raise mine
+
+    handler.append(give_up)
+    monkeypatch.setattr(threading.Thread, "start", lambda _: interrupt())
+    with requests.Session() as session, Client("http://127.0.0.1:1", session=session) as client:
+        with pytest.raises(kind) as caught:
+            client.ask("Hi")
+        assert caught.value is mine
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, RuntimeError, ValueError])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "concurrent.futures.ThreadPoolExecutor.submit",
+        "qwen72b.batch.journal._write_whole",
+        "qwen72b.batch.journal.os.write",
+    ],
+    ids=["sending", "journal", "pipe"],
+)
+def test_what_a_handler_raises_in_a_batch(
+    place: str,
+    kind: type[Exception],
+    handler: list[Callable[[], object]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """It ends the batch, and is no failure of an item, an executor or a file."""
+    mine = kind("mine")
+
+    def give_up() -> None:
+        raise mine
+
+    handler.append(give_up)
+    ours, theirs = os.pipe()
+    try:
+        monkeypatch.setattr(place, lambda *_, **__: interrupt())
+        journal = theirs if place.endswith("os.write") else tmp_path / "answers.jsonl"
+        with FakeSpace() as space, Client(space.url) as client:
+            with pytest.raises(kind) as caught:
+                list(client.map(["Hi"], journal=journal))
+            assert caught.value is mine
+    finally:
+        monkeypatch.undo()
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_what_a_handler_raises_in_the_reading_of_an_event(
+    handler: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no fault of a message that was being read."""
+    mine = ValueError("mine")
+
+    def give_up() -> None:
+        raise mine
+
+    handler.append(give_up)
+    monkeypatch.setattr(Job, "receive_data", lambda *_, **__: interrupt())
+    with FakeSpace() as space, Client(space.url) as client:
+        with pytest.raises(ValueError, match="mine") as caught:
+            client.ask("Hi")
+        assert caught.value is mine
 
 
 def _step(action: Callable[[], object]) -> Any:
