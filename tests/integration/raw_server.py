@@ -104,8 +104,10 @@ def once(said: bytes) -> Iterator[str]:
             with sock, suppress(OSError):
                 sock.recv(65536)
                 sock.sendall(said)
+                sock.shutdown(socket.SHUT_WR)
                 # Until the client leaves, lest a reset take the words away.
-                sock.recv(65536)
+                while sock.recv(65536):
+                    pass
 
         thread = threading.Thread(target=serve)
         thread.start()
