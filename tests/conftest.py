@@ -44,6 +44,13 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def briefly_collected() -> None:
+    """What was loaded before the first test is garbage for none, and is not looked through."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def patient_fakes() -> None:
     """What is waited for on the fake's side has as much longer as the tests themselves."""
     for wait in _WAITS:
