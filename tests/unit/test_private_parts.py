@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,18 @@ def test_http_client_chunked(response: Any) -> None:
     assert answer._original_response.chunked is True
 
 
+@contextmanager
+def _connection(response_class: Any) -> Iterator[HTTPConnection]:
+    """Give a connection to a peer that says nothing, which makes such responses."""
+    ours, theirs = socket.socketpair()
+    connection = HTTPConnection("127.0.0.1", 1)
+    connection.response_class = response_class
+    connection._new_conn = lambda: ours  # type: ignore[method-assign]
+    with ours, theirs:
+        yield connection
+        connection.close()
+
+
 def test_http_client_response_class() -> None:
     """HTTPConnection makes its response of response_class, and has it read its own head."""
 
@@ -162,15 +175,10 @@ def test_http_client_response_class() -> None:
         def begin(self) -> None:
             raise Reached
 
-    ours, theirs = socket.socketpair()
-    connection = HTTPConnection("127.0.0.1", 1)
-    connection.response_class = Response  # type: ignore[assignment]
-    connection._new_conn = lambda: ours  # type: ignore[method-assign]
-    with ours, theirs:
+    with _connection(Response) as connection:
         connection.request("GET", "/")
         with pytest.raises(Reached):
             connection.getresponse()
-        connection.close()
 
 
 @pytest.mark.parametrize("tunnel", [False, True])
@@ -181,16 +189,12 @@ def test_http_client_read_status(tunnel: bool) -> None:
         def _read_status(self) -> Any:
             raise Reached
 
-    ours, theirs = socket.socketpair()
-    connection = HTTPConnection("127.0.0.1", 1)
-    connection.response_class = Response  # type: ignore[assignment]
-    connection._new_conn = lambda: ours  # type: ignore[method-assign]
-    if tunnel:
-        connection.set_tunnel("space.invalid", 443)
-    with ours, theirs, pytest.raises(Reached):
-        connection.request("GET", "/")
-        connection.getresponse()
-    connection.close()
+    with _connection(Response) as connection:
+        if tunnel:
+            connection.set_tunnel("space.invalid", 443)
+        with pytest.raises(Reached):
+            connection.request("GET", "/")
+            connection.getresponse()
 
 
 def test_http_client_begin() -> None:
