@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from time import monotonic, sleep
 from typing import Any
 
@@ -46,6 +48,10 @@ def interruptible() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def briefly_collected() -> None:
     """What was loaded before the first test is garbage for none, and is not looked through."""
+    # It asks the collector who refers to trio's random numbers, and so comes before;
+    # not every environment has it.
+    with suppress(ImportError):
+        import_module("hypothesis")
     gc.collect()
     gc.freeze()
 
