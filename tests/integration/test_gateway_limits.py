@@ -574,12 +574,14 @@ class TestMounting:
         space.answer(Stall())
 
         async def send(message: Any) -> None:
+            # Not before: a connection that still fetches the configuration may be kept.
+            await anyio.to_thread.run_sync(space.wait_for_job, "running")
             raise OSError
 
         async with AsyncClient(space.url) as client:
             made = app(client, hosts=None)
             await _call(made, "/v1/chat/completions", send=send, stream=True)
-            await anyio.to_thread.run_sync(space.wait_until_idle)
+            await anyio.to_thread.run_sync(space.wait_for_disconnect)
         assert "internal" not in caplog.text
 
     @pytest.mark.anyio
