@@ -160,7 +160,9 @@ class CallScope:
             while not released.wait(min(self.limit() or _LOOK, _LOOK)):
                 pass
         except OSError:
-            _quietly(hang_up)
+            # It may begin so late that the connection is another call's by now.
+            if not released.is_set():
+                _quietly(hang_up)
 
     def sleep(self, seconds: float) -> None:
         """
