@@ -23,16 +23,17 @@ from typing import Generic, TypeVar
 from ..transport.latch import Latch
 from ..transport.threads import start_thread
 
-__all__ = ["Job", "Pool"]
+__all__ = ["Pool", "PoolCall"]
 
 _T = TypeVar("_T")
 
 # Seconds that the end of all threads is waited for. They were hung up on, so this
-# takes milliseconds; not so in an adapter of the caller's, which nobody can wake.
+# takes milliseconds; not so where an exception out of a signal handler has left a
+# lock held that is not ours, such as the log's.
 _PATIENCE = 5.0
 
 
-class Job(Generic[_T]):
+class PoolCall(Generic[_T]):
     """
     A call that a thread of a pool makes; told of like a ``Future``.
 
@@ -41,7 +42,7 @@ class Job(Generic[_T]):
         announce: Told when it is done or was cancelled, in whichever thread that is.
     """
 
-    def __init__(self, call: Callable[[], _T], announce: Callable[[Job[_T]], object]) -> None:
+    def __init__(self, call: Callable[[], _T], announce: Callable[[PoolCall[_T]], object]) -> None:
         self._call: Callable[[], _T] | None = call
         self._announce = announce
         # Whoever takes it may begin, or cancel.
@@ -126,16 +127,16 @@ class Pool(Generic[_T]):
     def __init__(self, most: int, name: str) -> None:
         self._most = most
         self._name = name
-        self._jobs: SimpleQueue[Job[_T] | None] = SimpleQueue()
+        self._calls: SimpleQueue[PoolCall[_T] | None] = SimpleQueue()
         self._workers: list[_Worker] = []
-        # One entry for each thread that waits for its next job.
+        # One entry for each thread that waits for its next call.
         self._idle: list[None] = []
         # Threads do not live on in a fork.
         self._process = os.getpid()
 
-    def submit(self, job: Job[_T]) -> None:
+    def submit(self, call: PoolCall[_T]) -> None:
         """
-        Have a job done.
+        Have a call made.
 
         Raises:
             TransportError: If it needs a thread, and there is none to be had.
@@ -146,24 +147,24 @@ class Pool(Generic[_T]):
             if len(self._workers) < self._most:
                 name = f"{self._name}_{len(self._workers)}"
                 self._workers.append(_Worker(self._work, name))
-        self._jobs.put(job)
+        self._calls.put(call)
 
     def close(self) -> None:
         """End the threads, once they have done what was not taken back; idempotent."""
         if os.getpid() != self._process:
             return
-        self._jobs.put(None)
+        self._calls.put(None)
         limit = monotonic() + _PATIENCE
         while self._workers:
             self._workers[-1].wait(max(0.0, limit - monotonic()))
             self._workers.pop()
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job.run()
+        while (call := self._calls.get()) is not None:
+            call.run()
             # While it waits it holds nothing.
-            del job
+            del call
             self._idle.append(None)
         # For the next one, known or not: an exception may have come between the
         # start of a thread and its place among the others.
-        self._jobs.put(None)
+        self._calls.put(None)

@@ -42,7 +42,7 @@ from .items import Task
 from .journal import Journal, JournalFile
 from .options import BatchOptions
 from .pace import Pace
-from .pool import Job, Pool
+from .pool import Pool, PoolCall
 from .progress import ProgressLine, Tally
 from .result import Answered, AnyResult, Failed
 from .worker import ClientSpec, Coordinator, Outcome, answer
@@ -123,7 +123,7 @@ class Scheduler:
         self._timeout = timeout
         self._total = total
         self._retry = coordinator.asker.retry
-        self._running: dict[Future[Outcome] | Job[Outcome], _Sent] = {}
+        self._running: dict[Future[Outcome] | PoolCall[Outcome], _Sent] = {}
         self._again: deque[_Sent] = deque()
         # Results that wait for those before them, and whose turn it is.
         self._held: dict[int, AnyResult] = {}
@@ -290,12 +290,12 @@ class Scheduler:
 
     def _ask_here(self, sent: _Sent, question: _Question) -> None:
         assert self._pool is not None  # since ``_begin``
-        job = Job(partial(answer, *question), self.coordinator.announce)
-        self._running[job] = sent
+        call = PoolCall(partial(answer, *question), self.coordinator.announce)
+        self._running[call] = sent
         try:
-            self._pool.submit(job)
+            self._pool.submit(call)
         except TransportError:
-            del self._running[job]
+            del self._running[call]
             raise
 
     def _hand_out(self, sent: _Sent, question: _Question) -> None:
@@ -321,7 +321,7 @@ class Scheduler:
             task = sent.task
             self._finish(task, Failed(task.id, task.item, error=loss(), tries=sent.tries))
 
-    def _settle(self, future: Future[Outcome] | Job[Outcome] | None) -> None:
+    def _settle(self, future: Future[Outcome] | PoolCall[Outcome] | None) -> None:
         """Take in one future that is done."""
         sent = None if future is None else self._running.pop(future, None)
         if future is None or sent is None:
@@ -421,7 +421,7 @@ class Scheduler:
         self._tidied = True
 
 
-def _outcome(future: Future[Outcome] | Job[Outcome]) -> Outcome:
+def _outcome(future: Future[Outcome] | PoolCall[Outcome]) -> Outcome:
     """Take what a future brought; what its executor raised becomes an error of ours."""
     error = typed(future.exception())
     if error is None:
