@@ -333,7 +333,7 @@ class Scheduler:
         else:
             outcome = _outcome(future)
             if not isinstance(outcome, Qwen72BError):
-                self._pace.answered()
+                self._pace.answered(sent.when)
                 self._keep(
                     task, Answered(task.id, task.item, _reply(task, *outcome), tries=sent.tries)
                 )

@@ -67,7 +67,7 @@ TABLE = Table(
             names("errors messages privacy protocol reply retry timeout transport version"),
             names("array atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
-                "hashlib json logging os pickle queue random re select shutil stat sys threading time types uuid"
+                "hashlib json logging math os pickle queue random re select shutil stat sys threading time types uuid"
             )
             | names("weakref"),
             alone={"batch.rayconnection": names("ray socket")},
