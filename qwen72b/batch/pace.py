@@ -131,8 +131,8 @@ class Pace:
         """
         How often the Space refused since it last answered.
 
-        Windowfuls are counted once, and so is what comes within a pause of 0.5,
-        1, 2 and then 4 seconds.
+        Windowfuls are counted once, and so is what comes within 0.5, 1, 2 seconds
+        and so on, up to the longest wait between the tries of one question.
         """
         return self._signs
 
@@ -205,11 +205,11 @@ class Pace:
             self._size = max(1.0, self._size * (_MILD if mild else 0.5))
             if asked is None and not mild:
                 self._in_trouble = True
-                doublings = max(0, min(self._signs - 2, _DOUBLINGS))
-                longest = min(self._cap, self._base * 2.0**doublings)
-                pause = min(longest, max(2 * self._base, _SHARE * (now - self._since)))
-                if counts and pause < longest:
-                    self._next_sign = now + longest * _MEAN
+                counted = self._base * 2.0 ** max(0, self._signs - 2)
+                probing = max(2 * self._base, _SHARE * (now - self._since))
+                pause = min(counted, probing, self._base * 2**_DOUBLINGS, self._cap)
+                if counts and pause < min(counted, self._cap):
+                    self._next_sign = now + min(counted, self._cap) * _MEAN
                 pause *= (1 + self._draw()) / 2
         self._resume = max(self._resume, now + pause)
 

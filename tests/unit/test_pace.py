@@ -201,9 +201,9 @@ def test_pauses_follow_what_they_wait_for() -> None:
         now += pace.paused(now) + 0.01
     assert pauses[:5] == pytest.approx([0, 0.5, 1, 1, 1])
     assert max(pauses) == pauses[-1] == pytest.approx(4)
-    # What comes within one of the longest pauses counts once.
-    assert signs[:3] == [1, 2, 3] and signs[7] < 8
-    assert sum(pauses[: signs.index(8)]) > 10
+    # What comes within the time of a doubled pause counts once.
+    assert signs[:3] == [1, 2, 3]
+    assert 20 < sum(pauses[: signs.index(8)]) < 40
 
 
 @pytest.mark.parametrize(("chance", "part"), [(0.1, 0.85), (0.5, 0.4)])
