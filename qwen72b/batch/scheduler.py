@@ -43,6 +43,7 @@ from .items import Task
 from .journal import Journal, JournalFile
 from .losses import Losses
 from .options import BatchOptions
+from .orphans import forks_end_with_us
 from .pace import Pace
 from .pool import Pool, PoolCall
 from .progress import ProgressLine, Tally
@@ -306,7 +307,8 @@ class Scheduler:
     def _hand_out(self, sent: _Sent, question: _Question) -> None:
         assert self._executor is not None  # or it is asked here
         try:
-            future = self._executor.submit(answer, *question)
+            with forks_end_with_us():
+                future = self._executor.submit(answer, *question)
         except MemoryError:
             raise
         except Exception as exc:

@@ -70,7 +70,10 @@ TABLE = Table(
                 "hashlib json logging math os pickle queue random re select shutil stat sys threading time types uuid"
             )
             | names("weakref"),
-            alone={"batch.rayconnection": names("ray socket")},
+            alone={
+                "batch.orphans": names("multiprocessing"),
+                "batch.rayconnection": names("ray socket"),
+            },
         ),
         "client": Layer(
             names("errors events messages privacy protocol reply retry timeout transport"),
