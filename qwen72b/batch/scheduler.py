@@ -17,13 +17,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import (
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-)
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty
 from time import monotonic
 
@@ -33,20 +30,22 @@ from ..errors import (
     QuotaExceeded,
     Qwen72BError,
     StreamInterrupted,
+    TransportError,
 )
+from ..messages import Prompt
 from ..reply import Reply, Timings
 from ..retry import is_passing
 from ..timeout import Timeout
 from ..transport.interrupts import from_signal_handler
-from ..transport.threads import no_thread
 from .executors import is_gone, loss, refusal, typed
 from .items import Task
 from .journal import Journal, JournalFile
 from .options import BatchOptions
 from .pace import Pace
+from .pool import Pool, PoolCall
 from .progress import ProgressLine, Tally
 from .result import Answered, AnyResult, Failed
-from .worker import Coordinator, Outcome, answer
+from .worker import ClientSpec, Coordinator, Outcome, answer
 
 __all__ = ["Scheduler"]
 
@@ -63,6 +62,9 @@ _AHEAD = 16
 # Seconds between two reports, and two looks at an executor and for signals, while
 # nothing happens.
 _REPORT = 1.0
+
+# What ``answer`` is called with.
+_Question = tuple[ClientSpec, tuple[int, int], Prompt, Timeout]
 
 
 @dataclass(slots=True)
@@ -104,7 +106,8 @@ class Scheduler:
         self._tasks = tasks
         self._pace = pace
         self._executor = options.executor
-        self._own: Executor | None = None
+        # The threads that ask, where there is no executor.
+        self._pool: Pool[Outcome] | None = None
         journal = options.journal
         self._journal: JournalFile | None = None
         if journal is not None:
@@ -120,7 +123,7 @@ class Scheduler:
         self._timeout = timeout
         self._total = total
         self._retry = coordinator.asker.retry
-        self._running: dict[Future[Outcome], _Sent] = {}
+        self._running: dict[Future[Outcome] | PoolCall[Outcome], _Sent] = {}
         self._again: deque[_Sent] = deque()
         # Results that wait for those before them, and whose turn it is.
         self._held: dict[int, AnyResult] = {}
@@ -194,9 +197,7 @@ class Scheduler:
             self._journal.open(lambda: self.closing)
             self._has_journal = True
         if self._executor is None:
-            self._executor = self._own = ThreadPoolExecutor(
-                self._pace.most, thread_name_prefix="qwen72b-batch"
-            )
+            self._pool = Pool(self._pace.most, "qwen72b-batch")
 
     def _collect(self) -> None:
         """Take in the futures that are done."""
@@ -216,7 +217,6 @@ class Scheduler:
             if delay == 0:
                 # Held back by the results that wait for their turn.
                 delay = None
-        foreign = self._own is None
         while not self.closing:
             # Who closes wakes this wait; before it, that word may be taken in unseen.
             paused = self._report is not None and self._pace.paused(monotonic()) > 0
@@ -226,7 +226,7 @@ class Scheduler:
             try:
                 future = self.coordinator.finished.get(timeout=limit)
             except Empty:
-                if foreign and is_gone(self._executor):
+                if is_gone(self._executor):
                     self._lose_all()
                     return
                 if limit == delay:
@@ -276,27 +276,40 @@ class Scheduler:
         sent.tries += 1
         sent.when = now
         self._pace.sent()
-        assert self._executor is not None  # since ``_begin``
         assert sent.task.prompt is not None  # or it would have failed
+        key = (sent.task.position, sent.tries)
+        question = (self.coordinator.spec, key, sent.task.prompt, self._timeout)
         try:
-            future = self._executor.submit(
-                answer,
-                self.coordinator.spec,
-                (sent.task.position, sent.tries),
-                sent.task.prompt,
-                self._timeout,
-            )
+            if self._executor is None:
+                self._ask_here(sent, question)
+            else:
+                self._hand_out(sent, question)
+        except TransportError as error:
+            self._fatal = self._fatal or error
+            self._finish(sent.task, Failed(sent.task.id, sent.task.item, error=error, tries=0))
+
+    def _ask_here(self, sent: _Sent, question: _Question) -> None:
+        assert self._pool is not None  # since ``_begin``
+        call = PoolCall(partial(answer, *question), self.coordinator.announce)
+        self._running[call] = sent
+        try:
+            self._pool.submit(call)
+        except TransportError:
+            del self._running[call]
+            raise
+
+    def _hand_out(self, sent: _Sent, question: _Question) -> None:
+        assert self._executor is not None  # or it is asked here
+        try:
+            future = self._executor.submit(answer, *question)
         except MemoryError:
             raise
         except Exception as exc:
             if from_signal_handler(exc):
                 raise
             # A pool whose worker was killed, or that was shut down; a cluster
-            # that has gone; no thread to be had for a pool of our own.
-            error = refusal(exc) if self._own is None else no_thread(exc)
-            self._fatal = self._fatal or error
-            self._finish(sent.task, Failed(sent.task.id, sent.task.item, error=error, tries=0))
-            return
+            # that has gone.
+            raise refusal(exc) from exc
         self._running[future] = sent
         future.add_done_callback(self.coordinator.announce)
 
@@ -308,7 +321,7 @@ class Scheduler:
             task = sent.task
             self._finish(task, Failed(task.id, task.item, error=loss(), tries=sent.tries))
 
-    def _settle(self, future: Future[Outcome] | None) -> None:
+    def _settle(self, future: Future[Outcome] | PoolCall[Outcome] | None) -> None:
         """Take in one future that is done."""
         sent = None if future is None else self._running.pop(future, None)
         if future is None or sent is None:
@@ -380,16 +393,20 @@ class Scheduler:
             self._report(self.tally)
 
     def tidy(self) -> None:
-        """Free everything; what has been answered meanwhile is kept. Idempotent."""
+        """
+        Free everything; what has been answered meanwhile is kept. Idempotent.
+
+        Where an exception out of a signal handler comes in between, the next call goes on.
+        """
         if self._tidied:
             return
-        self._tidied = True
-        self._ended = monotonic()
+        if self._ended is None:
+            self._ended = monotonic()
         for future in list(self._running):
             future.cancel()
         try:
-            if self._own is not None:
-                self._own.shutdown(wait=True, cancel_futures=True)
+            if self._pool is not None:
+                self._pool.close()
             if self.begun:
                 # What has been answered meanwhile is kept, unless it would
                 # have to be waited for.
@@ -401,9 +418,10 @@ class Scheduler:
                 self._journal.close()
             if isinstance(self._report, ProgressLine) and self.begun:
                 self._report.end(self.tally)
+        self._tidied = True
 
 
-def _outcome(future: Future[Outcome]) -> Outcome:
+def _outcome(future: Future[Outcome] | PoolCall[Outcome]) -> Outcome:
     """Take what a future brought; what its executor raised becomes an error of ours."""
     error = typed(future.exception())
     if error is None:

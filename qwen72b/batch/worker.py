@@ -32,6 +32,7 @@ from ..reply import Timings
 from ..retry import Retry
 from ..timeout import Timeout
 from .asker import Asker, Asking
+from .pool import PoolCall
 
 __all__ = ["ClientSpec", "Coordinator", "Outcome", "answer"]
 
@@ -68,7 +69,7 @@ class Coordinator:
         self.spec = ClientSpec(uuid4().hex, pickle.dumps(asker))
         self.asker = asker
         # Futures that are done; ``None`` wakes the driver.
-        self.finished: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
+        self.finished: SimpleQueue[Future[Outcome] | PoolCall[Outcome] | None] = SimpleQueue()
         # Changed and copied in single steps, without a lock: a signal handler may
         # close the batch at any point.
         self._askings: dict[Asking, bool] = {}
@@ -76,7 +77,7 @@ class Coordinator:
         # Until its last future is done: the futures' callback holds it.
         _coordinators[self.spec.coordinator] = self
 
-    def announce(self, future: Future[Outcome]) -> None:
+    def announce(self, future: Future[Outcome] | PoolCall[Outcome]) -> None:
         """Tell the driver that a future is done; from any thread."""
         self.finished.put(future)
 

@@ -228,7 +228,8 @@ def test_full_disk_leaves_whole_lines(space: FakeSpace, path: Path) -> None:
         "try: list(Client(sys.argv[1]).map(map(str, range(50)), journal=sys.argv[2]))\n"
         "except OSError as error: print(error.strerror)"
     )
-    command = [sys.executable, "-c", program, space.url, str(path)]
+    # Without writing byte code, or that would be cut as well, for all who import it.
+    command = [sys.executable, "-B", "-c", program, space.url, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "File too large\n", done.stderr
     assert 0 < len(lines(path)) < 50
