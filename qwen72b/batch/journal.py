@@ -33,7 +33,8 @@ from weakref import WeakSet
 from ..errors import InvalidOption, StreamInterrupted
 from ..privacy.redaction import shown
 from ..transport.interrupts import from_signal_handler
-from .records import OPENING, Record, read_record, write_record
+from .idindex import IdIndex
+from .records import OPENING, Record, answered_id, read_record, write_record
 from .result import Result
 
 __all__ = ["Journal", "JournalFile"]
@@ -50,6 +51,9 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.
 
 # Bytes of a line: an answer of 64 MiB, escaped.
 _MOST_LINE = 512 * 1024 * 1024
+
+# Bytes that are read at once.
+_BUFFER = 64 * 1024
 
 # Numbers of descriptors are what fits into an int of C.
 _MOST_FILES = 2**31
@@ -114,9 +118,8 @@ class JournalFile:
         self._synced = 0.0
         # Whether it was said that another file, or none, has its name by now.
         self._gone = False
-        # Where the answer of a finished id stands, by the id's hash: 100 bytes
-        # each, whatever the length of the answers.
-        self._places: dict[int, int] = {}
+        # Where the answer of a finished id stands.
+        self._places = IdIndex()
 
     def open(self, stopped: Callable[[], bool] | None = None) -> None:
         """
@@ -136,7 +139,7 @@ class JournalFile:
         self._uses = True
         try:
             self._stopped = stopped or _never
-            self._places.clear()
+            self._places = IdIndex()
             self._file = self._open()
             _open_files.add(self)
             self.resumes = not isinstance(self.path, int) and _is_regular(self._file)
@@ -162,14 +165,14 @@ class JournalFile:
         Returns:
             The answer's line; ``None`` if the item is not finished.
         """
-        place = self._places.get(hash(name))
-        if place is None:
-            return None
-        with open(os.dup(self._file), "rb") as file:
-            file.seek(place)
-            record = read_record(file.readline())
-        # Another id may have the same hash.
-        return record if record is not None and record.id == name else None
+        for place in self._places.find(name):
+            with open(os.dup(self._file), "rb") as file:
+                file.seek(place)
+                record = read_record(file.readline())
+            # Another id may have the same hash.
+            if record is not None and record.id == name:
+                return record
+        return None
 
     def write(self, result: Result) -> None:
         """
@@ -312,22 +315,26 @@ class JournalFile:
 
     def _read(self) -> None:
         place = number = 0
-        with open(os.dup(self._file), "rb") as file:
+        with open(os.dup(self._file), "rb", buffering=_BUFFER) as file:
             while line := file.readline(_MOST_LINE):
                 number += 1
-                record = read_record(line)
-                if not line.endswith(b"\n"):
-                    self._mend(line, place, whole=record is not None)
-                if record is not None:
-                    if record.answer is not None:
-                        self._places[hash(record.id)] = place
-                elif line.endswith(b"\n"):
-                    raise InvalidOption(
-                        f"line {number} of {self.path} is no line of a batch's journal.",
-                        hint="Name another file, or mend that line.",
-                    )
+                name = answered_id(line) or self._check(line, number, place)
+                if name is not None:
+                    self._places.add(name, place)
                 place += len(line)
         self._size = os.fstat(self._file).st_size
+
+    def _check(self, line: bytes, number: int, place: int) -> str | None:
+        """Tell the id of any line that has an answer; repair or refuse the file."""
+        record = read_record(line)
+        if not line.endswith(b"\n"):
+            self._mend(line, place, whole=record is not None)
+        elif record is None:
+            raise InvalidOption(
+                f"line {number} of {self.path} is no line of a batch's journal.",
+                hint="Name another file, or mend that line.",
+            )
+        return None if record is None or record.answer is None else record.id
 
     def _mend(self, tail: bytes, place: int, *, whole: bool) -> None:
         """Cut a torn last line off; one that only lacks its end is given it."""

@@ -65,11 +65,11 @@ TABLE = Table(
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
             names("errors messages privacy protocol reply retry timeout transport"),
-            names("array atexit collections concurrent.futures contextlib errno fcntl functools")
+            names("atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
                 "hashlib json logging os pickle queue random re select shutil stat sys threading time types uuid"
             )
-            | names("weakref"),
+            | names("struct weakref"),
         ),
         "client": Layer(
             names("errors events messages privacy protocol reply retry timeout transport"),
