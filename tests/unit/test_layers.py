@@ -114,13 +114,13 @@ TABLE = Table(
             | names("urllib.parse"),
         ),
         "local": Layer(
-            names("errors privacy protocol timeout transport"),
+            names("errors privacy protocol timeout transport version"),
             names(
                 "abc asyncio collections contextlib errno fastapi fcntl gradio hashlib io ipaddress"
             )
-            | names("json os shutil zlib")
+            | names("http.client json os shutil time zlib")
             | names("pathlib platformdirs queue re requests secrets signal socket")
-            | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
+            | names("subprocess sys tempfile threading urllib.parse uvicorn xllamacpp")
             | names("zipfile"),
         ),
         "gateway": Layer(
