@@ -14,21 +14,17 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from ..errors import (
-    ConnectFailed,
-    InvalidOption,
     InvalidRequest,
     SpaceError,
     TransportError,
     told,
 )
-from ..privacy.redaction import shown_url
+from .cluster import executor_of
 from .connection import connected
 from .exits import describe, exit_status
 from .options import add_connection, add_verbosity, positive
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from ..batch.batch import Batch
     from ..batch.progress import Tally
     from ..batch.result import Result
@@ -68,7 +64,7 @@ _TOLD = 20
 _HOPELESS = 20
 
 # A Space of this machine is not that of theirs.
-_FOR_WORKERS = "Name a Space that Dask's workers can reach with --url."
+_FOR_WORKERS = "Name a Space that the workers can reach with --url."
 
 
 def add_parser(commands: Commands) -> None:
@@ -116,7 +112,9 @@ def add_parser(commands: Commands) -> None:
         help="prompts under way at once (default: 8); fewer while the Space refuses",
     )
     how.add_argument("--rate", type=_rate, metavar="R", help="prompts per second at most")
-    how.add_argument("--dask", metavar="ADDRESS", help="let the workers of a Dask cluster ask")
+    cluster = how.add_mutually_exclusive_group()
+    cluster.add_argument("--dask", metavar="ADDRESS", help="let the workers of a Dask cluster ask")
+    cluster.add_argument("--ray", metavar="ADDRESS", help="let the processes of a Ray cluster ask")
     add_connection(parser)
     add_verbosity(parser)
 
@@ -149,7 +147,7 @@ def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
     journal = Journal(output, openai=args.openai)
     with (
         _settled(args) as client,
-        _executor(args.dask) as executor,
+        executor_of(args) as executor,
         client.map(
             prompts,
             executor=executor,
@@ -192,7 +190,11 @@ def _watch(batch: Batch, args: argparse.Namespace) -> int:
             if len(failed) == _HOPELESS and _is_hopeless(failed, batch.tally):
                 batch.close()
                 last = failed[-1]
-                why = describe(last, elsewhere=_FOR_WORKERS) if args.dask else describe(last)
+                why = (
+                    describe(last, elsewhere=_FOR_WORKERS)
+                    if args.dask or args.ray
+                    else describe(last)
+                )
                 console.complain(
                     f"stopped: the first {_HOPELESS} prompts all failed, and alike. {why[0]}"
                 )
@@ -250,33 +252,6 @@ class _Progress:
         if now - self._shown >= _DRAW:
             self._shown = now
             self._console.status(str(tally))
-
-
-@contextmanager
-def _executor(address: str | None) -> Iterator[Executor | None]:
-    """Connect to a Dask cluster, if one is asked for."""
-    if address is None:
-        yield None
-        return
-    try:
-        from distributed import Client as Cluster
-    except ImportError as exc:
-        raise InvalidOption(
-            "--dask needs Dask's scheduler.", hint="Run: pip install distributed"
-        ) from exc
-    try:
-        cluster = Cluster(address)
-    except ValueError as exc:
-        raise InvalidOption(
-            f"--dask {shown_url(address)!r} is no scheduler's address.",
-            hint="It looks like tcp://127.0.0.1:8786.",
-        ) from exc
-    except OSError as exc:
-        raise ConnectFailed(
-            f"there is no Dask scheduler at {shown_url(address)}.", hint="Is its address right?"
-        ) from exc
-    with cluster:
-        yield cluster.get_executor(pure=False)
 
 
 def _count(text: str) -> int:

@@ -64,12 +64,13 @@ TABLE = Table(
         ),
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
-            names("errors messages privacy protocol reply retry timeout transport"),
+            names("errors messages privacy protocol reply retry timeout transport version"),
             names("atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
                 "hashlib json logging os pickle queue random re select shutil stat sys threading time types uuid"
             )
             | names("struct weakref"),
+            alone={"batch.rayconnection": names("ray socket")},
         ),
         "client": Layer(
             names("errors events messages privacy protocol reply retry timeout transport"),
