@@ -10,20 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import (
-    ConnectFailed,
-    InvalidOption,
-    SpaceError,
-    TransportError,
-)
-from ..privacy.redaction import shown_url
+from ..errors import SpaceError, TransportError
+from .cluster import executor_of
 from .connection import connected
 from .options import add_connection, add_verbosity, positive
 from .watch import Progress, watch
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from ..client.client import Client
     from .options import Commands
     from .prompts import Prompts
@@ -98,7 +91,9 @@ def add_parser(commands: Commands) -> None:
         help="prompts under way at once (default: 8); fewer while the Space refuses",
     )
     how.add_argument("--rate", type=_rate, metavar="R", help="prompts per second at most")
-    how.add_argument("--dask", metavar="ADDRESS", help="let the workers of a Dask cluster ask")
+    cluster = how.add_mutually_exclusive_group()
+    cluster.add_argument("--dask", metavar="ADDRESS", help="let the workers of a Dask cluster ask")
+    cluster.add_argument("--ray", metavar="ADDRESS", help="let the processes of a Ray cluster ask")
     stops = parser.add_argument_group("when to stop").add_mutually_exclusive_group()
     stops.add_argument(
         "--max-failures",
@@ -141,7 +136,7 @@ def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
     journal = Journal(output, openai=args.openai)
     with (
         _settled(args) as client,
-        _executor(args.dask) as executor,
+        executor_of(args) as executor,
         client.map(
             prompts,
             executor=executor,
@@ -170,33 +165,6 @@ def _settled(args: argparse.Namespace) -> Iterator[Client]:
             with suppress(TransportError, SpaceError):
                 client.describe()
         yield client
-
-
-@contextmanager
-def _executor(address: str | None) -> Iterator[Executor | None]:
-    """Connect to a Dask cluster, if one is asked for."""
-    if address is None:
-        yield None
-        return
-    try:
-        from distributed import Client as Cluster
-    except ImportError as exc:
-        raise InvalidOption(
-            "--dask needs Dask's scheduler.", hint="Run: pip install distributed"
-        ) from exc
-    try:
-        cluster = Cluster(address)
-    except ValueError as exc:
-        raise InvalidOption(
-            f"--dask {shown_url(address)!r} is no scheduler's address.",
-            hint="It looks like tcp://127.0.0.1:8786.",
-        ) from exc
-    except OSError as exc:
-        raise ConnectFailed(
-            f"there is no Dask scheduler at {shown_url(address)}.", hint="Is its address right?"
-        ) from exc
-    with cluster:
-        yield cluster.get_executor(pure=False)
 
 
 def _count(text: str) -> int:

@@ -26,7 +26,7 @@ _DRAW = 0.1
 _TOLD = 20
 
 # A Space of this machine is not that of theirs.
-_FOR_WORKERS = "Name a Space that Dask's workers can reach with --url."
+_FOR_WORKERS = "Name a Space that the workers can reach with --url."
 
 
 class Progress:
@@ -76,7 +76,8 @@ def watch(batch: Batch, args: argparse.Namespace) -> int:
     except Qwen72BError as exc:
         if exc not in failures:
             raise
-        why = describe(exc, elsewhere=_FOR_WORKERS) if args.dask else describe(exc)
+        theirs = args.dask or args.ray
+        why = describe(exc, elsewhere=_FOR_WORKERS) if theirs else describe(exc)
         stopped = _stopped(batch.tally, args)
         console.complain(f"{stopped} {why[0]} The same command {_way(args)}.")
         console.say(_summary(batch.tally, where))

@@ -19,6 +19,7 @@ from gradio.context import Context
 
 from qwen72b.errors import Qwen72BError
 from qwen72b.local.generation import Backend
+from qwen72b.local.notice import notice
 
 __all__ = ["GRADIO_MAJOR", "STYLE", "build"]
 
@@ -77,7 +78,11 @@ def build(backend: Backend) -> gr.Blocks:
                 answer += piece
                 yield "", [*asked, {"role": "assistant", "content": answer}], system
         except Qwen72BError as exc:
-            raise gr.Error(str(exc), print_exception=False) from exc
+            # White space alone a Chatbot does not show.
+            told = notice(exc, begun=not answer.isspace() and bool(answer))
+            raise gr.Error(
+                told.words, title=told.title, duration=told.duration, print_exception=False
+            ) from exc
         finally:
             pieces.close()  # type: ignore[attr-defined]  # a generator
 

@@ -30,7 +30,7 @@ from qwen72b import (
     StreamInterrupted,
 )
 from qwen72b.batch import Tally
-from qwen72b.testing import Fail, FakeSpace, Gate, Job, Respond
+from qwen72b.testing import Close, Complete, Fail, FakeSpace, Gate, Job, Reset, Respond
 
 # The standard library starts it with the first process, and keeps it.
 resource_tracker.ensure_running()
@@ -336,6 +336,30 @@ def test_item_that_is_always_refused_fails(space: FakeSpace, client: Client) -> 
     (result,) = client.map(["a"])
     assert isinstance(result.error, QueueFull)
     assert result.tries == 8
+
+
+def app_error(title: str, duration: float | None) -> Complete:
+    """Let the app say by a title of its error what is up, as from Gradio 5.25 on."""
+    return Complete({"error": "Soon.", "title": title, "duration": duration}, success=False)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [app_error("Busy", 0.1)],
+        [app_error("Unavailable for now", None)],
+        ["Half", app_error("Interrupted", None)],
+        ["Half", Close()],
+        ["Half", Reset()],
+    ],
+    ids=str,
+)
+def test_what_passes_goes_again(space: FakeSpace, client: Client, steps: list[Any]) -> None:
+    """An app that refuses for now, and an answer that is cut, cost tries and no item."""
+    space.answer(*steps, times=5)
+    results = list(client.map(map(str, range(20))))
+    assert [result.reply for result in results] == [f"re: {number}" for number in range(20)]
+    assert sum(result.tries for result in results) == 25
 
 
 def test_patience_of_none_is_kept(space: FakeSpace) -> None:

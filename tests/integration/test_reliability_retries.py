@@ -247,6 +247,44 @@ def test_full_queue_that_empties() -> None:
         assert count(space, "join") == 3
 
 
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize(
+    ("title", "kind"), [("Busy", QueueFull), ("Unavailable for now", SpaceUnavailable)]
+)
+def test_app_that_says_no_for_now(way: str, title: str, kind: type[Qwen72BError]) -> None:
+    """An app's error with such a title is a refusal: a new job is queued, as often as Retry says."""
+    no = Fail("Soon.", title=title, duration=0.01)
+    with FakeSpace("6.31.0") as space:
+        space.answer(no, times=2)
+        space.answer("Hello")
+        assert ASKERS[way](space.url, retry=QUICK).shown == "Hello"
+        space.answer(no, times=None)
+        check_error(ASKERS[way](space.url, retry=QUICK).error, kind)
+        assert len(space.jobs) == 6
+
+
+def test_app_that_says_no_for_long() -> None:
+    """A wait beyond the cap is not begun; the error says how long it would be."""
+    with FakeSpace("6.31.0") as space:
+        space.answer(Fail("Later.", title="Busy", duration=90))
+        error = ASKERS["sync"](space.url, retry=QUICK).error
+        check_error(error, QueueFull)
+        assert error is not None
+        assert error.retry_after == 90
+        assert len(space.jobs) == 1
+
+
+@pytest.mark.parametrize("title", ["Busy", "Unavailable for now", "Interrupted"])
+def test_app_that_says_no_after_some_text(title: str) -> None:
+    """What has been shown is not asked for again."""
+    with FakeSpace("6.31.0") as space:
+        space.answer("Half an", Fail("Cut.", title=title))
+        answer = ASKERS["sync"](space.url, retry=QUICK)
+        assert answer.error is not None
+        assert (answer.shown, answer.error.partial) == ("Half an", "Half an")
+        assert len(space.jobs) == 1
+
+
 def at(seconds: float) -> str:
     return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
 

@@ -64,12 +64,13 @@ TABLE = Table(
         ),
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
-            names("errors messages privacy protocol reply retry timeout transport"),
+            names("errors messages privacy protocol reply retry timeout transport version"),
             names("atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
                 "hashlib json logging os pickle queue random re select shutil stat sys threading time types uuid"
             )
             | names("struct weakref"),
+            alone={"batch.rayconnection": names("ray socket")},
         ),
         "client": Layer(
             names("errors events messages privacy protocol reply retry timeout transport"),
@@ -114,13 +115,13 @@ TABLE = Table(
             | names("urllib.parse weakref"),
         ),
         "local": Layer(
-            names("errors privacy protocol timeout transport"),
+            names("errors privacy protocol timeout transport version"),
             names(
                 "abc asyncio collections contextlib errno fastapi fcntl gradio hashlib io ipaddress"
             )
-            | names("json os shutil zlib")
+            | names("http.client json os shutil time zlib")
             | names("pathlib platformdirs queue re requests secrets signal socket")
-            | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
+            | names("subprocess sys tempfile threading urllib.parse uvicorn xllamacpp")
             | names("zipfile"),
         ),
         "gateway": Layer(
