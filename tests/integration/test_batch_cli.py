@@ -387,7 +387,8 @@ def test_batch_stops_when_its_key_is_revoked(
     files.write(*map(str, range(400)))
     assert main([*files.command, "--workers", str(workers)]) == 1
     failed = [line for line in files.read() if line["answer"] is None]
-    assert 20 <= len(failed) <= max(20, workers)
+    # The last answers may come between the first failures.
+    assert 20 <= len(failed) <= 20 + 2 * workers
     err = capsys.readouterr().err
     assert "stopped: 20 prompts in a row failed, and alike." in err
     assert "no such key" in err.partition("stopped:")[2]
