@@ -37,6 +37,7 @@ from ..reply import Reply, Timings
 from ..retry import is_passing
 from ..timeout import Timeout
 from ..transport.interrupts import from_signal_handler
+from .brake import Brake
 from .executors import is_gone, loss, refusal, typed
 from .items import Task
 from .journal import Journal, JournalFile
@@ -119,7 +120,7 @@ class Scheduler:
         else:
             self._report = options.progress
         self._ordered = options.ordered
-        self._stop_on_error = options.stop_on_error
+        self._brake = Brake(options.stop_on_error, options.max_failures)
         self._timeout = timeout
         self._total = total
         self._retry = coordinator.asker.retry
@@ -185,6 +186,10 @@ class Scheduler:
                 # Meanwhile; what was under way is lost.
                 continue
             if not self._running and not self._again and (self._exhausted or self._fatal):
+                if self._held:
+                    # What was before them is not asked any more.
+                    self.ready.extend(self._held.pop(place) for place in sorted(self._held))
+                    return True
                 if self._fatal is not None:
                     raise self._fatal
                 self._over = True
@@ -242,13 +247,19 @@ class Scheduler:
     def _send(self) -> None:
         """Send items, as far as the pace allows."""
         while not self.closing and len(self.ready) < self._pace.most:
+            if self._fatal is not None:
+                # What would go again is asked by the next run.
+                self._again.clear()
+                return
             now = monotonic()
             if self._pace.delay(len(self._running), now) != 0:
+                return
+            if not self._brake.allows(len(self._running)):
                 return
             if self._again:
                 self._submit(self._again.popleft(), now)
                 continue
-            if self._exhausted or self._fatal is not None:
+            if self._exhausted:
                 return
             if self._ordered and self._drawn - self._due >= _AHEAD * self._pace.most:
                 return
@@ -377,8 +388,11 @@ class Scheduler:
     def _finish(self, task: Task, result: AnyResult) -> None:
         """Hand a result out, in its turn."""
         self._counts["answered" if result.ok else "failed"] += 1
-        if self._stop_on_error and self._fatal is None:
-            self._fatal = result.error
+        if result.error is not None:
+            if self._brake.failed(result.error) and self._fatal is None:
+                self._fatal = result.error
+        elif not result.resumed:
+            self._brake.answered()
         if self._ordered:
             self._held[task.position] = result
             while self._due in self._held:

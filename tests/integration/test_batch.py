@@ -217,6 +217,39 @@ def test_stop_on_error_ends_with_the_error(space: FakeSpace, client: Client) -> 
     assert batch_threads() == []
 
 
+def test_max_failures_end_with_the_error(space: FakeSpace, client: Client) -> None:
+    """On request so many failures are handed out, and the last that counts is raised."""
+    space.answer(Fail("no"))
+    batch = client.map(map(str, range(1000)), max_in_flight=64, max_failures=5)
+    assert [next(batch).ok for _ in range(5)] == [False] * 5
+    with pytest.raises(GenerationFailed):
+        next(batch)
+    assert len(space.jobs) == 5
+    assert len(list(client.map(map(str, range(30))))) == 30
+
+
+def test_hopeless_batch_ends_with_the_error(space: FakeSpace, client: Client) -> None:
+    """On request a row of failures for one lasting reason ends a batch; what waits is handed out."""
+    gate = Gate()
+
+    def script(job: Job) -> Iterator[Any]:
+        if job.query == "1":
+            yield gate
+        yield "fine" if job.query in ("0", "1") else Fail("401 Unauthorized")
+
+    space.answer(script)
+    results = []
+    batch = client.map(map(str, range(1000)), stop_on_error="lasting")
+    with pytest.raises(GenerationFailed, match="401"):
+        for result in batch:
+            results.append(result)
+            gate.open()
+    numbers = [int(str(result.item)) for result in results]
+    assert numbers == sorted(numbers)
+    assert sum(result.ok for result in results) == 2
+    assert 22 <= len(results) == len(space.jobs) < 60
+
+
 @pytest.mark.parametrize(
     ("item", "error"),
     [

@@ -112,7 +112,7 @@ TABLE = Table(
             | names(
                 "requests rich shlex shutil.which socket ssl stat subprocess sys time traceback"
             )
-            | names("urllib.parse"),
+            | names("urllib.parse weakref"),
         ),
         "local": Layer(
             names("errors privacy protocol timeout transport version"),
