@@ -426,7 +426,8 @@ class Scheduler:
         """
         Free everything; what has been answered meanwhile is kept. Idempotent.
 
-        Where an exception out of a signal handler comes in between, the next call goes on.
+        Where an exception out of a signal handler comes in between, while threads are
+        waited for, the next call goes on.
         """
         if self._tidied:
             return
@@ -434,9 +435,10 @@ class Scheduler:
             self._ended = monotonic()
         for future in list(self._running):
             future.cancel()
+        if self._pool is not None:
+            self._pool.close()
+        self._tidied = True
         try:
-            if self._pool is not None:
-                self._pool.close()
             if self.begun:
                 # What has been answered meanwhile is kept, unless it would
                 # have to be waited for.
@@ -448,7 +450,6 @@ class Scheduler:
                 self._journal.close()
             if isinstance(self._report, ProgressLine) and self.begun:
                 self._report.end(self.tally)
-        self._tidied = True
 
 
 def _outcome(future: Future[Outcome] | PoolCall[Outcome]) -> Outcome:
