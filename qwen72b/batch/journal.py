@@ -34,7 +34,8 @@ from ..errors import InvalidOption, StreamInterrupted
 from ..privacy.redaction import shown
 from ..transport.interrupts import from_signal_handler
 from .idindex import IdIndex
-from .records import OPENING, Record, answered_id, read_record, write_record
+from .locks import lock
+from .records import Record, is_torn, read_outcome, read_record, write_record
 from .result import Result
 
 __all__ = ["Journal", "JournalFile"]
@@ -45,9 +46,6 @@ _SYNC_SECONDS = 1.0
 
 # Seconds between two looks at whether anybody still waits, while a pipe is full.
 _LOOK_SECONDS = 0.1
-
-# What a file system says that has no locks.
-_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 
 # Bytes of a line: an answer of 64 MiB, escaped.
 _MOST_LINE = 512 * 1024 * 1024
@@ -278,19 +276,13 @@ class JournalFile:
 
     def _lock(self) -> None:
         try:
-            import fcntl
-
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock(self._file):
+                log.warning(
+                    "%s cannot be locked here; two runs at once would spoil each other's answers.",
+                    self._name,
+                )
         except BlockingIOError as exc:
             raise self._in_use() from exc
-        except (ImportError, OSError) as exc:
-            # Windows; Lustre, CIFS and the like.
-            if isinstance(exc, OSError) and exc.errno not in _NO_LOCKS:
-                raise
-            log.warning(
-                "%s cannot be locked here; two runs at once would spoil each other's answers.",
-                self._name,
-            )
 
     def _sync(self) -> None:
         try:
@@ -318,30 +310,24 @@ class JournalFile:
         with open(os.dup(self._file), "rb", buffering=_BUFFER) as file:
             while line := file.readline(_MOST_LINE):
                 number += 1
-                name = answered_id(line) or self._check(line, number, place)
-                if name is not None:
-                    self._places.add(name, place)
+                outcome = read_outcome(line)
+                if not line.endswith(b"\n"):
+                    self._mend(line, place, whole=outcome is not None)
+                elif outcome is None:
+                    raise InvalidOption(
+                        f"line {number} of {self.path} is no line of a batch's journal.",
+                        hint="Name another file, or mend that line.",
+                    )
+                if outcome is not None and outcome[1]:
+                    self._places.add(outcome[0], place)
                 place += len(line)
         self._size = os.fstat(self._file).st_size
-
-    def _check(self, line: bytes, number: int, place: int) -> str | None:
-        """Tell the id of any line that has an answer; repair or refuse the file."""
-        record = read_record(line)
-        if not line.endswith(b"\n"):
-            self._mend(line, place, whole=record is not None)
-        elif record is None:
-            raise InvalidOption(
-                f"line {number} of {self.path} is no line of a batch's journal.",
-                hint="Name another file, or mend that line.",
-            )
-        return None if record is None or record.answer is None else record.id
 
     def _mend(self, tail: bytes, place: int, *, whole: bool) -> None:
         """Cut a torn last line off; one that only lacks its end is given it."""
         if whole:
             os.write(self._file, b"\n")
-        # A power cut may leave zeros where the line was to be.
-        elif tail.startswith(OPENING) or OPENING.startswith(tail) or not tail.strip(b"\0"):
+        elif is_torn(tail):
             os.ftruncate(self._file, place)
         else:
             raise InvalidOption(
