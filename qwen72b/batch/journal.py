@@ -26,15 +26,17 @@ import select
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from weakref import WeakSet
 
-from ..errors import InvalidOption, StreamInterrupted
+from ..errors import InvalidOption, Qwen72BError, StreamInterrupted
 from ..privacy.redaction import shown
 from ..transport.interrupts import from_signal_handler
 from .idindex import IdIndex
 from .locks import lock
+from .notwritten import FULL, NotWritten
 from .records import Record, is_torn, read_outcome, read_record, write_record
 from .result import Result
 
@@ -55,6 +57,9 @@ _BUFFER = 64 * 1024
 
 # Numbers of descriptors are what fits into an int of C.
 _MOST_FILES = 2**31
+
+# What ``fsync`` says of a file system that has nothing to keep.
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 _open_files: WeakSet[JournalFile] = WeakSet()
 
@@ -130,7 +135,7 @@ class JournalFile:
         Raises:
             InvalidOption: If another batch uses the file or this object, it is
                 no journal, or it is a FIFO that nobody reads.
-            OSError: If it cannot be opened.
+            OSError: If it cannot be opened, or repaired.
         """
         if not self._use.acquire(blocking=False):
             raise self._in_use()
@@ -149,8 +154,12 @@ class JournalFile:
                     "Results are written to %s; it is no file that a later run could go on from.",
                     self._name,
                 )
-        except BaseException:
-            self.close()
+        except BaseException as exc:
+            self.leave()
+            # A kind of OSError, too.
+            ours = isinstance(exc, Qwen72BError) or from_signal_handler(exc)
+            if isinstance(exc, OSError) and not ours and exc.errno in FULL:
+                raise NotWritten(exc.errno, exc.strerror, self.path) from exc
             raise
 
     def find(self, name: str) -> Record | None:
@@ -180,7 +189,8 @@ class JournalFile:
             result: What became of the item.
 
         Raises:
-            OSError: If it cannot be written; what was written of it is taken back.
+            NotWritten: If the file cannot take it; what was written of it is taken back.
+            OSError: If what is no file cannot take it.
         """
         line = write_record(result, openai=self._openai)
         if not self.resumes:
@@ -189,16 +199,23 @@ class JournalFile:
         try:
             _write_whole(self._file, line)
         except OSError as exc:
-            os.ftruncate(self._file, self._size)
+            # Where not even that can be done, the next run does it.
+            with suppress(OSError):
+                os.ftruncate(self._file, self._size)
             if from_signal_handler(exc):
                 raise
-            raise OSError(exc.errno, exc.strerror, self.path) from exc
+            raise NotWritten(exc.errno, exc.strerror, self.path) from exc
         self._size += len(line)
         if monotonic() - self._synced > _SYNC_SECONDS:
             self._sync()
 
     def close(self) -> None:
-        """Close the file; idempotent."""
+        """
+        Close the file; idempotent.
+
+        Raises:
+            NotWritten: If the disk did not keep what it took.
+        """
         try:
             if self._file >= 0 and self.resumes:
                 self._sync()
@@ -287,9 +304,10 @@ class JournalFile:
     def _sync(self) -> None:
         try:
             os.fsync(self._file)
-        except OSError:
-            # A file system that keeps nothing.
-            pass
+        except OSError as exc:
+            if exc.errno not in _NO_SYNC:
+                # Some file systems say only here that they are full.
+                raise NotWritten(exc.errno, exc.strerror, self.path) from exc
         self._synced = monotonic()
         if not self._gone and not self._is_there():
             self._gone = True

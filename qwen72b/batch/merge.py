@@ -19,6 +19,7 @@ from typing import BinaryIO
 from ..errors import InvalidOption
 from .idindex import IdIndex
 from .locks import lock
+from .notwritten import NotWritten
 from .records import is_torn, read_outcome
 
 __all__ = ["Merged", "merge_journals"]
@@ -60,7 +61,8 @@ def merge_journals(target: str, sources: Sequence[str]) -> Merged:
     Raises:
         InvalidOption: If the target exists, or a source is no journal or is
             being written.
-        OSError: If a file cannot be read or written; there is no target then.
+        NotWritten: If the disk is full, or the like; there is no target then.
+        OSError: If a file cannot be read or made.
     """
     _check_free(target)
     part = f"{target}.{os.getpid()}.part"
@@ -79,7 +81,7 @@ def merge_journals(target: str, sources: Sequence[str]) -> Merged:
             with suppress(OSError):
                 os.unlink(part)
             if isinstance(exc, OSError) and exc.filename in (None, part):
-                raise OSError(exc.errno, exc.strerror, target) from exc
+                raise NotWritten(exc.errno, exc.strerror, target, resumes=False) from exc
             raise
     return merged
 

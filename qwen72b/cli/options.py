@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import InvalidOption
 from ..version import __version__
-from .arguments import BEHIND, has_prompt_like_option, list_options, refuse_unknown
+from .arguments import (
+    BEHIND,
+    MERGE,
+    has_prompt_like_option,
+    list_options,
+    means_merge,
+    refuse_unknown,
+)
 from .console import Console
 
 if TYPE_CHECKING:
@@ -49,10 +56,6 @@ COMMANDS = (
     "completion",
     "help",
 )
-
-
-# What every command takes, before and behind its own words.
-_VERBOSITY = ("-q", "--quiet", "-v", "--verbose")
 
 
 class Parser(argparse.ArgumentParser):
@@ -121,14 +124,13 @@ def parse(argv: Sequence[str]) -> tuple[Run, argparse.Namespace]:
     words = list(argv)
     place = _find_command(words, commands)
     words = ["ask", *words] if place is None else [words.pop(place), *words]
-    if _means_merge(words):
+    if means_merge(words):
         parser = Parser(prog="qwen72b batch", add_help=False)
         inner = parser.add_subparsers(dest="command", required=True)
-        import_module(".merge", __package__).add_parser(inner)
+        import_module(f".{MERGE}", __package__).add_parser(inner)
         commands = dict(inner.choices)
-        words.remove("batch")
-        words.remove("merge")
-        words.insert(0, "merge")
+        words.remove(MERGE)
+        words[0] = MERGE
     try:
         args, unknown = parser.parse_known_args(words)
     except InvalidOption as exc:
@@ -155,18 +157,6 @@ def _find_command(words: Sequence[str], commands: dict[str, argparse.ArgumentPar
         else:
             return place if word in commands else None
     return None
-
-
-def _means_merge(words: Sequence[str]) -> bool:
-    """
-    Tell whether it is ``batch merge OUT IN``, and not a file of prompts with that name.
-
-    A batch has one file of prompts, and then only options.
-    """
-    rest = [word for word in words[1:] if word not in _VERBOSITY]
-    if words[0] != "batch" or rest[:1] != ["merge"] or len(rest) == 1:
-        return False
-    return rest[1] in ("-h", "--help", "--", "-") or not rest[1].startswith("-")
 
 
 def seconds(text: str) -> float:

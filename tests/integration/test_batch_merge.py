@@ -150,7 +150,7 @@ def test_full_disk_leaves_no_file(
         assert merge("out", "good") == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "out" in capsys.readouterr().err
+    assert "out: File too large. Allow it larger files" in capsys.readouterr().err
     assert os.listdir() == ["good"]
 
 
