@@ -142,7 +142,7 @@ class _Journals:
     def _lines(name: str, file: BinaryIO) -> Iterator[tuple[int, bytes, tuple[str, bool]]]:
         file.seek(0)
         place = number = 0
-        while line := file.readline(_MOST_LINE):
+        while line := _next_line(file, name):
             number += 1
             outcome = read_outcome(line)
             if outcome is not None:
@@ -153,6 +153,14 @@ class _Journals:
                     hint="Name another file, or mend that line.",
                 )
             place += len(line)
+
+
+def _next_line(file: BinaryIO, name: str) -> bytes:
+    try:
+        return file.readline(_MOST_LINE)
+    except OSError as exc:
+        # It is not the new file that cannot be read.
+        raise OSError(exc.errno, exc.strerror, name) from exc
 
 
 def _open(name: str, stack: ExitStack) -> tuple[str, BinaryIO]:
