@@ -5,9 +5,10 @@ Each round takes in the futures that are done, sends items as far as the pace
 allows, and waits for the next future or the end of a pause. The window bounds
 the items under way over all workers and so, whatever the executor, memory.
 
-An item that the Space refused for now goes again, before new ones. One that
-failed is a result like any other, and so is one whose worker was killed. Where
-the executor takes no more, what it has is waited for, and then the batch fails.
+An item that the Space refused for now goes again, before new ones, and so does
+one whose worker was killed, unless it may be what kills them (``losses``). One
+that failed is a result like any other. Where the executor takes no more, what it
+has is waited for, and then the batch fails.
 
 Above 300 lines: one state, which every step of a round changes.
 """
@@ -38,11 +39,13 @@ from ..retry import is_passing
 from ..timeout import Timeout
 from ..transport.interrupts import from_signal_handler
 from .brake import Brake
-from .executors import is_gone, loss, refusal, typed
+from .executors import is_gone, is_loss, loss, refusal
 from .items import Task
 from .journal import Journal, JournalFile
+from .losses import Losses
 from .notwritten import NotWritten
 from .options import BatchOptions
+from .orphans import forks_end_with_us
 from .pace import Pace
 from .pool import Pool, PoolCall
 from .progress import ProgressLine, Tally
@@ -127,6 +130,7 @@ class Scheduler:
         self._retry = coordinator.asker.retry
         self._running: dict[Future[Outcome] | PoolCall[Outcome], _Sent] = {}
         self._again: deque[_Sent] = deque()
+        self._losses = Losses()
         # Results that wait for those before them, and whose turn it is.
         self._held: dict[int, AnyResult] = {}
         self._due = 0
@@ -255,7 +259,8 @@ class Scheduler:
                 self._again.clear()
                 return
             now = monotonic()
-            if self._pace.delay(len(self._running), now) != 0:
+            count = len(self._running)
+            if self._pace.delay(count, now) != 0 or self._losses.holds(count):
                 return
             if not self._brake.allows(len(self._running)):
                 return
@@ -300,7 +305,8 @@ class Scheduler:
                 self._hand_out(sent, question)
         except TransportError as error:
             self._fatal = self._fatal or error
-            self._finish(sent.task, Failed(sent.task.id, sent.task.item, error=error, tries=0))
+            tries = sent.tries - 1
+            self._finish(sent.task, Failed(sent.task.id, sent.task.item, error=error, tries=tries))
 
     def _ask_here(self, sent: _Sent, question: _Question) -> None:
         assert self._pool is not None  # since ``_begin``
@@ -315,7 +321,8 @@ class Scheduler:
     def _hand_out(self, sent: _Sent, question: _Question) -> None:
         assert self._executor is not None  # or it is asked here
         try:
-            future = self._executor.submit(answer, *question)
+            with forks_end_with_us():
+                future = self._executor.submit(answer, *question)
         except MemoryError:
             raise
         except Exception as exc:
@@ -330,7 +337,9 @@ class Scheduler:
     def _lose_all(self) -> None:
         """Give up what an executor has that is no more."""
         self._fatal = self._fatal or refusal()
-        lost, self._running = list(self._running.values()), {}
+        lost = [*self._running.values(), *self._again]
+        self._running.clear()
+        self._again.clear()
         for sent in lost:
             task = sent.task
             self._finish(task, Failed(task.id, task.item, error=loss(), tries=sent.tries))
@@ -341,18 +350,13 @@ class Scheduler:
         if future is None or sent is None:
             return
         task = sent.task
-        error: Qwen72BError
-        if future.cancelled():
-            error = StreamInterrupted("the executor dropped the item.", hint="Run it again.")
-        else:
-            outcome = _outcome(future)
-            if not isinstance(outcome, Qwen72BError):
-                self._pace.answered()
-                self._keep(
-                    task, Answered(task.id, task.item, _reply(task, *outcome), tries=sent.tries)
-                )
-                return
-            error = outcome
+        outcome = _outcome(future)
+        if not isinstance(outcome, Qwen72BError):
+            self._pace.answered(sent.when)
+            reply = _reply(task, *outcome)
+            self._keep(task, Answered(task.id, task.item, reply, tries=sent.tries))
+            return
+        error = outcome
         if self.closing:
             # Hung up on by ``close``: no failure of its own, and asked again next time.
             return
@@ -360,7 +364,7 @@ class Scheduler:
             # Every item was checked before, so this is a client that was closed.
             self._fatal = error
             return
-        if not self._refused(sent, error):
+        if not self._refused(sent, error) and not self._lost(sent, future):
             self._keep(task, Failed(task.id, task.item, error=error, tries=sent.tries))
 
     def _keep(self, task: Task, result: AnyResult) -> None:
@@ -404,8 +408,20 @@ class Scheduler:
         self._tell()
         return True
 
+    def _lost(self, sent: _Sent, future: Future[Outcome] | PoolCall[Outcome]) -> bool:
+        """Tell whether an item that the executor lost, if it did, goes again."""
+        if future.cancelled() or not is_loss(future.exception()):
+            return False
+        count = len(self._running) + 1
+        if not self._losses.lost(sent.task.position, sent.when, count, monotonic()):
+            return False
+        log.info("The executor lost an item, which goes again: %s", type(future.exception()))
+        self._again.append(sent)
+        return True
+
     def _finish(self, task: Task, result: AnyResult) -> None:
         """Hand a result out, in its turn."""
+        self._losses.settled(task.position)
         self._counts["answered" if result.ok else "failed"] += 1
         if result.error is not None:
             if self._brake.failed(result.error) and self._fatal is None:
@@ -429,7 +445,8 @@ class Scheduler:
         """
         Free everything; what has been answered meanwhile is kept. Idempotent.
 
-        Where an exception out of a signal handler comes in between, the next call goes on.
+        Where an exception out of a signal handler comes in between, while threads are
+        waited for, the next call goes on.
         """
         if self._tidied:
             return
@@ -437,9 +454,10 @@ class Scheduler:
             self._ended = monotonic()
         for future in list(self._running):
             future.cancel()
+        if self._pool is not None:
+            self._pool.close()
+        self._tidied = True
         try:
-            if self._pool is not None:
-                self._pool.close()
             if self.begun:
                 # What has been answered meanwhile is kept, unless it would
                 # have to be waited for.
@@ -451,7 +469,6 @@ class Scheduler:
                 self._close(self._journal)
             if isinstance(self._report, ProgressLine) and self.begun:
                 self._report.end(self.tally)
-        self._tidied = True
 
     def _close(self, journal: JournalFile) -> None:
         try:
@@ -464,11 +481,15 @@ class Scheduler:
 
 def _outcome(future: Future[Outcome] | PoolCall[Outcome]) -> Outcome:
     """Take what a future brought; what its executor raised becomes an error of ours."""
-    error = typed(future.exception())
+    if future.cancelled():
+        return StreamInterrupted("the executor dropped the item.", hint="Run it again.")
+    error = future.exception()
     if error is None:
         return future.result()
     if isinstance(error, Qwen72BError):
         return error
+    if is_loss(error):
+        return loss(error)
     broken = StreamInterrupted(
         f"the executor failed: {type(error).__name__}: {error}.", hint="Run it again."
     )

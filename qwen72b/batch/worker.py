@@ -32,6 +32,7 @@ from ..reply import Timings
 from ..retry import Retry
 from ..timeout import Timeout
 from .asker import Asker, Asking
+from .orphans import end_with
 from .pool import PoolCall
 
 __all__ = ["ClientSpec", "Coordinator", "Outcome", "answer"]
@@ -51,10 +52,12 @@ class ClientSpec:
     Args:
         coordinator: Names the batch's ``Coordinator``.
         settings: The client, pickled. It holds the token, so it never shows.
+        driver: The id of the process that the batch is in.
     """
 
     coordinator: str
     settings: bytes
+    driver: int
 
 
 class Coordinator:
@@ -66,7 +69,7 @@ class Coordinator:
     """
 
     def __init__(self, asker: Asker) -> None:
-        self.spec = ClientSpec(uuid4().hex, pickle.dumps(asker))
+        self.spec = ClientSpec(uuid4().hex, pickle.dumps(asker), os.getpid())
         self.asker = asker
         # Futures that are done; ``None`` wakes the driver.
         self.finished: SimpleQueue[Future[Outcome] | PoolCall[Outcome] | None] = SimpleQueue()
@@ -142,6 +145,7 @@ def answer(spec: ClientSpec, key: tuple[int, int], prompt: Prompt, timeout: Time
             asking = coordinator.asker.open(prompt, timeout=timeout, retry=_ONCE)
             with coordinator.holding(asking):
                 return _wait(asking)
+        end_with(spec.driver)
         with _lock:
             asker = _asker(spec.settings)
         return _wait(asker.open(prompt, timeout=timeout, retry=_ONCE))

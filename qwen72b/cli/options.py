@@ -36,6 +36,7 @@ __all__ = [
     "add_connection",
     "add_verbosity",
     "build_parser",
+    "count",
     "parse",
     "port",
     "positive",
@@ -190,6 +191,21 @@ def positive(text: str, unit: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of {unit}")
     return number
+
+
+def count(text: str) -> int:
+    """
+    Read a count.
+
+    Args:
+        text: A number of at least 1.
+
+    Raises:
+        ArgumentTypeError: If it is none.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no count of at least 1")
+    return int(text)
 
 
 def _input(text: str) -> tuple[str, Typed]:

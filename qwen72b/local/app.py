@@ -50,12 +50,13 @@ STYLE: dict[str, Any] = {"theme": _THEME, "css": _CSS}
 _building = threading.Lock()
 
 
-def build(backend: Backend) -> gr.Blocks:
+def build(backend: Backend, concurrency: int) -> gr.Blocks:
     """
     Build the page.
 
     Args:
         backend: What answers.
+        concurrency: How many questions it answers at a time.
 
     Returns:
         The app, its queue set up.
@@ -91,12 +92,12 @@ def build(backend: Backend) -> gr.Blocks:
         # the same ones as the first.
         count, Context.id = Context.id, 0
         try:
-            return _draw(backend, model_chat)
+            return _draw(backend, model_chat, concurrency)
         finally:
             Context.id = max(count, Context.id)
 
 
-def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
+def _draw(backend: Backend, model_chat: Any, concurrency: int) -> gr.Blocks:
     style = STYLE if GRADIO_MAJOR < 6 else {}
     with gr.Blocks(
         title="Qwen2-72B-Instruct, local Space", analytics_enabled=False, **style
@@ -128,7 +129,7 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             "fn": model_chat,
             "inputs": [textbox, chatbot, system_state],
             "outputs": [textbox, chatbot, system_input],
-            "concurrency_limit": backend.concurrency,
+            "concurrency_limit": concurrency,
             "concurrency_id": "model_chat",
             "show_progress_on": chatbot,
         }
@@ -147,7 +148,7 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
     page.api_open = False
     # One for each answer that waits for its next piece, and Gradio's usual 40 for all
     # else; by default these are all that there are. Set as ``launch`` does it.
-    page.max_threads = backend.concurrency + 40
+    page.max_threads = concurrency + 40
     getattr(page, "_queue", page).max_thread_count = page.max_threads
     return page
 

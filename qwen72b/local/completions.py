@@ -49,6 +49,14 @@ _QUOTA_NAME = r"(?i)insufficient_quota|billing"
 # How they say it where they have no names for it.
 _BUSY_WORDS = r"(?i)\brate limit|\btoo many requests\b|\boverloaded\b"
 
+# How what stands before a server says, with status 500, that it cannot reach it
+# (litellm 1.108: "OpenAIException - Connection error."). Any other 500 may be the
+# fault of what was asked, and would be one each time.
+_BEHIND_WORDS = (
+    r"(?i)\bconnect(?:ion)? ?(?:error|refused|reset|aborted|timeout|timed out)\b|"
+    r"\bconnection attempts failed\b|\bserver disconnected\b|\b(?:cannot|failed to) connect\b"
+)
+
 # Characters of an error's words, and of a name in it, that are looked at.
 _MOST_WORDS, _MOST_NAME = 300, 100
 
@@ -99,7 +107,7 @@ def read_piece(data: str) -> Piece:
     return Piece(text, finished)
 
 
-def refused(refusal: Refusal, name: str) -> HTTPStatusError:
+def refused(refusal: Refusal, name: str) -> HTTPStatusError | SpaceUnavailable:
     """
     Tell what a status other than 200 means.
 
@@ -116,9 +124,13 @@ def refused(refusal: Refusal, name: str) -> HTTPStatusError:
     with contextlib.suppress(ValueError, RecursionError):
         said = json.loads(refusal.body)
     _, names = _code(said) if isinstance(said, dict) else (0, "")
+    words = _words(said, refusal.body)
+    reason = f"{name} answered {status}: {words}. {way_out}".rstrip()
+    if status == 500 and re.search(_BEHIND_WORDS, words):
+        return SpaceUnavailable(reason, status_code=status, retry_after=refusal.retry_after)
     busy = status in _BUSY and not re.search(_QUOTA_NAME, names)
     return (RateLimited if busy else HTTPStatusError)(
-        f"{name} answered {status}: {_words(said, refusal.body)}. {way_out}".rstrip(),
+        reason,
         status_code=status,
         headers=refusal.headers,
         body=refusal.body,

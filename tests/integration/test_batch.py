@@ -9,8 +9,14 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
@@ -615,6 +621,70 @@ def test_killed_worker_is_a_failure(space: FakeSpace) -> None:
         assert isinstance(result.error.__cause__, BrokenExecutor)
         pickle.dumps(result.error)
     assert "BrokenProcessPool" in str(failed[0].error)
+
+
+class Workers(Executor):
+    """
+    Two workers of threads: some items end the one that has them, with all that it has.
+
+    It goes on with another, as clusters do.
+    """
+
+    def __init__(self, deadly: Callable[[tuple[int, int]], bool]) -> None:
+        self._deadly = deadly
+        self._pool = ThreadPoolExecutor(8)
+        self._lock = threading.Lock()
+        self._running: tuple[set[Future[Any]], ...] = (set(), set())
+        self.keys: list[tuple[int, int]] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        with self._lock:
+            self.keys.append(args[1])
+            worker = min(self._running, key=len)
+            worker.add(future)
+        self._pool.submit(self._run, worker, future, fn, args)
+        return future
+
+    def _run(self, worker: set[Future[Any]], future: Future[Any], fn: Any, args: Any) -> None:
+        outcome = None if self._deadly(args[1]) else fn(*args)
+        with self._lock:
+            ended, rest = (set(worker), set()) if outcome is None else ({future}, worker - {future})
+            lost = {one for one in ended if not one.done()}
+            worker &= rest
+        for one in lost:
+            if outcome is None:
+                one.set_exception(BrokenExecutor("its worker was lost"))
+            else:
+                one.set_result(outcome)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._pool.shutdown()
+
+
+def test_items_of_a_lost_worker_go_again(client: Client, tmp_path: Path) -> None:
+    """What was in flight at a worker that is lost is asked again, and answered once."""
+    path = tmp_path / "answers.jsonl"
+    with Workers(lambda key: key == (9, 1)) as workers:
+        results = list(client.map(map(str, range(40)), executor=workers, journal=path))
+    assert [result.reply for result in results] == [f"re: {number}" for number in range(40)]
+    assert results[9].tries == 2
+    assert len(path.read_text("utf-8").splitlines()) == 40
+
+
+@pytest.mark.parametrize("window", [1, 8])
+def test_item_that_ends_its_workers_fails_alone(client: Client, window: int) -> None:
+    """It is sent a few times, and neither it nor what is beside it ends the batch."""
+    with Workers(lambda key: key[0] == 9) as workers:
+        results = list(client.map(map(str, range(40)), executor=workers, max_in_flight=window))
+    (failed,) = [result for result in results if not result.ok]
+    assert failed.id == results[9].id
+    assert type(failed.error) is StreamInterrupted
+    assert "its worker was lost" in str(failed.error) and "what ends the workers" in str(
+        failed.error
+    )
+    assert 3 <= failed.tries <= 8
+    assert [key for key in workers.keys if key[0] == 9] == [(9, n + 1) for n in range(failed.tries)]
 
 
 def test_executor_that_was_shut_down(client: Client, tmp_path: Path) -> None:

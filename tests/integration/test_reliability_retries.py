@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trustme
 from askers import ASKERS, ONCE, check_error
+from raw_server import conversation, raw_server
 from timing import AMPLE, PATIENCE
 
 from qwen72b import (
@@ -29,6 +30,7 @@ from qwen72b import (
     StreamInterrupted,
     Timeout,
 )
+from qwen72b.client import space as client_space
 from qwen72b.testing import (
     Close,
     Complete,
@@ -283,6 +285,22 @@ def test_app_that_says_no_after_some_text(title: str) -> None:
         assert answer.error is not None
         assert (answer.shown, answer.error.partial) == ("Half an", "Half an")
         assert len(space.jobs) == 1
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("path", ["/config", "/queue/join", "/queue/data"])
+@pytest.mark.parametrize("body", [b"Content-Length: 99\r\n\r\nbusy", b"\r\nbusy", b"\r\n"])
+def test_refusal_whose_body_does_not_end(
+    way: str, path: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told by its status and its Retry-After, which have come, and long before the clocks."""
+    monkeypatch.setattr(client_space, "_WORDS", 0.05)
+    said = b"HTTP/1.1 429 No\r\nRetry-After: 3\r\n" + body
+    with raw_server(conversation(lambda at, good, _: said if at == path else good)) as heard:
+        error = ASKERS[way](heard.url, retry=ONCE).error
+    check_error(error, RateLimited)
+    assert error is not None
+    assert error.retry_after == 3
 
 
 def at(seconds: float) -> str:

@@ -546,3 +546,23 @@ def test_many_answers_at_once() -> None:
     with running(Scripted(answer)) as base_url, Client(base_url, timeout=2 * PATIENCE) as client:
         for result in client.map(["Hi"] * MANY, max_in_flight=MANY):
             assert result.reply == "We all.", result.error
+
+
+def test_concurrency() -> None:
+    """No more answers are in the making at once than the Space is told, and no fewer."""
+    pair = threading.Barrier(2)
+    running_now: set[int] = set()
+    most: list[int] = []
+
+    def answer(generation: Generation) -> None:
+        running_now.add(id(generation))
+        pair.wait(PATIENCE)
+        most.append(len(running_now))
+        pair.wait(PATIENCE)
+        running_now.discard(id(generation))
+        generation.emit("Done.")
+
+    with running(Scripted(answer), concurrency=2) as base_url, Client(base_url) as client:
+        for result in client.map(["Hi"] * 6, max_in_flight=6, timeout=PATIENCE):
+            assert result.reply == "Done.", result.error
+    assert most == [2] * 6

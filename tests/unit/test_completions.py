@@ -103,6 +103,11 @@ def test_words_of_an_answer_are_no_error() -> None:
         (429, '{"error": {"code": "insufficient_quota"}}', HTTPStatusError),
         (503, "loading", HTTPStatusError),
         (400, '{"error": {"code": 429}}', HTTPStatusError),
+        (500, '{"error": {"message": "X: OpenAIException - Connection error."}}', SpaceUnavailable),
+        (500, '{"error": {"message": "[Errno 111] Connection refused"}}', SpaceUnavailable),
+        (500, "All connection attempts failed", SpaceUnavailable),
+        (500, '{"error": {"message": "index out of range"}}', HTTPStatusError),
+        (400, "Connection error", HTTPStatusError),
     ],
 )
 def test_status_of_a_refusal(status: int, body: str, kind: type[Exception]) -> None:

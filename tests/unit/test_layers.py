@@ -67,10 +67,13 @@ TABLE = Table(
             names("errors messages privacy protocol reply retry timeout transport version"),
             names("atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
-                "hashlib json logging os pickle queue random re select shutil stat sys threading time types uuid"
+                "hashlib json logging math os pickle queue random re select shutil stat sys threading time types uuid"
             )
             | names("struct weakref"),
-            alone={"batch.rayconnection": names("ray socket")},
+            alone={
+                "batch.orphans": names("multiprocessing"),
+                "batch.rayconnection": names("ray socket"),
+            },
         ),
         "client": Layer(
             names("errors events messages privacy protocol reply retry timeout transport"),
