@@ -26,15 +26,18 @@ import select
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from weakref import WeakSet
 
-from ..errors import InvalidOption, StreamInterrupted
+from ..errors import InvalidOption, Qwen72BError, StreamInterrupted
 from ..privacy.redaction import shown
 from ..transport.interrupts import from_signal_handler
 from .idindex import IdIndex
-from .records import OPENING, Record, answered_id, read_record, write_record
+from .locks import lock
+from .notwritten import FULL, NotWritten
+from .records import Record, is_torn, read_outcome, read_record, write_record
 from .result import Result
 
 __all__ = ["Journal", "JournalFile"]
@@ -46,9 +49,6 @@ _SYNC_SECONDS = 1.0
 # Seconds between two looks at whether anybody still waits, while a pipe is full.
 _LOOK_SECONDS = 0.1
 
-# What a file system says that has no locks.
-_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
-
 # Bytes of a line: an answer of 64 MiB, escaped.
 _MOST_LINE = 512 * 1024 * 1024
 
@@ -57,6 +57,9 @@ _BUFFER = 64 * 1024
 
 # Numbers of descriptors are what fits into an int of C.
 _MOST_FILES = 2**31
+
+# What ``fsync`` says of a file system that has nothing to keep.
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 _open_files: WeakSet[JournalFile] = WeakSet()
 
@@ -132,7 +135,7 @@ class JournalFile:
         Raises:
             InvalidOption: If another batch uses the file or this object, it is
                 no journal, or it is a FIFO that nobody reads.
-            OSError: If it cannot be opened.
+            OSError: If it cannot be opened, or repaired.
         """
         if not self._use.acquire(blocking=False):
             raise self._in_use()
@@ -151,8 +154,12 @@ class JournalFile:
                     "Results are written to %s; it is no file that a later run could go on from.",
                     self._name,
                 )
-        except BaseException:
-            self.close()
+        except BaseException as exc:
+            self.leave()
+            # A kind of OSError, too.
+            ours = isinstance(exc, Qwen72BError) or from_signal_handler(exc)
+            if isinstance(exc, OSError) and not ours and exc.errno in FULL:
+                raise NotWritten(exc.errno, exc.strerror, self.path) from exc
             raise
 
     def find(self, name: str) -> Record | None:
@@ -182,7 +189,8 @@ class JournalFile:
             result: What became of the item.
 
         Raises:
-            OSError: If it cannot be written; what was written of it is taken back.
+            NotWritten: If the file cannot take it; what was written of it is taken back.
+            OSError: If what is no file cannot take it.
         """
         line = write_record(result, openai=self._openai)
         if not self.resumes:
@@ -191,16 +199,23 @@ class JournalFile:
         try:
             _write_whole(self._file, line)
         except OSError as exc:
-            os.ftruncate(self._file, self._size)
+            # Where not even that can be done, the next run does it.
+            with suppress(OSError):
+                os.ftruncate(self._file, self._size)
             if from_signal_handler(exc):
                 raise
-            raise OSError(exc.errno, exc.strerror, self.path) from exc
+            raise NotWritten(exc.errno, exc.strerror, self.path) from exc
         self._size += len(line)
         if monotonic() - self._synced > _SYNC_SECONDS:
             self._sync()
 
     def close(self) -> None:
-        """Close the file; idempotent."""
+        """
+        Close the file; idempotent.
+
+        Raises:
+            NotWritten: If the disk did not keep what it took.
+        """
         try:
             if self._file >= 0 and self.resumes:
                 self._sync()
@@ -278,26 +293,21 @@ class JournalFile:
 
     def _lock(self) -> None:
         try:
-            import fcntl
-
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock(self._file):
+                log.warning(
+                    "%s cannot be locked here; two runs at once would spoil each other's answers.",
+                    self._name,
+                )
         except BlockingIOError as exc:
             raise self._in_use() from exc
-        except (ImportError, OSError) as exc:
-            # Windows; Lustre, CIFS and the like.
-            if isinstance(exc, OSError) and exc.errno not in _NO_LOCKS:
-                raise
-            log.warning(
-                "%s cannot be locked here; two runs at once would spoil each other's answers.",
-                self._name,
-            )
 
     def _sync(self) -> None:
         try:
             os.fsync(self._file)
-        except OSError:
-            # A file system that keeps nothing.
-            pass
+        except OSError as exc:
+            if exc.errno not in _NO_SYNC:
+                # Some file systems say only here that they are full.
+                raise NotWritten(exc.errno, exc.strerror, self.path) from exc
         self._synced = monotonic()
         if not self._gone and not self._is_there():
             self._gone = True
@@ -318,30 +328,24 @@ class JournalFile:
         with open(os.dup(self._file), "rb", buffering=_BUFFER) as file:
             while line := file.readline(_MOST_LINE):
                 number += 1
-                name = answered_id(line) or self._check(line, number, place)
-                if name is not None:
-                    self._places.add(name, place)
+                outcome = read_outcome(line)
+                if not line.endswith(b"\n"):
+                    self._mend(line, place, whole=outcome is not None)
+                elif outcome is None:
+                    raise InvalidOption(
+                        f"line {number} of {self.path} is no line of a batch's journal.",
+                        hint="Name another file, or mend that line.",
+                    )
+                if outcome is not None and outcome[1]:
+                    self._places.add(outcome[0], place)
                 place += len(line)
         self._size = os.fstat(self._file).st_size
-
-    def _check(self, line: bytes, number: int, place: int) -> str | None:
-        """Tell the id of any line that has an answer; repair or refuse the file."""
-        record = read_record(line)
-        if not line.endswith(b"\n"):
-            self._mend(line, place, whole=record is not None)
-        elif record is None:
-            raise InvalidOption(
-                f"line {number} of {self.path} is no line of a batch's journal.",
-                hint="Name another file, or mend that line.",
-            )
-        return None if record is None or record.answer is None else record.id
 
     def _mend(self, tail: bytes, place: int, *, whole: bool) -> None:
         """Cut a torn last line off; one that only lacks its end is given it."""
         if whole:
             os.write(self._file, b"\n")
-        # A power cut may leave zeros where the line was to be.
-        elif tail.startswith(OPENING) or OPENING.startswith(tail) or not tail.strip(b"\0"):
+        elif is_torn(tail):
             os.ftruncate(self._file, place)
         else:
             raise InvalidOption(

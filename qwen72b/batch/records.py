@@ -23,10 +23,10 @@ from ..protocol.model import MODEL
 from ..reply import Timings
 from .result import Result
 
-__all__ = ["OPENING", "Record", "answered_id", "read_record", "write_record"]
+__all__ = ["Record", "answered_id", "is_torn", "read_outcome", "read_record", "write_record"]
 
 # How every line begins; what a torn one is known by.
-OPENING = b'{"id": '
+_OPENING = b'{"id": '
 
 # Seconds beyond it, 30,000 years, nothing took.
 _MOST_SECONDS = 1e12
@@ -150,6 +150,34 @@ def answered_id(line: bytes) -> str | None:
         return head[1] if text[place:] == _OPENAI_TAIL else None
     except ValueError:
         return None
+
+
+def read_outcome(line: bytes) -> tuple[str, bool] | None:
+    """
+    Tell the id of a line of either shape, and whether it has an answer.
+
+    Args:
+        line: The line.
+
+    Returns:
+        Both; ``None`` if it is no line of ours.
+    """
+    name = answered_id(line)
+    if name is not None:
+        return name, True
+    record = read_record(line)
+    return None if record is None else (record.id, record.answer is not None)
+
+
+def is_torn(tail: bytes) -> bool:
+    """
+    Tell whether the end of a file may be the beginning of a line of ours.
+
+    Args:
+        tail: What comes after the last whole line.
+    """
+    # A power cut may leave zeros where the line was to be.
+    return tail.startswith(_OPENING) or _OPENING.startswith(tail) or not tail.strip(b"\0")
 
 
 def _escape(match: re.Match[str]) -> str:

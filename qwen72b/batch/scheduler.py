@@ -43,6 +43,7 @@ from .executors import is_gone, is_loss, loss, refusal
 from .items import Task
 from .journal import Journal, JournalFile
 from .losses import Losses
+from .notwritten import NotWritten
 from .options import BatchOptions
 from .orphans import forks_end_with_us
 from .pace import Pace
@@ -141,6 +142,8 @@ class Scheduler:
         self._exhausted = False
         self._over = False
         self._fatal: BaseException | None = None
+        # What the journal said when it took no more.
+        self._unwritten: OSError | None = None
         self._tidied = False
         # Whether it is open, and no other batch's.
         self._has_journal = False
@@ -366,8 +369,24 @@ class Scheduler:
 
     def _keep(self, task: Task, result: AnyResult) -> None:
         if self._journal is not None:
-            self._journal.write(result)
-        self._finish(task, result)
+            try:
+                if self._unwritten is None:
+                    self._journal.write(result)
+            except OSError as error:
+                if from_signal_handler(error):
+                    raise
+                self._unwritten = error
+                self._lose(result)
+                raise
+        if self._unwritten is None:
+            self._finish(task, result)
+        else:
+            self._lose(result)
+
+    def _lose(self, result: AnyResult) -> None:
+        """Count an answer that nobody keeps, for the error that is on its way."""
+        if isinstance(self._unwritten, NotWritten):
+            self._unwritten.lost += result.ok
 
     def _refused(self, sent: _Sent, error: Qwen72BError) -> bool:
         """Slow down if the Space refuses for now; tell whether the item goes again."""
@@ -447,9 +466,17 @@ class Scheduler:
                 self.ready.clear()
         finally:
             if self._journal is not None and self._has_journal:
-                self._journal.close()
+                self._close(self._journal)
             if isinstance(self._report, ProgressLine) and self.begun:
                 self._report.end(self.tally)
+
+    def _close(self, journal: JournalFile) -> None:
+        try:
+            journal.close()
+        except NotWritten:
+            # It was said before.
+            if self._unwritten is None:
+                raise
 
 
 def _outcome(future: Future[Outcome] | PoolCall[Outcome]) -> Outcome:

@@ -17,7 +17,9 @@ from .options import add_connection, add_verbosity, positive
 from .watch import Progress, watch
 
 if TYPE_CHECKING:
+    # Loaded by its name; bundlers look for import statements.
     from ..client.client import Client
+    from . import merge  # noqa: F401
     from .options import Commands
     from .prompts import Prompts
 
@@ -37,6 +39,8 @@ Output has a line for each outcome, in the order of their coming:
 Run the same command again to go on where it stopped: what has an answer there
 is not asked again, what failed is. A pipe, a terminal or a device (-o - is
 standard output) gets the answers too, but remembers none.
+
+qwen72b batch merge OUT IN...  makes one file of those of several --shard.
 
 exit status:
   0 all answered   1 some failed   2 usage or input   130 Ctrl-C
@@ -124,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
             column=args.column,
             limit=args.limit,
             shard=args.shard,
+            system=args.system,
         )
         return _ask(prompts, args)
 

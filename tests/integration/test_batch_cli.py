@@ -338,6 +338,26 @@ def test_device_that_takes_no_answers(files: Files, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "qwen72b: /dev/full: No space left on device.\n"
 
 
+def test_full_disk_is_told(files: Files) -> None:
+    """The file, what was lost and what helps are one line; when there is room, it goes on."""
+    pytest.importorskip("resource")
+    files.write(*map(str, range(50)))
+    program = (
+        "import resource, sys; from qwen72b.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    # Without writing byte code, or that would be cut as well, for all who import it.
+    command = [sys.executable, "-B", "-c", program, *files.command, "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"qwen72b: {files.answers}: File too large. ")
+    assert "could not be written. Allow it larger files" in done.stderr
+    assert 0 < len(files.read()) < 50
+    assert main(files.command) == 0
+    assert len(files.read()) == 50
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_prompts_without_end(
     files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
