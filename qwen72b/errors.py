@@ -469,7 +469,8 @@ class SpaceUnavailable(SpaceError):
             ``"BUILDING"``, ``"PAUSED"`` or ``"RUNTIME_ERROR"``; ``None`` if
             unknown.
         status_code: HTTP status of the page that came instead of an answer;
-            ``None`` if there was none.
+            ``None`` if there was none, as where its app says that it cannot
+            answer for now.
 
     Example:
         >>> try:
@@ -494,7 +495,7 @@ class SpaceUnavailable(SpaceError):
 
 class QueueFull(SpaceError):
     """
-    The Space's queue takes no more jobs for now; ``retry_after`` may say for how long.
+    The Space takes no more jobs for now; ``retry_after`` may say for how long.
 
     Example:
         >>> try:

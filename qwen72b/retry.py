@@ -18,6 +18,7 @@ from .errors import (
     Qwen72BError,
     RateLimited,
     SpaceUnavailable,
+    StreamInterrupted,
 )
 from .privacy.redaction import shown
 
@@ -76,6 +77,13 @@ def is_passing(error: Qwen72BError) -> bool:
         return error.stage != "tls"
     if isinstance(error, (QueueFull, RateLimited)):
         return True
+    if isinstance(error, SpaceUnavailable) and error.status_code is None:
+        # Without a page, this is the word of the Space's own app.
+        return error.stage is None
     if isinstance(error, (HTTPStatusError, SpaceUnavailable)):
         return error.status_code in _PASSING
+    if isinstance(error, StreamInterrupted):
+        # Whoever wants the whole answer or none may ask for all of it again. Without
+        # any of its text it is not known whether there is a job.
+        return bool(error.partial)
     return False

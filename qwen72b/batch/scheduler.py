@@ -38,10 +38,12 @@ from ..reply import Reply, Timings
 from ..retry import is_passing
 from ..timeout import Timeout
 from ..transport.interrupts import from_signal_handler
+from .brake import Brake
 from .executors import is_gone, is_loss, loss, refusal
 from .items import Task
 from .journal import Journal, JournalFile
 from .losses import Losses
+from .notwritten import NotWritten
 from .options import BatchOptions
 from .orphans import forks_end_with_us
 from .pace import Pace
@@ -122,7 +124,7 @@ class Scheduler:
         else:
             self._report = options.progress
         self._ordered = options.ordered
-        self._stop_on_error = options.stop_on_error
+        self._brake = Brake(options.stop_on_error, options.max_failures)
         self._timeout = timeout
         self._total = total
         self._retry = coordinator.asker.retry
@@ -140,6 +142,8 @@ class Scheduler:
         self._exhausted = False
         self._over = False
         self._fatal: BaseException | None = None
+        # What the journal said when it took no more.
+        self._unwritten: OSError | None = None
         self._tidied = False
         # Whether it is open, and no other batch's.
         self._has_journal = False
@@ -189,6 +193,10 @@ class Scheduler:
                 # Meanwhile; what was under way is lost.
                 continue
             if not self._running and not self._again and (self._exhausted or self._fatal):
+                if self._held:
+                    # What was before them is not asked any more.
+                    self.ready.extend(self._held.pop(place) for place in sorted(self._held))
+                    return True
                 if self._fatal is not None:
                     raise self._fatal
                 self._over = True
@@ -246,14 +254,20 @@ class Scheduler:
     def _send(self) -> None:
         """Send items, as far as the pace allows."""
         while not self.closing and len(self.ready) < self._pace.most:
+            if self._fatal is not None:
+                # What would go again is asked by the next run.
+                self._again.clear()
+                return
             now = monotonic()
             count = len(self._running)
             if self._pace.delay(count, now) != 0 or self._losses.holds(count):
                 return
+            if not self._brake.allows(len(self._running)):
+                return
             if self._again:
                 self._submit(self._again.popleft(), now)
                 continue
-            if self._exhausted or self._fatal is not None:
+            if self._exhausted:
                 return
             if self._ordered and self._drawn - self._due >= _AHEAD * self._pace.most:
                 return
@@ -355,8 +369,24 @@ class Scheduler:
 
     def _keep(self, task: Task, result: AnyResult) -> None:
         if self._journal is not None:
-            self._journal.write(result)
-        self._finish(task, result)
+            try:
+                if self._unwritten is None:
+                    self._journal.write(result)
+            except OSError as error:
+                if from_signal_handler(error):
+                    raise
+                self._unwritten = error
+                self._lose(result)
+                raise
+        if self._unwritten is None:
+            self._finish(task, result)
+        else:
+            self._lose(result)
+
+    def _lose(self, result: AnyResult) -> None:
+        """Count an answer that nobody keeps, for the error that is on its way."""
+        if isinstance(self._unwritten, NotWritten):
+            self._unwritten.lost += result.ok
 
     def _refused(self, sent: _Sent, error: Qwen72BError) -> bool:
         """Slow down if the Space refuses for now; tell whether the item goes again."""
@@ -393,8 +423,11 @@ class Scheduler:
         """Hand a result out, in its turn."""
         self._losses.settled(task.position)
         self._counts["answered" if result.ok else "failed"] += 1
-        if self._stop_on_error and self._fatal is None:
-            self._fatal = result.error
+        if result.error is not None:
+            if self._brake.failed(result.error) and self._fatal is None:
+                self._fatal = result.error
+        elif not result.resumed:
+            self._brake.answered()
         if self._ordered:
             self._held[task.position] = result
             while self._due in self._held:
@@ -412,7 +445,8 @@ class Scheduler:
         """
         Free everything; what has been answered meanwhile is kept. Idempotent.
 
-        Where an exception out of a signal handler comes in between, the next call goes on.
+        Where an exception out of a signal handler comes in between, while threads are
+        waited for, the next call goes on.
         """
         if self._tidied:
             return
@@ -420,9 +454,10 @@ class Scheduler:
             self._ended = monotonic()
         for future in list(self._running):
             future.cancel()
+        if self._pool is not None:
+            self._pool.close()
+        self._tidied = True
         try:
-            if self._pool is not None:
-                self._pool.close()
             if self.begun:
                 # What has been answered meanwhile is kept, unless it would
                 # have to be waited for.
@@ -431,10 +466,17 @@ class Scheduler:
                 self.ready.clear()
         finally:
             if self._journal is not None and self._has_journal:
-                self._journal.close()
+                self._close(self._journal)
             if isinstance(self._report, ProgressLine) and self.begun:
                 self._report.end(self.tally)
-        self._tidied = True
+
+    def _close(self, journal: JournalFile) -> None:
+        try:
+            journal.close()
+        except NotWritten:
+            # It was said before.
+            if self._unwritten is None:
+                raise
 
 
 def _outcome(future: Future[Outcome] | PoolCall[Outcome]) -> Outcome:

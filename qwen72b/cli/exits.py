@@ -112,7 +112,8 @@ def describe(
             lines += [f"  because of {type(link).__name__}: {link}" for link in _causes(error)]
     elif isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename else ""
-        lines = [f"{name}{error.strerror or error}."]
+        # A journal's knows what helps.
+        lines = [told(f"{name}{error.strerror or error}.", getattr(error, "hint", ""))]
     else:
         lines = [
             f"internal error: {type(error).__name__}: {error}. Please report it; -v tells more."
@@ -147,7 +148,8 @@ def hint_for(error: Qwen72BError, elsewhere: str = _ELSEWHERE) -> str:
         # The Hub's hint is about arguments; a page's is fine, but no way out.
         # A local Space has neither, and knows better.
         return f"{_WAIT} {elsewhere}"
-    if isinstance(error, (QueueFull, RateLimited, QuotaExceeded)) and retry_after is not None:
+    may_pass = (QueueFull, RateLimited, QuotaExceeded, SpaceUnavailable)
+    if isinstance(error, may_pass) and retry_after is not None:
         return f"Ask again in {retry_after:.0f} s."
     if isinstance(error, ConnectFailed) and error.stage in _USUAL:
         return f"{error.hint or _USUAL[error.stage]} qwen72b doctor helps."

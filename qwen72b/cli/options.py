@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import InvalidOption
 from ..version import __version__
-from .arguments import BEHIND, has_prompt_like_option, list_options, refuse_unknown
+from .arguments import (
+    BEHIND,
+    MERGE,
+    has_prompt_like_option,
+    list_options,
+    means_merge,
+    refuse_unknown,
+)
 from .console import Console
 
 if TYPE_CHECKING:
@@ -29,6 +36,7 @@ __all__ = [
     "add_connection",
     "add_verbosity",
     "build_parser",
+    "count",
     "parse",
     "port",
     "positive",
@@ -117,6 +125,13 @@ def parse(argv: Sequence[str]) -> tuple[Run, argparse.Namespace]:
     words = list(argv)
     place = _find_command(words, commands)
     words = ["ask", *words] if place is None else [words.pop(place), *words]
+    if means_merge(words):
+        parser = Parser(prog="qwen72b batch", add_help=False)
+        inner = parser.add_subparsers(dest="command", required=True)
+        import_module(f".{MERGE}", __package__).add_parser(inner)
+        commands = dict(inner.choices)
+        words.remove(MERGE)
+        words[0] = MERGE
     try:
         args, unknown = parser.parse_known_args(words)
     except InvalidOption as exc:
@@ -176,6 +191,21 @@ def positive(text: str, unit: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of {unit}")
     return number
+
+
+def count(text: str) -> int:
+    """
+    Read a count.
+
+    Args:
+        text: A number of at least 1.
+
+    Raises:
+        ArgumentTypeError: If it is none.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no count of at least 1")
+    return int(text)
 
 
 def _input(text: str) -> tuple[str, Typed]:

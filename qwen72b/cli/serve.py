@@ -8,7 +8,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from .connection import make_backend
-from .options import add_backend, add_verbosity, port
+from .options import add_backend, add_verbosity, count, port
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -43,14 +43,23 @@ def add_parser(commands: Commands) -> None:
         metavar="NAME",
         help="a name under which browsers reach it, as behind a reverse proxy; may be repeated",
     )
+    parser.add_argument(
+        "--concurrency",
+        type=count,
+        metavar="N",
+        help="answers at a time; more wait in its queue (default: 1 for a model in the process, "
+        "200 for an upstream)",
+    )
     add_backend(parser.add_argument_group("which model"))
     add_verbosity(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM."""
-    from ..local.server import serve
+    from ..local.server import check_concurrency, serve
 
+    # Before a model is fetched for nothing.
+    check_concurrency(args.concurrency)
     console = args.console
     backend = make_backend(args, console)
 
@@ -59,6 +68,12 @@ def run(args: argparse.Namespace) -> int:
         console.say("the local Space is ready; Ctrl-C stops it.")
 
     console.status("Starting the local Space...")
-    names = {"allow_hosts": args.allow_host} if args.allow_host else {}
-    serve(backend, host=args.host, port=args.port, ready=ready, **names)
+    serve(
+        backend,
+        host=args.host,
+        port=args.port,
+        ready=ready,
+        allow_hosts=args.allow_host,
+        concurrency=args.concurrency,
+    )
     return 0

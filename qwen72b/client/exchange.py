@@ -168,8 +168,8 @@ class Exchange:
             if job is None or job.has_text:
                 raise error
             yield from self._leave_loop()
-            if isinstance(error, QueueFull):
-                # The queue's word on the stream.
+            if isinstance(error, QueueFull) or job.refused:
+                # The queue's word on the stream, or the app's.
                 self._pause(error)
             elif isinstance(error, StreamInterrupted) and job.joined and not lost:
                 lost = True

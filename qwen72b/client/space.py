@@ -18,6 +18,7 @@ from ..errors import (
     InvalidOption,
     InvalidServerMessage,
     Qwen72BError,
+    RequestTimeout,
     SpaceUnavailable,
     StreamInterrupted,
 )
@@ -48,6 +49,9 @@ _WAKE_LEAST, _WAKE_MOST = 1.0, 60.0
 
 # Characters of an error's body that are looked at.
 _LOOKED_AT = 131072
+
+# Seconds for the body of a refusal, whose status tells already what matters most.
+_WORDS = 5.0
 
 # Seconds to wait for the Hub, which only adds to what the Space's page said.
 _HUB_PATIENCE = 10.0
@@ -236,13 +240,18 @@ class Space:
 
     def _read(self, scope: CallScope, response: requests.Response, doing: str) -> str:
         """Read the body of an answer; a page or another status than 200 is an error."""
+        refused = response.status_code != 200
+        if refused:
+            scope.deadlines.start("words", _WORDS)
         try:
             text = self._transport.read(response, scope, doing=doing)
-        except (InvalidServerMessage, StreamInterrupted):
-            if response.status_code == 200 or scope.cancelled:
+        except (InvalidServerMessage, StreamInterrupted, RequestTimeout):
+            if not refused or scope.cancelled or scope.deadlines.expired():
                 raise
             # Its status tells more, and whether to ask again, than how its body fails.
             text = ""
+        finally:
+            scope.deadlines.stop("words")
         if response.status_code == 200 and text.startswith("{"):
             return text
         # Masked before anything is cut, since half a secret is known for none.

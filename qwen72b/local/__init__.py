@@ -10,8 +10,9 @@ does so when a Space is started, not before::
         Client(base_url).ask("Why is the sky blue?")
 
 ``app`` is the page, ``server`` runs it, ``generation`` is what a backend is,
-``models``, ``llama`` and ``upstream`` are the backends, ``model_file``
-fetches the small model.
+``models``, ``llama`` and ``upstream`` are the backends (``completions`` reads
+what an upstream says), ``model_file`` fetches the small model, and ``notice``
+is what a client is told of an answer that failed.
 """
 
 from __future__ import annotations

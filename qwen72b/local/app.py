@@ -19,6 +19,7 @@ from gradio.context import Context
 
 from qwen72b.errors import Qwen72BError
 from qwen72b.local.generation import Backend
+from qwen72b.local.notice import notice
 
 __all__ = ["GRADIO_MAJOR", "STYLE", "build"]
 
@@ -49,12 +50,13 @@ STYLE: dict[str, Any] = {"theme": _THEME, "css": _CSS}
 _building = threading.Lock()
 
 
-def build(backend: Backend) -> gr.Blocks:
+def build(backend: Backend, concurrency: int) -> gr.Blocks:
     """
     Build the page.
 
     Args:
         backend: What answers.
+        concurrency: How many questions it answers at a time.
 
     Returns:
         The app, its queue set up.
@@ -77,7 +79,11 @@ def build(backend: Backend) -> gr.Blocks:
                 answer += piece
                 yield "", [*asked, {"role": "assistant", "content": answer}], system
         except Qwen72BError as exc:
-            raise gr.Error(str(exc), print_exception=False) from exc
+            # White space alone a Chatbot does not show.
+            told = notice(exc, begun=not answer.isspace() and bool(answer))
+            raise gr.Error(
+                told.words, title=told.title, duration=told.duration, print_exception=False
+            ) from exc
         finally:
             pieces.close()  # type: ignore[attr-defined]  # a generator
 
@@ -86,12 +92,12 @@ def build(backend: Backend) -> gr.Blocks:
         # the same ones as the first.
         count, Context.id = Context.id, 0
         try:
-            return _draw(backend, model_chat)
+            return _draw(backend, model_chat, concurrency)
         finally:
             Context.id = max(count, Context.id)
 
 
-def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
+def _draw(backend: Backend, model_chat: Any, concurrency: int) -> gr.Blocks:
     style = STYLE if GRADIO_MAJOR < 6 else {}
     with gr.Blocks(
         title="Qwen2-72B-Instruct, local Space", analytics_enabled=False, **style
@@ -123,7 +129,7 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
             "fn": model_chat,
             "inputs": [textbox, chatbot, system_state],
             "outputs": [textbox, chatbot, system_input],
-            "concurrency_limit": backend.concurrency,
+            "concurrency_limit": concurrency,
             "concurrency_id": "model_chat",
             "show_progress_on": chatbot,
         }
@@ -142,7 +148,7 @@ def _draw(backend: Backend, model_chat: Any) -> gr.Blocks:
     page.api_open = False
     # One for each answer that waits for its next piece, and Gradio's usual 40 for all
     # else; by default these are all that there are. Set as ``launch`` does it.
-    page.max_threads = backend.concurrency + 40
+    page.max_threads = concurrency + 40
     getattr(page, "_queue", page).max_thread_count = page.max_threads
     return page
 

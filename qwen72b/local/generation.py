@@ -122,8 +122,8 @@ class Backend(ABC):
     Attributes:
         label: What answers, for people.
         stand_in: Whether it is another model than Qwen2-72B-Instruct.
-        concurrency: Answers that it can make at a time; more wait in the
-            Space's queue, where they are told their rank.
+        concurrency: Answers that it can make at a time, unless the Space is told
+            another number; more wait in its queue, where they are told their rank.
     """
 
     def __init__(self, label: str, *, stand_in: bool, concurrency: int) -> None:

@@ -18,8 +18,12 @@ from qwen72b.local.doors import Doors
 from qwen72b.local.generation import Backend
 from qwen72b.local.hosts import checked_host, checked_names
 from qwen72b.local.serving import ServerThread, base_url_of, listen, wait_for_signal
+from qwen72b.privacy.redaction import shown
 
-__all__ = ["running", "serve"]
+__all__ = ["check_concurrency", "running", "serve"]
+
+# Answers at a time that may be asked for: each has a thread of Gradio's.
+_MOST_ANSWERS = 10_000
 
 # Gradio's pages ask for fonts at Google and a script at Cloudflare (seen in
 # 5.50); this keeps the browser on this machine. Inline scripts are Gradio's way.
@@ -36,6 +40,7 @@ def running(
     host: str = "127.0.0.1",
     port: int = 0,
     allow_hosts: Collection[str] = (),
+    concurrency: int | None = None,
 ) -> Iterator[str]:
     """
     Run the local Space in a thread for the length of a ``with`` block.
@@ -47,13 +52,16 @@ def running(
         allow_hosts: Names under which it is reached besides those of this
             machine, as behind a reverse proxy. On loopback no other name is
             answered, or any web page could ask it.
+        concurrency: Answers at a time; more wait in the Space's queue. ``None``
+            for as many as the backend says that it can make.
 
     Yields:
         The Space's base URL, once it takes requests.
 
     Raises:
-        InvalidOption: If the address is taken or useless, the model cannot be
-            loaded, or the extra ``local`` is not installed.
+        InvalidOption: If the address is taken or useless, ``concurrency`` is no
+            count, the model cannot be loaded, or the extra ``local`` is not
+            installed.
         SpaceUnavailable: If Gradio does not start.
 
     Example:
@@ -64,11 +72,13 @@ def running(
     """
     if not isinstance(backend, Backend):
         raise InvalidOption(f"{backend!r} is no backend.", hint='Make one: backend("smollm2").')
+    check_concurrency(concurrency)
+    answers = backend.concurrency if concurrency is None else concurrency
     allowed = frozenset(map(checked_host, checked_names("allow_hosts", allow_hosts)))
     with contextlib.closing(backend), listen(host, port, "local Space") as listener:
         space = ServerThread(
             lambda: Doors(
-                _make_page(backend),
+                _make_page(backend, answers),
                 address=listener.getsockname(),
                 host=host,
                 allowed=allowed,
@@ -93,6 +103,7 @@ def serve(
     port: int,
     ready: Callable[[str], None],
     allow_hosts: Collection[str] = (),
+    concurrency: int | None = None,
 ) -> None:
     """
     Run the local Space until Ctrl-C or SIGTERM; call it in the main thread.
@@ -103,17 +114,37 @@ def serve(
         port: The port to listen on; 0 takes a free one.
         ready: Called with the base URL once the Space takes requests.
         allow_hosts: As in ``running``.
+        concurrency: As in ``running``.
 
     Raises:
-        InvalidOption: If the address is taken or useless, or the extra
-            ``local`` is not installed.
+        InvalidOption: As ``running``.
         SpaceUnavailable: If Gradio does not start.
     """
-    with running(backend, host=host, port=port, allow_hosts=allow_hosts) as base_url:
+    with running(
+        backend, host=host, port=port, allow_hosts=allow_hosts, concurrency=concurrency
+    ) as base_url:
         wait_for_signal(lambda: ready(base_url))
 
 
-def _make_page(backend: Backend) -> Any:
+def check_concurrency(concurrency: int | None) -> None:
+    """
+    Refuse what is no number of answers at a time.
+
+    Args:
+        concurrency: The number; ``None`` leaves it to the backend.
+
+    Raises:
+        InvalidOption: If it is none.
+    """
+    if concurrency is None:
+        return
+    if type(concurrency) is not int or not 1 <= concurrency <= _MOST_ANSWERS:
+        raise InvalidOption(
+            f"concurrency={shown(concurrency)} is not a count from 1 to {_MOST_ANSWERS:,}."
+        )
+
+
+def _make_page(backend: Backend, concurrency: int) -> Any:
     """
     Make the page as an ASGI app, inside the event loop that runs it.
 
@@ -134,7 +165,7 @@ def _make_page(backend: Backend) -> Any:
             "The local Space is not installed.",
             hint="Run: pip install gradio platformdirs xllamacpp",
         ) from exc
-    blocks = build(backend)
+    blocks = build(backend, concurrency)
     # Gradio 5.50 prints "new /" here, and stdout is the answer's.
     with contextlib.redirect_stdout(io.StringIO()):
         page = gradio.mount_gradio_app(

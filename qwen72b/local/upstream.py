@@ -1,5 +1,9 @@
 """
 A model behind an OpenAI-compatible server: vLLM, SGLang, Ollama, DashScope.
+
+All answers share one session, whose connections are kept. A server that refuses
+for now, is away or cuts its answer is told as that, and waited for by nobody
+here: whoever asks knows best when to come back (``notice``).
 """
 
 from __future__ import annotations
@@ -7,47 +11,88 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from http.client import BadStatusLine, UnknownProtocol
+from time import time
 from typing import Any
 from urllib.parse import urlsplit
 
+import requests
+from requests.auth import AuthBase
+
 from qwen72b.errors import (
     ConnectFailed,
-    GenerationFailed,
-    HTTPStatusError,
     InvalidOption,
     InvalidServerMessage,
     Qwen72BError,
+    RequestTimeout,
     StreamInterrupted,
 )
+from qwen72b.local.completions import read_piece, refused
 from qwen72b.local.generation import MANY, Backend, Generation, Messages
 from qwen72b.privacy.masking import Secrets
 from qwen72b.privacy.redaction import hide, hide_url, shown_url
-from qwen72b.protocol.jsontext import NotJSON, read_json
+from qwen72b.protocol.failure import Refusal
 from qwen72b.protocol.sse import EventSplitter
-from qwen72b.protocol.surrogates import replace_surrogates
 from qwen72b.timeout import Timeout
+from qwen72b.transport.body import Body
 from qwen72b.transport.deadlines import Deadlines
-from qwen72b.transport.scope import CallScope
+from qwen72b.transport.scope import CallScope, Hangup
+from qwen72b.transport.sessions import OwnSession
+from qwen72b.transport.translate import IO_ERRORS, plain_cause, translate
+from qwen72b.version import __version__
 
 __all__ = ["UpstreamBackend"]
 
 # Seconds to connect, and between two reads: a long prompt on a busy server
 # takes its time before the first token. All of the answer's head has as long.
-TIMEOUT = (5, 120)
+TIMEOUT = Timeout(connect=5, read=120)
+
+# Seconds for the words of a refusal, whose status tells already what matters, and
+# bytes of them; and, after an answer, seconds for the end of its body, which lets
+# the connection be used again.
+_WORDS, _MOST_WORDS = 2.0, 2000
+_DRAIN = 0.25
+
 # Qwen's own advice for Qwen2 (its generation_config.json). Some servers answer
 # as short as 16 tokens when max_tokens is missing.
 SAMPLING = {"temperature": 0.7, "top_p": 0.8, "max_tokens": 2048}
 # Also Qwen's advice, but no part of OpenAI's API: strict servers refuse it.
 EXTENSION = {"repetition_penalty": 1.05}
 
+_HEADERS = {"Content-Type": "application/json", "User-Agent": f"qwen72b/{__version__}"}
 
-# What helps with a status, where that is not ours to do.
-_WAYS_OUT = {
-    401: "Its key is read from QWEN72B_UPSTREAM_KEY.",
-    403: "Its key is read from QWEN72B_UPSTREAM_KEY.",
-    404: "Are the URL and the name of the model right?",
-}
+
+class _Key(AuthBase):
+    """The server's key, in a header that no ``.netrc`` replaces."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._known = Secrets([])
+
+    def look_up(self) -> None:
+        """
+        Read the key from the environment.
+
+        Raises:
+            InvalidOption: If no header can carry it.
+        """
+        names = ("QWEN72B_UPSTREAM_KEY", "OPENAI_API_KEY")
+        key = hide(next((key for name in names if (key := os.environ.get(name))), "").strip())
+        if key == self._key:
+            return
+        if not (key.isascii() and key.isprintable()):
+            raise InvalidOption(
+                "The upstream's key has characters that no header can carry.",
+                hint="Correct QWEN72B_UPSTREAM_KEY, or OPENAI_API_KEY.",
+            )
+        # Masked in what the server says.
+        self._key, self._known = key, Secrets([key])
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._key:
+            request.headers["Authorization"] = hide(f"Bearer {self._key}")
+        return request
 
 
 class UpstreamBackend(Backend):
@@ -81,166 +126,159 @@ class UpstreamBackend(Backend):
         # For everybody who asks; there may be a password in it.
         self._name = f"The upstream {shown_url(self._url)}"
         self._model = model
-        # A server on this machine is never behind a proxy.
-        self._direct = parts.hostname in {"localhost", "127.0.0.1", "::1"}
         self._extension = EXTENSION
-        self._known = Secrets([])
+        self._key = _Key()
+        # A server on this machine is never behind a proxy.
+        direct = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        options: dict[str, Any] = {"verify": None, "cert": None, "proxies": {}}
+        self._session = OwnSession(self._key, options, trust_env=not direct)
 
     def produce(self, messages: Messages, generation: Generation) -> None:
         """Emit the answer as the server sends it."""
-        import requests
-        from urllib3.exceptions import HTTPError
-
-        # Until there is a response nothing can be hung up: it is left behind.
-        scope = CallScope(Deadlines(Timeout(read=TIMEOUT[1])))
-        scope.deadlines.listen()
+        scope = CallScope(Deadlines(TIMEOUT))
         generation.on_stop(scope.cancel)
-        with requests.Session() as session:
-            session.trust_env = not self._direct
-            try:
-                response = scope.run(
-                    lambda: self._post(session, messages), lambda response: response.close()
-                )
-            except Qwen72BError:
-                raise
-            except (OSError, HTTPError) as exc:
-                if generation.stopped:
-                    return
-                raise ConnectFailed(
-                    f"{self._name} cannot be reached: {_why(exc)}. Is it running there?"
-                ) from exc
-            with response:
-                generation.on_stop(lambda: _hang_up(response))
-                try:
-                    finished = _emit(_events(response.raw), generation)
-                except Qwen72BError:
-                    raise
-                except (OSError, HTTPError, ValueError) as exc:
-                    if generation.stopped:
-                        return
-                    raise StreamInterrupted(
-                        f"The upstream's answer was cut: {_why(exc)}. Ask again."
-                    ) from exc
-            if not finished and not generation.stopped:
-                raise StreamInterrupted("The upstream's answer was cut. Ask again.")
+        response = None
+        try:
+            response = self._ask(scope, messages)
+            self._pass_on(response, scope, generation)
+        except Hangup:
+            # Whoever stopped it knows.
+            return
+        except IO_ERRORS as exc:
+            if generation.stopped:
+                return
+            error = translate(exc, scope, "answering", self._url)
+            raise self._explained(error, exc, begun=response is not None) from plain_cause(exc)
 
-    def _post(self, session: Any, messages: Messages) -> Any:
-        from urllib3.exceptions import HTTPError
+    def release(self) -> None:
+        """Close the connections."""
+        self._session.close()
 
-        key = hide(
-            (
-                os.environ.get("QWEN72B_UPSTREAM_KEY") or os.environ.get("OPENAI_API_KEY") or ""
-            ).strip()
-        )
-        if not (key.isascii() and key.isprintable()):
-            raise InvalidOption(
-                "The upstream's key has characters that no header can carry.",
-                hint="Correct QWEN72B_UPSTREAM_KEY, or OPENAI_API_KEY.",
-            )
-        # Masked in what the server says.
-        self._known = Secrets([key])
-
-        def authorize(request: Any) -> Any:
-            # As an auth callable, because requests lets a .netrc replace a header.
-            if key:
-                request.headers["Authorization"] = hide(f"Bearer {key}")
-            return request
-
-        body = {
+    def _ask(self, scope: CallScope, messages: Messages) -> requests.Response:
+        """Make the request; return the response that has an answer."""
+        self._key.look_up()
+        asked = {
             "model": self._model,
             "messages": [dict(message) for message in messages],
             "stream": True,
             **SAMPLING,
-            **self._extension,
         }
-        # Redirects are not followed: they would carry the prompt elsewhere.
-        response = session.post(
-            self._url,
-            json=body,
-            auth=authorize,
-            stream=True,
-            timeout=TIMEOUT,
-            allow_redirects=False,
-        )
-        if response.status_code == 200:
-            return response
-        text = ""
-        # Its status tells more than how its words were cut.
-        with response, contextlib.suppress(OSError, HTTPError):
-            text = response.raw.read(2000, decode_content=True).decode("utf-8", "replace")
-        if response.status_code in {400, 422} and self._extension:
+        while True:
+            extension = self._extension
+            scope.deadlines.listen()
+            # Redirects are not followed: they would carry the prompt elsewhere.
+            response = self._session.send(
+                scope,
+                "POST",
+                self._url,
+                params=None,
+                data=json.dumps({**asked, **extension}).encode(),
+                headers=_HEADERS,
+            )
+            if scope.cancelled:
+                # http.client takes a head that was shut down under it for whole.
+                response.close()
+                scope.limit()
+            if response.status_code == 200:
+                return response
+            words = _read_words(response, scope)
+            if response.status_code not in (400, 422) or not extension:
+                refusal = Refusal(response.status_code, "", response.headers, words, time())
+                raise refused(refusal, self._name)
             self._extension = {}
-            return self._post(session, messages)
-        way_out = _WAYS_OUT.get(response.status_code, "")
-        raise HTTPStatusError(
-            f"{self._name} answered {response.status_code}: {_words(text)}. {way_out}".rstrip(),
-            status_code=response.status_code,
-            headers=response.headers,
-            body=text,
-        )
+
+    def _pass_on(
+        self, response: requests.Response, scope: CallScope, generation: Generation
+    ) -> None:
+        """Emit the text of each event as it comes, until the answer is complete."""
+        body, splitter = Body(response, scope), EventSplitter()
+        finished = heard = False
+        try:
+            while data := body.read():
+                scope.deadlines.listen()
+                for event in splitter.split(data):
+                    heard = True
+                    if event == "[DONE]":
+                        _drain(body, scope)
+                        return
+                    piece = read_piece(event)
+                    if piece.text and not generation.emit(piece.text):
+                        return
+                    finished = finished or piece.finished
+        finally:
+            body.close()
+        if finished or generation.stopped:
+            return
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not heard and kind not in ("", "text/event-stream"):
+            raise InvalidServerMessage(
+                f"{self._name} answered with {kind[:40]!r} and not with a stream of events."
+            )
+        raise StreamInterrupted("The upstream's answer was cut.", hint="Ask again.")
+
+    def _explained(self, error: Qwen72BError, cause: BaseException, *, begun: bool) -> Qwen72BError:
+        """Say in the terms of this server what went wrong on the network."""
+        why = _why(cause)
+        if isinstance(error, ConnectFailed):
+            return ConnectFailed(
+                f"{self._name} cannot be reached: {why}. Is it running there?", stage=error.stage
+            )
+        if isinstance(error, RequestTimeout):
+            if error.phase == "connect":
+                # Nothing was sent: it is as if it had been refused.
+                return ConnectFailed(f"{self._name} cannot be reached: no answer. Is it running?")
+            return RequestTimeout(f"{self._name} was silent for {TIMEOUT.read:g} s.", phase="read")
+        if isinstance(error, StreamInterrupted):
+            if any(type(link) in (BadStatusLine, UnknownProtocol) for link in _links(cause)):
+                return InvalidServerMessage(f"{self._name} answered with what is no HTTP/1.1.")
+            if begun:
+                return StreamInterrupted(
+                    f"The upstream's answer was cut: {why}.", hint="Ask again."
+                )
+            return StreamInterrupted(f"{self._name} hung up: {why}.", hint="Ask again.")
+        # Its hint is about a Space.
+        error.hint = ""
+        return error
+
+
+def _read_words(response: requests.Response, scope: CallScope) -> str:
+    """Read what a refusal says, as far as it comes soon."""
+    scope.deadlines.rest()
+    scope.deadlines.start("words", _WORDS)
+    said = b""
+    body = Body(response, scope)
+    # Its status tells more than how its words were cut, or compressed.
+    with contextlib.suppress(InvalidServerMessage, *IO_ERRORS):
+        while len(said) < _MOST_WORDS and (data := body.read()):
+            said += data
+    body.close()
+    scope.deadlines.stop("words")
+    if scope.cancelled:
+        scope.limit()
+    return said[:_MOST_WORDS].decode("utf-8", "replace")
+
+
+def _drain(body: Body, scope: CallScope) -> None:
+    """Read to the end of the body, if it comes soon."""
+    scope.deadlines.rest()
+    scope.deadlines.start("drain", _DRAIN)
+    with contextlib.suppress(Qwen72BError, *IO_ERRORS):
+        while body.read():
+            pass
+
+
+def _links(error: BaseException) -> Iterator[BaseException]:
+    """Walk from an exception down to what libraries made it of."""
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
 
 
 def _why(error: BaseException) -> str:
     """Give the system's words for what went wrong, from below what libraries make of them."""
     why = ""
-    link: BaseException | None = error
-    while link is not None:
+    for link in _links(error):
         if isinstance(link, OSError) and link.strerror:
             why = str(link.strerror)
-        elif isinstance(link, TimeoutError):
-            why = "it did not answer in time"
-        link = link.__cause__ or link.__context__
-    return why or type(error).__name__
-
-
-def _words(body: str) -> str:
-    """Give what a server's error says, in a line: its message, if it is JSON that has one."""
-    said: object = body
-    with contextlib.suppress(ValueError, RecursionError):
-        said = json.loads(body)
-    for name in ("error", "message", "detail"):
-        if isinstance(said, dict) and said.get(name):
-            said = said[name]
-    words = said if isinstance(said, str) else body
-    return " ".join(words.split())[:300].rstrip(". ") or "without a word"
-
-
-def _hang_up(response: Any) -> None:
-    """Wake the thread that reads the response; its close() would wait for it."""
-    # urllib3 says with these that there is nothing to shut down any more.
-    with contextlib.suppress(OSError, RuntimeError, ValueError):
-        response.raw.shutdown()
-
-
-def _events(raw: Any) -> Iterator[str]:
-    """Yield the data of each event at once: ``iter_content`` waits for whole blocks."""
-    splitter = EventSplitter()
-    while chunk := raw.read1(65536, decode_content=True):
-        yield from splitter.split(chunk)
-
-
-def _emit(events: Iterable[str], generation: Generation) -> bool:
-    """Emit the text of each chunk; return whether the answer came to its end."""
-    finished = False
-    for data in events:
-        if data == "[DONE]":
-            return True
-        try:
-            chunk = read_json(data)
-        except NotJSON as exc:
-            raise InvalidServerMessage("The upstream sent an event that is no JSON.") from exc
-        if not isinstance(chunk, dict):
-            continue
-        if error := chunk.get("error"):
-            raise GenerationFailed(f"The upstream failed: {_words(json.dumps(error))}.")
-        # A chunk that only counts tokens has no choices.
-        choices = chunk.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if not isinstance(choice, dict):
-                continue
-            delta = choice.get("delta")
-            text = delta.get("content") if isinstance(delta, dict) else None
-            if isinstance(text, str) and text and not generation.emit(replace_surrogates(text)):
-                return False
-            finished = finished or choice.get("finish_reason") is not None
-    return finished
+    return why or "the connection was lost"

@@ -36,6 +36,7 @@ from ..errors import (
     InvalidServerMessage,
     QueueFull,
     Qwen72BError,
+    SpaceUnavailable,
     StreamInterrupted,
 )
 from ..events import (
@@ -110,6 +111,8 @@ class Job:
         # Whether its stream knew no such session from the start, as another
         # replica's does not (gradio 9070, 10487).
         self.astray = False
+        # Whether its app said that it cannot answer for now.
+        self.refused = False
         self._heard = False
         self._plan = plan
         #: The body of the join: the JSON object that a browser posts (gradio
@@ -191,8 +194,10 @@ class Job:
         Raises:
             GenerationFailed: If the app failed.
             QuotaExceeded: If it failed for want of GPU quota.
-            QueueFull: If the queue takes no more.
-            StreamInterrupted: If the Space ended the stream too early.
+            QueueFull: If the queue takes no more, or the app says that it is busy.
+            SpaceUnavailable: If the app says that it cannot answer for now.
+            StreamInterrupted: If the Space ended the stream too early, or the
+                app says that its answer was cut.
             ProtocolError: If a message has an impossible shape.
         """
         try:
@@ -294,7 +299,9 @@ class Job:
         output = message.get("output")
         # "None" is what 4.0 to 4.22 make of a hidden reason.
         self.unclear = not isinstance(output, dict) or output.get("error") in (None, "", "None")
-        return job_error(message)
+        error = job_error(message)
+        self.refused = isinstance(error, (QueueFull, SpaceUnavailable))
+        return error
 
     def _completed(self, message: dict[str, Any]) -> list[Event]:
         output = message.get("output")

@@ -1,5 +1,10 @@
 """
 The words of a failed job: what a Space's app says when it gives no answer.
+
+HTTP says 200 whatever an app does, so one that cannot answer for now has only
+its error to say so. Three titles of a ``gr.Error`` (Gradio 5.25 and later) are
+read as that, exactly as written here; the guide's ``spaces`` tells them to
+authors. A title stands in a field of its own, where no answer can put one.
 """
 
 from __future__ import annotations
@@ -7,11 +12,31 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..errors import GenerationFailed, QuotaExceeded, Qwen72BError
+from ..errors import (
+    GenerationFailed,
+    QueueFull,
+    QuotaExceeded,
+    Qwen72BError,
+    SpaceUnavailable,
+    StreamInterrupted,
+)
 from ..privacy.masking import mask
 from .surrogates import replace_surrogates
 
-__all__ = ["MAX_WORDS", "job_error"]
+__all__ = ["BUSY", "INTERRUPTED", "MAX_WORDS", "UNAVAILABLE", "job_error"]
+
+#: Too many ask; its ``duration`` is how many seconds nobody needs to ask again.
+BUSY = "Busy"
+
+#: What makes the answers is away and comes back, as while it is started anew.
+UNAVAILABLE = "Unavailable for now"
+
+#: The answer had begun and was cut.
+INTERRUPTED = "Interrupted"
+
+# Seconds that such an error may ask for: a day, as a quota's renewal takes, and
+# no less than what keeps two tries apart.
+_LEAST_WAIT, _MOST_WAIT = 0.1, 86_400.0
 
 # Characters of the words of a failure that are kept.
 MAX_WORDS = 10_000
@@ -48,6 +73,8 @@ def job_error(message: dict[str, Any]) -> Qwen72BError:
     title = title[:MAX_WORDS] if isinstance(title, str) else None
     words = fields.get("error")
     words = mask(replace_surrogates(_unquoted(words[:MAX_WORDS]))) if isinstance(words, str) else ""
+    if title in (BUSY, UNAVAILABLE, INTERRUPTED):
+        return _passing(title, words.strip(), _asked(fields.get("duration")))
     # "None" is what 4.0 to 4.22 make of a hidden reason.
     if words.strip() in ("", "None"):
         return GenerationFailed(
@@ -68,6 +95,27 @@ def job_error(message: dict[str, Any]) -> Qwen72BError:
             "token cannot do: ask a copy of the Space that needs no login."
         )
     return GenerationFailed(words, title=title, hint=hint)
+
+
+def _passing(title: str, words: str, wait: float | None) -> Qwen72BError:
+    """Make the error of an app that says by its title what has happened."""
+    if title == BUSY:
+        return QueueFull(words or "the Space is busy.", retry_after=wait, hint="Ask again later.")
+    if title == UNAVAILABLE:
+        return SpaceUnavailable(
+            words or "the Space cannot answer for now.", retry_after=wait, hint="Ask again later."
+        )
+    return StreamInterrupted(
+        words or "the Space's app was cut off.", retry_after=wait, hint="Ask again."
+    )
+
+
+def _asked(duration: Any) -> float | None:
+    """Read how long an error is to be shown; 0 and null are until somebody closes it."""
+    # No bool, and no NaN: that is not above 0.
+    if type(duration) not in (int, float) or not duration > 0:
+        return None
+    return float(min(max(duration, _LEAST_WAIT), _MOST_WAIT))
 
 
 # A text as ``repr`` writes it, and the escapes that it knows.

@@ -131,14 +131,16 @@ class Dialect:
             for turn in history
         )
 
-    def error(self, text: str | None, *, title: str | None, quotes: bool | None) -> dict[str, Any]:
+    def error(
+        self, text: str | None, *, title: str | None, quotes: bool | None, duration: float | None
+    ) -> dict[str, Any]:
         """Write the ``output`` of a failed job; no text is a hidden exception."""
         if text is None:
             return {"error": str(None) if self.none_errors else None}
         shown = repr(text) if (self.quoted_errors if quotes is None else quotes) else text
         output: dict[str, Any] = {"error": shown}
         if self.error_extras:
-            output |= {"duration": 10, "visible": True}
+            output |= {"duration": duration, "visible": True}
         if self.titles:
             output["title"] = "Error" if title is None else title
         return output

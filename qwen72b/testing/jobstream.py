@@ -177,10 +177,12 @@ class JobStream:
         self._finished(self.job)
         self.message("process_completed", output=output, success=success, **fields)
 
-    def fail(self, text: str | None, title: str | None, quotes: bool | None) -> None:
+    def fail(
+        self, text: str | None, title: str | None, quotes: bool | None, duration: float | None
+    ) -> None:
         """Send the ``process_completed`` of an exception."""
         self.start()
-        output = self._dialect.error(text, title=title, quotes=quotes)
+        output = self._dialect.error(text, title=title, quotes=quotes, duration=duration)
         self.complete(output, success=False)
 
     def log(self, text: str, level: str) -> None:

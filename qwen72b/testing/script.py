@@ -249,15 +249,17 @@ class Fail(StreamStep):
         text: The error's text, before the quotes that the version adds.
         title: The error's title, in the versions that have one.
         quotes: Whether there are quotes, against what the version does.
+        duration: Seconds for which it is shown, in the versions that have it.
     """
 
     text: str | None = None
     title: str | None = None
     quotes: bool | None = None
+    duration: float | None = 10
 
     def tell(self, stream: JobStream) -> None:
         """Say it."""
-        stream.fail(self.text, self.title, self.quotes)
+        stream.fail(self.text, self.title, self.quotes, self.duration)
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class StreamReply:
             if self._settings.dialect.stream_first:
                 AwaitData().run(stream)
             if not self._settings.dialect.accepts(job.history):
-                stream.fail(None, None, None)
+                stream.fail(None, None, None, None)
                 return
         else:
             stream.raw = True

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import requests
+from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.utils import get_netrc_auth, select_proxy
 
@@ -70,9 +71,13 @@ class OwnSession:
     Args:
         secret: The token, if there is one.
         options: ``verify``, ``cert`` and ``proxies`` as in requests.
+        trust_env: As in requests: whether the environment's proxies count.
     """
 
-    def __init__(self, secret: Secret | None, options: dict[str, Any]) -> None:
+    def __init__(
+        self, secret: AuthBase | None, options: dict[str, Any], *, trust_env: bool = True
+    ) -> None:
+        self._trust_env = trust_env
         self._secret = secret
         self._options = options
         self._session: requests.Session | None = None
@@ -152,6 +157,7 @@ class OwnSession:
             session = self._session
             if session is None:
                 session = requests.Session()
+                session.trust_env = self._trust_env
                 session.mount("http://", Adapter())
                 session.mount("https://", Adapter())
                 if self._jar is None:
@@ -163,12 +169,7 @@ class OwnSession:
     def _prepare(
         self, session: requests.Session, key: tuple[Any, ...], headers: Mapping[str, str]
     ) -> Template:
-        """
-        Prepare a kind of request, looking once where ``Session.request`` looks for every request.
-
-        That, its merging of settings and its preparing took two thirds of a
-        request's time.
-        """
+        """Prepare a kind of request once: doing it for each took two thirds of a request's time."""
         method, url = key[:2]
         origin = origin_of(url)
         way = self._ways.get(origin)

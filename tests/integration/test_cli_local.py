@@ -35,7 +35,9 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
             space.answer(lambda job: [f"<{job.query}>"])
             yield space.url
 
-    def serve(backend: Any, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+    def serve(
+        backend: Any, *, host: str, port: int, ready: Callable[[str], None], **_: Any
+    ) -> None:
         with closing(backend):
             ready(f"http://{host}:{port}")
 
@@ -134,6 +136,27 @@ def test_served_names_are_passed_on(
     )
     assert main(["serve", "--allow-host", "a.example", "--allow-host", "b.example"]) == 0
     assert passed["allow_hosts"] == ["a.example", "b.example"]
+
+
+@pytest.mark.parametrize(("argv", "number"), [([], None), (["--concurrency", "7"], 7)])
+def test_served_concurrency_is_passed_on(
+    chosen: list[Any], monkeypatch: pytest.MonkeyPatch, argv: list[str], number: int | None
+) -> None:
+    """``--concurrency`` goes to any backend; without it, that knows best."""
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(
+        qwen72b.local.server, "serve", lambda backend, **options: passed.update(options)
+    )
+    assert main(["serve", "--backend", "echo", *argv]) == 0
+    assert passed["concurrency"] == number
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", "1.5", "", "10001", "9" * 30, "\u0665"])
+def test_served_concurrency_is_no_count(chosen: list[Any], capsys: Capture, number: str) -> None:
+    """What is no count is told before a model is made."""
+    assert main(["serve", f"--concurrency={number}"]) == 2
+    assert "concurrency" in capsys.readouterr().err
+    assert chosen == []
 
 
 def test_trouble_with_the_model_is_told(

@@ -18,6 +18,7 @@ from qwen72b.gateway import app, running
 from qwen72b.testing import (
     Burst,
     Close,
+    Complete,
     Fail,
     FakeSpace,
     Layout,
@@ -361,10 +362,18 @@ class TestModels:
         assert "qwen/qwen2-72b-instruct" not in made._taken
 
 
+def app_error(title: str, duration: float) -> Complete:
+    """Let the app say by a title of its error what is up, as from Gradio 5.25 on."""
+    output = {"error": "Not now.", "title": title, "duration": duration}
+    return Complete(output, success=False)
+
+
 FAILURES: list[tuple[str, Any, int, str]] = [
     ("queue_full", Respond(status=503, body={"detail": "Queue is full."}), 429, "queue_full"),
     ("rate_limit", Respond(status=429, headers={"Retry-After": "7"}), 429, "rate_limit_exceeded"),
     ("quota", Fail("GPU quota exceeded. Try again in 0:01:00"), 429, "insufficient_quota"),
+    ("busy", app_error("Busy", 9), 429, "queue_full"),
+    ("away", app_error("Unavailable for now", 3), 503, "space_unavailable"),
     ("sleeping", page("Sleeping Space"), 503, "space_unavailable"),
     ("gateway", Respond(status=502, body="bad gateway"), 503, "space_error"),
     ("failed", Fail("CUDA out of memory"), 502, "generation_failed"),
@@ -390,7 +399,7 @@ class TestErrors:
         stream: bool,
     ) -> None:
         """An error before the first text is a status, streamed or not, with OpenAI's body."""
-        if isinstance(step, (Fail, Close)):
+        if isinstance(step, (Fail, Close, Complete)):
             space.answer(step)
         else:
             space.fault("join", step)
@@ -398,7 +407,7 @@ class TestErrors:
         assert (answer.status, answer.error["code"]) == (status, code)
         assert answer.error["message"]
         assert answer.error["type"]
-        waits = {"queue_full": "5", "rate_limit": "7", "quota": "60"}
+        waits = {"queue_full": "5", "rate_limit": "7", "quota": "60", "busy": "9", "away": "3"}
         assert answer.headers["retry-after"] == waits.get(name)
         # The one that was not tried again.
         assert answer.headers["x-should-retry"] == (None if name == "cut" else "false")

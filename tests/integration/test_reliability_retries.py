@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trustme
 from askers import ASKERS, ONCE, check_error
+from raw_server import conversation, raw_server
 from timing import AMPLE, PATIENCE
 
 from qwen72b import (
@@ -29,6 +30,7 @@ from qwen72b import (
     StreamInterrupted,
     Timeout,
 )
+from qwen72b.client import space as client_space
 from qwen72b.testing import (
     Close,
     Complete,
@@ -245,6 +247,60 @@ def test_full_queue_that_empties() -> None:
     with FakeSpace(max_size=0) as space:
         check_error(ASKERS["sync"](space.url, retry=QUICK).error, QueueFull)
         assert count(space, "join") == 3
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize(
+    ("title", "kind"), [("Busy", QueueFull), ("Unavailable for now", SpaceUnavailable)]
+)
+def test_app_that_says_no_for_now(way: str, title: str, kind: type[Qwen72BError]) -> None:
+    """An app's error with such a title is a refusal: a new job is queued, as often as Retry says."""
+    no = Fail("Soon.", title=title, duration=0.01)
+    with FakeSpace("6.31.0") as space:
+        space.answer(no, times=2)
+        space.answer("Hello")
+        assert ASKERS[way](space.url, retry=QUICK).shown == "Hello"
+        space.answer(no, times=None)
+        check_error(ASKERS[way](space.url, retry=QUICK).error, kind)
+        assert len(space.jobs) == 6
+
+
+def test_app_that_says_no_for_long() -> None:
+    """A wait beyond the cap is not begun; the error says how long it would be."""
+    with FakeSpace("6.31.0") as space:
+        space.answer(Fail("Later.", title="Busy", duration=90))
+        error = ASKERS["sync"](space.url, retry=QUICK).error
+        check_error(error, QueueFull)
+        assert error is not None
+        assert error.retry_after == 90
+        assert len(space.jobs) == 1
+
+
+@pytest.mark.parametrize("title", ["Busy", "Unavailable for now", "Interrupted"])
+def test_app_that_says_no_after_some_text(title: str) -> None:
+    """What has been shown is not asked for again."""
+    with FakeSpace("6.31.0") as space:
+        space.answer("Half an", Fail("Cut.", title=title))
+        answer = ASKERS["sync"](space.url, retry=QUICK)
+        assert answer.error is not None
+        assert (answer.shown, answer.error.partial) == ("Half an", "Half an")
+        assert len(space.jobs) == 1
+
+
+@pytest.mark.parametrize("way", ASKERS)
+@pytest.mark.parametrize("path", ["/config", "/queue/join", "/queue/data"])
+@pytest.mark.parametrize("body", [b"Content-Length: 99\r\n\r\nbusy", b"\r\nbusy", b"\r\n"])
+def test_refusal_whose_body_does_not_end(
+    way: str, path: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told by its status and its Retry-After, which have come, and long before the clocks."""
+    monkeypatch.setattr(client_space, "_WORDS", 0.05)
+    said = b"HTTP/1.1 429 No\r\nRetry-After: 3\r\n" + body
+    with raw_server(conversation(lambda at, good, _: said if at == path else good)) as heard:
+        error = ASKERS[way](heard.url, retry=ONCE).error
+    check_error(error, RateLimited)
+    assert error is not None
+    assert error.retry_after == 3
 
 
 def at(seconds: float) -> str:

@@ -6,12 +6,12 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from raw_server import once
+from raw_server import Last, Script, once, raw_server, silent_address
 from timing import PATIENCE
 
 from qwen72b.cli.exits import describe
@@ -21,10 +21,15 @@ from qwen72b.errors import (
     HTTPStatusError,
     InvalidOption,
     InvalidServerMessage,
+    Qwen72BError,
+    RateLimited,
+    RequestTimeout,
     SpaceUnavailable,
     StreamInterrupted,
 )
-from qwen72b.local import Backend, backend
+from qwen72b.local import Backend, backend, upstream
+from qwen72b.protocol.joberror import job_error
+from qwen72b.timeout import Timeout
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -33,6 +38,39 @@ def chunk(text: str | None, finish_reason: str | None = None) -> str:
     """Write one SSE event of OpenAI's API."""
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish_reason}
     return f"data: {json.dumps({'choices': [choice]})}\n\n"
+
+
+WHOLE = chunk("Hello") + chunk(None, "stop") + "data: [DONE]\n\n"
+
+
+def streamed(body: str = WHOLE, *, end: bool = True) -> bytes:
+    """Write a chunked answer; without its end more of it may come."""
+    head = (
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    tail = "0\r\n\r\n" if end else ""
+    return f"{head}{len(body):x}\r\n{body}\r\n{tail}".encode()
+
+
+def ask(script: Script) -> tuple[str, list[int]]:
+    """Ask twice what a raw server says; give both texts, and the numbers of the connections."""
+    with (
+        raw_server(script) as heard,
+        closing(backend("upstream", upstream=heard.url, model="m")) as made,
+    ):
+        text = "".join([*made.stream(MESSAGES), *made.stream(MESSAGES)])
+        return text, [number for number, *_ in heard.requests]
+
+
+def fail(script: Script) -> Qwen72BError:
+    """Give the error of what a raw server says."""
+    with (
+        raw_server(script) as heard,
+        closing(backend("upstream", upstream=heard.url, model="m")) as made,
+        pytest.raises(Qwen72BError) as caught,
+    ):
+        list(made.stream(MESSAGES))
+    return caught.value
 
 
 class Server:
@@ -184,8 +222,17 @@ def test_event_of_another_kind(server: Server) -> None:
 
 def test_way_out_on_the_command_line() -> None:
     """What the local Space says of its upstream has no second hint, of another kind, behind it."""
-    (line,) = describe(GenerationFailed("The upstream http://a cannot be reached: no."))
-    assert line == "The upstream http://a cannot be reached: no."
+    (line,) = describe(GenerationFailed("The upstream http://a answered 401: no."))
+    assert line == "The upstream http://a answered 401: no."
+
+
+@pytest.mark.parametrize(("asked", "way"), [(None, "Ask again later."), (7, "Ask again in 7 s.")])
+def test_way_out_on_the_command_line_for_now(asked: float | None, way: str) -> None:
+    """What passes has the time to come back as its hint, and no other Space."""
+    output = {"error": "The upstream http://a answered 503: x.", "duration": asked}
+    for title in ("Busy", "Unavailable for now"):
+        (line,) = describe(job_error({"output": {**output, "title": title}}))
+        assert line == f"The upstream http://a answered 503: x. {way}"
 
 
 @pytest.mark.parametrize(
@@ -292,3 +339,124 @@ def test_key_that_no_header_can_carry(
         list(server.backend().stream(MESSAGES))
     assert "SECRET" not in str(caught.value)
     assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("X: y", None), ("Retry-After: 7", 7.0), ("Retry-After: soon", None)],
+)
+@pytest.mark.parametrize(("status", "kind"), [(429, RateLimited), (503, HTTPStatusError)])
+def test_refusal_says_how_long(
+    status: int, kind: type[HTTPStatusError], header: str, seconds: float | None
+) -> None:
+    """A busy server is told by its status, with the seconds that it names."""
+    said = f"HTTP/1.1 {status} No\r\n{header}\r\nContent-Length: 4\r\n\r\nbusy"
+    error = fail(lambda *_: said.encode())
+    assert type(error) is kind
+    assert (error.status_code, error.retry_after) == (status, seconds)
+    assert error.reason.endswith(f"answered {status}: busy.")
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 99\r\n", b"Transfer-Encoding: chunked\r\n", b""]
+)
+def test_refusal_whose_words_do_not_end(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its status and its Retry-After are told without the rest, and the words that came."""
+    monkeypatch.setattr(upstream, "_WORDS", 0.05)
+    body = b"4\r\nbusy\r\n" if b"chunked" in head else b"busy"
+    said = b"HTTP/1.1 429 No\r\nRetry-After: 3\r\n" + head + b"\r\n" + body
+    error = fail(lambda *_: said)
+    assert type(error) is RateLimited
+    assert error.retry_after == 3
+    assert error.reason.endswith("answered 429: busy.")
+
+
+@pytest.mark.parametrize("end", [b"0\r\n\r\n", b""], ids=["ended", "open"])
+def test_connections_are_kept(end: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two answers come over one connection, unless the first does not end after its end."""
+    monkeypatch.setattr(upstream, "_DRAIN", 0.05)
+    text, connections = ask(lambda *_: streamed(end=False) + end)
+    assert text == "HelloHello"
+    assert connections == ([1, 1] if end else [1, 2])
+
+
+def test_kept_connection_that_died() -> None:
+    """A connection that the server closed meanwhile is no refusal: another one is made."""
+    text, connections = ask(lambda *_: Last(streamed()))
+    assert text == "HelloHello"
+    assert connections == [1, 2]
+
+
+def test_refusal_keeps_its_connection() -> None:
+    """What was refused costs no connection, and the next answer is as good as any."""
+    busy = b"HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nbusy"
+    with (
+        raw_server(lambda _, before: streamed() if before else busy) as heard,
+        closing(backend("upstream", upstream=heard.url, model="m")) as made,
+    ):
+        with pytest.raises(HTTPStatusError):
+            list(made.stream(MESSAGES))
+        assert "".join(made.stream(MESSAGES)) == "Hello"
+        assert [number for number, *_ in heard.requests] == [1, 1]
+
+
+def test_server_that_hangs_up_without_a_word() -> None:
+    """A connection that is lost before any answer is an interruption, of nothing."""
+    error = fail(lambda *_: None)
+    assert type(error) is StreamInterrupted
+    assert "hung up" in error.reason
+
+
+def test_answer_that_is_cut_in_a_chunk() -> None:
+    """A cut in mid-answer is told as one, after its text."""
+    error = fail(lambda *_: Last(streamed(chunk("Hel"), end=False)))
+    assert type(error) is StreamInterrupted
+    assert error.reason.startswith("The upstream's answer was cut")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>",
+    ],
+)
+def test_server_of_another_kind(said: bytes) -> None:
+    """What is no stream of events, or no HTTP, will not be one the next time."""
+    assert type(fail(lambda *_: Last(said))) is InvalidServerMessage
+
+
+@pytest.mark.parametrize(
+    "said", [b"HTTP/1.1 200 OK\r\n", streamed(end=False)[:-5], streamed(chunk("Hel"), end=False)]
+)
+def test_server_that_falls_silent(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence has its own error: whoever waited as long will not want to at once again."""
+    monkeypatch.setattr(upstream, "TIMEOUT", Timeout(connect=PATIENCE, read=0.1))
+    error = fail(lambda *_: said)
+    assert type(error) is RequestTimeout
+    assert error.reason.endswith("was silent for 0.1 s.")
+
+
+def test_host_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address where nobody answers is as one that refuses."""
+    monkeypatch.setattr(upstream, "TIMEOUT", Timeout(connect=0.1, read=PATIENCE))
+    with silent_address() as (host, port):
+        made = backend("upstream", upstream=f"http://{host}:{port}", model="m")
+        with pytest.raises(ConnectFailed, match="cannot be reached"):
+            list(made.stream(MESSAGES))
+
+
+def test_no_proxy_before_this_machine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the environment is not asked for a server on this machine."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    server.answers = [(200, WHOLE)]
+    assert "".join(server.backend().stream(MESSAGES)) == "Hello"
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_refusal_as_an_event(server: Server, code: int) -> None:
+    """A refusal may come with status 200, as the first event."""
+    server.answers = [(200, f'data: {{"error": {{"message": "busy", "code": {code}}}}}\n\n')]
+    with pytest.raises((RateLimited, SpaceUnavailable), match="The upstream failed: busy"):
+        list(server.backend().stream(MESSAGES))

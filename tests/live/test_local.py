@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import requests
 from timing import FACTOR
 
 from qwen72b import AsyncClient, Client
+from qwen72b.batch import Tally
 from qwen72b.errors import GenerationFailed, HTTPStatusError, InvalidOption, Qwen72BError
 from qwen72b.local import Backend, backend, running
 from qwen72b.local.generation import MANY, Generation, Messages
@@ -233,6 +236,7 @@ def test_failure_keeps_its_words(capfd: pytest.CaptureFixture[str]) -> None:
     with running(Scripted(fail)) as base_url:
         end = Talk(base_url, "Hi", [], SYSTEM).end()
     assert end["output"]["error"] == "The model caught fire."
+    assert (end["output"]["title"], end["output"]["duration"]) == ("Error", 10)
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -258,7 +262,9 @@ def test_stop_leaves_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with running(Scripted(lambda generation: generation.pause(PATIENCE))) as base_url:
         talk = iter(Talk(base_url, "Talk.", [], SYSTEM))
         assert next(m for m in talk if m["msg"] == "process_generating")
-    assert next(m for m in talk if m["msg"] == "process_completed")["success"] is False
+    end = next(m for m in talk if m["msg"] == "process_completed")
+    # It was to be asked again, as whoever restarts a Space would wish.
+    assert (end["success"], end["output"]["title"]) == (False, "Unavailable for now")
     talk.close()
     assert set(threading.enumerate()) <= before
     assert capfd.readouterr().out == ""
@@ -438,6 +444,96 @@ def test_upstream_is_stopped(openai_server: str, monkeypatch: pytest.MonkeyPatch
     assert set(threading.enumerate()) <= before
 
 
+class Moody:
+    """
+    An upstream that refuses in each way that passes, is away for a while, and cuts.
+
+    Args:
+        away: Its own number of the request after which its port is closed.
+    """
+
+    def __init__(self, away: int) -> None:
+        self.away = away
+        self.count = 0
+        self.lock = threading.Lock()
+        self.closed = threading.Event()
+        self.server: HTTPServer | None = None
+        self.port = 0
+        self.open()
+
+    def open(self) -> None:
+        """Listen, again at the same port."""
+        moody = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with suppress(OSError):
+                    self.wfile.write(moody.answer(body["messages"][-1]["content"]))
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", self.port), Handler)
+        self.port = self.server.server_port
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+        self.closed.clear()
+
+    def close(self) -> None:
+        """Listen no more."""
+        assert self.server is not None
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+        self.closed.set()
+
+    def answer(self, question: str) -> bytes:
+        """Say what the next request gets, each in its turn."""
+        with self.lock:
+            self.count += 1
+            count = self.count
+        first = {
+            1: b"HTTP/1.0 429 No\r\nRetry-After: 1\r\n\r\nslow down",
+            2: b"HTTP/1.0 502 No\r\n\r\n",
+            3: b"HTTP/1.0 503 No\r\nRetry-After: 0\r\n\r\nloading",
+            4: b"HTTP/1.0 504 No\r\n\r\n",
+            5: b"",
+            6: b'HTTP/1.0 200 OK\r\n\r\ndata: {"error": {"code": "429", "message": "busy"}}\n\n',
+            7: b"HTTP/1.0 200 OK\r\n\r\n",
+        }
+        if count in first:
+            return first[count]
+        if count == self.away:
+            # Once this one is answered, and those that wait are left without a word.
+            threading.Thread(target=self.close).start()
+        words = ["re: ", question]
+        events = [{"choices": [{"delta": {"content": word}}]} for word in words]
+        said = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+        # One in ten is cut after some of its text.
+        said = f"{said}data: [DONE]\n\n" if count % 10 else said[:-20]
+        return f"HTTP/1.0 200 OK\r\n\r\n{said}".encode()
+
+
+def test_batch_outlives_its_upstream() -> None:
+    """What an upstream refuses for now, its restart and its cuts cost a batch no item."""
+    moody = Moody(away=20)
+
+    def restart(tally: Tally) -> None:
+        if moody.closed.is_set() and "cannot be reached" in tally.reason:
+            moody.open()
+
+    upstream = backend("upstream", upstream=f"http://127.0.0.1:{moody.port}", model="any")
+    with (
+        closing(moody),
+        running(upstream) as base_url,
+        Client(base_url, timeout=PATIENCE) as client,
+    ):
+        results = list(client.map(map(str, range(40)), max_in_flight=4, progress=restart))
+    assert [result.reply for result in results] == [f"re: {number}" for number in range(40)]
+    assert moody.count > 50
+
+
 def test_many_answers_at_once() -> None:
     """As many answers as the backend can make are in the making at once, and no fewer."""
     everybody = threading.Barrier(MANY)
@@ -450,3 +546,23 @@ def test_many_answers_at_once() -> None:
     with running(Scripted(answer)) as base_url, Client(base_url, timeout=2 * PATIENCE) as client:
         for result in client.map(["Hi"] * MANY, max_in_flight=MANY):
             assert result.reply == "We all.", result.error
+
+
+def test_concurrency() -> None:
+    """No more answers are in the making at once than the Space is told, and no fewer."""
+    pair = threading.Barrier(2)
+    running_now: set[int] = set()
+    most: list[int] = []
+
+    def answer(generation: Generation) -> None:
+        running_now.add(id(generation))
+        pair.wait(PATIENCE)
+        most.append(len(running_now))
+        pair.wait(PATIENCE)
+        running_now.discard(id(generation))
+        generation.emit("Done.")
+
+    with running(Scripted(answer), concurrency=2) as base_url, Client(base_url) as client:
+        for result in client.map(["Hi"] * 6, max_in_flight=6, timeout=PATIENCE):
+            assert result.reply == "Done.", result.error
+    assert most == [2] * 6

@@ -60,6 +60,18 @@ def test_name_is_no_backend(name: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "concurrency", [0, -1, 10_001, 10**30, True, 1.0, "4", [4], float("nan")], ids=repr
+)
+def test_concurrency_is_no_count(concurrency: Any) -> None:
+    """How many answers are made at a time is a count, and one that threads allow."""
+    with (
+        pytest.raises(InvalidOption, match=r"is not a count from 1 to 10,000"),
+        running(backend("echo"), concurrency=concurrency),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({"kind": "gguf"}, "--gguf"),

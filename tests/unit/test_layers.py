@@ -65,11 +65,11 @@ TABLE = Table(
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
             names("errors messages privacy protocol reply retry timeout transport version"),
-            names("array atexit collections concurrent.futures contextlib errno fcntl functools")
+            names("atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
                 "hashlib json logging math os pickle queue random re select shutil stat sys threading time types uuid"
             )
-            | names("weakref"),
+            | names("struct weakref"),
             alone={
                 "batch.orphans": names("multiprocessing"),
                 "batch.rayconnection": names("ray socket"),
@@ -115,16 +115,16 @@ TABLE = Table(
             | names(
                 "requests rich shlex shutil.which socket ssl stat subprocess sys time traceback"
             )
-            | names("urllib.parse"),
+            | names("urllib.parse weakref"),
         ),
         "local": Layer(
-            names("errors privacy protocol timeout transport"),
+            names("errors privacy protocol timeout transport version"),
             names(
                 "abc asyncio collections contextlib errno fastapi fcntl gradio hashlib io ipaddress"
             )
-            | names("json os shutil zlib")
+            | names("http.client json os shutil time zlib")
             | names("pathlib platformdirs queue re requests secrets signal socket")
-            | names("subprocess sys tempfile threading urllib.parse urllib3 uvicorn xllamacpp")
+            | names("subprocess sys tempfile threading urllib.parse uvicorn xllamacpp")
             | names("zipfile"),
         ),
         "gateway": Layer(
