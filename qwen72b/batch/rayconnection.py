@@ -43,6 +43,8 @@ def connect(address: str | None) -> tuple[Any, bool]:
         ConnectFailed: If there is no such cluster.
     """
     global _sharing
+    if address is not None and not str(address).strip():
+        raise InvalidOption("Ray's address is empty.", hint="It looks like 127.0.0.1:6379.")
     try:
         import ray
     except ImportError as exc:

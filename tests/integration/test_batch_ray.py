@@ -344,6 +344,19 @@ def test_address_that_nobody_has(
     assert not ray.connected
 
 
+@pytest.mark.parametrize("option", ["--dask", "--ray"])
+@pytest.mark.parametrize("address", ["", " "])
+def test_empty_address_starts_no_cluster(
+    option: str, address: str, ray: FakeRay, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A shell's variable that is not set is a mistake, and not this machine."""
+    with pytest.raises(InvalidOption, match="empty"):
+        RayExecutor(address)
+    assert main([*_command(tmp_path, "auto")[:-2], option, address]) == 2
+    assert f"{option} wants an address" in capsys.readouterr().err
+    assert not ray.connected
+
+
 @pytest.mark.parametrize(
     "options",
     [
