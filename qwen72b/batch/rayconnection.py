@@ -103,5 +103,5 @@ def _refusal(address: str | None, error: Exception) -> InvalidOption | ConnectFa
         )
     return ConnectFailed(
         f"there is no Ray cluster at {where} that lets us in.",
-        hint="Is its address right, and its token set, if it has one?",
+        hint="Is its address right, its Ray as new as this one, its token set if it has one?",
     )

@@ -317,7 +317,7 @@ def _command(folder: Path, address: str, url: str = "http://127.0.0.1:1") -> lis
             "Version mismatch: The cluster was started with: Ray: 2.9.0",
         ),
         ("auto", ConnectionError("Could not find any"), ConnectFailed, "no Ray cluster at auto"),
-        (None, RayError("InvalidAuthToken"), ConnectFailed, "its token set"),
+        (None, RayError("InvalidAuthToken"), ConnectFailed, "as new as this one, its token set"),
         ("tls://u:SECRET12@h", ValueError("SECRET12"), InvalidOption, "no address"),
     ],
 )
