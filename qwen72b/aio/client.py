@@ -13,7 +13,7 @@ import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from copy import copy
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..client.core import ClientCore
 from ..errors import InvalidOption, Qwen72BError, without_frames
@@ -261,7 +261,8 @@ class AsyncClient:
         journal: str | os.PathLike[str] | Journal | None = None,
         progress: bool | Callable[[Tally], object] | None = None,
         ordered: bool = True,
-        stop_on_error: bool = False,
+        stop_on_error: bool | Literal["lasting"] = False,
+        max_failures: int | None = None,
         system: str | None = None,
         timeout: TimeoutLike = None,
     ) -> AsyncBatch:
@@ -281,6 +282,7 @@ class AsyncClient:
             progress: As in ``Client.map``; called in the driving thread.
             ordered: As in ``Client.map``.
             stop_on_error: As in ``Client.map``.
+            max_failures: As in ``Client.map``.
             system: As in ``Client.map``.
             timeout: As in ``Client.map``.
 
@@ -312,6 +314,7 @@ class AsyncClient:
             progress=progress,
             ordered=ordered,
             stop_on_error=stop_on_error,
+            max_failures=max_failures,
             system=system,
             timeout=timeout,
         )

@@ -10,7 +10,8 @@ two results but what the executor does.
 ``items`` reads what callers pass, ``worker`` is what runs elsewhere, ``pace``
 says when the next one may go, ``journal`` remembers what is done, ``progress``
 shows it, ``scheduler`` brings them together and ``batch`` has it run. Made by
-``Client.map`` and ``AsyncClient.map``.
+``Client.map`` and ``AsyncClient.map``. ``rayexecutor`` is an executor where the
+tool has none.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .batch import Batch
 from .items import Item
 from .journal import Journal
 from .progress import Tally
+from .rayexecutor import RayExecutor
 from .result import Result
 
-__all__ = ["Batch", "Item", "Journal", "Result", "Tally"]
+__all__ = ["Batch", "Item", "Journal", "RayExecutor", "Result", "Tally"]

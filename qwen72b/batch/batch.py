@@ -225,8 +225,8 @@ class Batch(Iterator[AnyResult]):
 
     def _release(self) -> None:
         """Free everything, unless a thread is at work, which then does it."""
-        if self._turn.acquire(blocking=False):
-            try:
+        # Looked at, not acquired: an exception out of a signal handler that came
+        # right after would leave it held for ever.
+        if not self._turn.locked():
+            with self._turn:
                 self._scheduler.tidy()
-            finally:
-                self._turn.release()

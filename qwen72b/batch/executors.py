@@ -8,27 +8,23 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor
 
 from ..errors import StreamInterrupted
 
-__all__ = ["is_gone", "loss", "refusal", "typed"]
-
-_HINT = "Run it again with a new executor; a journal goes on where it stopped."
+__all__ = ["is_gone", "is_loss", "loss", "refusal"]
 
 
-def typed(error: BaseException | None) -> BaseException | None:
+def is_loss(error: BaseException | None) -> bool:
     """
-    Tell what a future's exception means.
+    Tell whether a future's exception means that the executor lost the item.
 
     Args:
         error: The exception; ``None`` if there is none.
 
     Returns:
-        An error of ours if the executor itself failed, such as a pool whose
-        worker was killed; anything else, which callers' code raised, as it is.
+        Whether the executor itself failed, such as a pool whose worker was
+        killed; not so for what callers' code raised.
     """
     # Dask is not imported for its names.
     of_dask = type(error).__module__.partition(".")[0] in ("distributed", "dask")
-    if error is None or not (of_dask or isinstance(error, (BrokenExecutor, CancelledError))):
-        return error
-    return loss(error)
+    return of_dask or isinstance(error, (BrokenExecutor, CancelledError))
 
 
 def loss(cause: BaseException | None = None) -> StreamInterrupted:
@@ -41,7 +37,8 @@ def loss(cause: BaseException | None = None) -> StreamInterrupted:
     Returns:
         The error.
     """
-    return _error("the executor lost the item", cause)
+    hint = "Run it again. If it alone is lost each time, it may be what ends the workers."
+    return _error("the executor lost the item", cause, hint)
 
 
 def refusal(cause: BaseException | None = None) -> StreamInterrupted:
@@ -54,7 +51,8 @@ def refusal(cause: BaseException | None = None) -> StreamInterrupted:
     Returns:
         The error.
     """
-    return _error("the executor takes no more items", cause)
+    hint = "Run it again with a new executor; a journal goes on where it stopped."
+    return _error("the executor takes no more items", cause, hint)
 
 
 def is_gone(executor: Executor | None) -> bool:
@@ -74,9 +72,9 @@ def is_gone(executor: Executor | None) -> bool:
     return status in ("closing", "closed")
 
 
-def _error(words: str, cause: BaseException | None) -> StreamInterrupted:
+def _error(words: str, cause: BaseException | None, hint: str) -> StreamInterrupted:
     if cause is not None:
         words += f": {type(cause).__name__}: {' '.join(str(cause)[:200].split())}".rstrip(": .")
-    error = StreamInterrupted(f"{words}.", hint=_HINT)
+    error = StreamInterrupted(f"{words}.", hint=hint)
     error.__cause__ = cause
     return error

@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import InvalidMessages, InvalidRequest
 from ..messages import Messages, Prompt, to_prompt
 from ..privacy.redaction import shown
-from .idset import IdSet
+from .idindex import IdIndex
 
 __all__ = ["Item", "Task", "read_items"]
 
@@ -68,7 +68,7 @@ def read_items(items: Iterable[Item], *, system: str | None = None) -> Iterator[
     Yields:
         A task for each, in order; one that cannot be asked has an ``error``.
     """
-    seen = IdSet()
+    seen = IdIndex()
     # How often a question came that came more than once.
     repeated: dict[str, int] = {}
     for position, item in enumerate(items):
@@ -79,7 +79,7 @@ def read_items(items: Iterable[Item], *, system: str | None = None) -> Iterator[
             prompt = _read_prompt(item, system)
             if given is None:
                 name = _derived_id(prompt)
-            if not seen.add(name):
+            if seen.find(name):
                 if given is not None:
                     raise InvalidRequest(
                         f"the id {shown(given)} came before.",
@@ -87,6 +87,8 @@ def read_items(items: Iterable[Item], *, system: str | None = None) -> Iterator[
                     )
                 count = repeated[name] = repeated.get(name, 1) + 1
                 name = f"{name}-{count}"
+            else:
+                seen.add(name, position)
         except InvalidRequest as error:
             yield Task(position, name, item, error=error.with_traceback(None))
         else:

@@ -26,14 +26,18 @@ import select
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from weakref import WeakSet
 
-from ..errors import InvalidOption, StreamInterrupted
+from ..errors import InvalidOption, Qwen72BError, StreamInterrupted
 from ..privacy.redaction import shown
 from ..transport.interrupts import from_signal_handler
-from .records import OPENING, Record, read_record, write_record
+from .idindex import IdIndex
+from .locks import lock
+from .notwritten import FULL, NotWritten
+from .records import Record, is_torn, read_outcome, read_record, write_record
 from .result import Result
 
 __all__ = ["Journal", "JournalFile"]
@@ -45,14 +49,17 @@ _SYNC_SECONDS = 1.0
 # Seconds between two looks at whether anybody still waits, while a pipe is full.
 _LOOK_SECONDS = 0.1
 
-# What a file system says that has no locks.
-_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
-
 # Bytes of a line: an answer of 64 MiB, escaped.
 _MOST_LINE = 512 * 1024 * 1024
 
+# Bytes that are read at once.
+_BUFFER = 64 * 1024
+
 # Numbers of descriptors are what fits into an int of C.
 _MOST_FILES = 2**31
+
+# What ``fsync`` says of a file system that has nothing to keep.
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 _open_files: WeakSet[JournalFile] = WeakSet()
 
@@ -114,9 +121,8 @@ class JournalFile:
         self._synced = 0.0
         # Whether it was said that another file, or none, has its name by now.
         self._gone = False
-        # Where the answer of a finished id stands, by the id's hash: 100 bytes
-        # each, whatever the length of the answers.
-        self._places: dict[int, int] = {}
+        # Where the answer of a finished id stands.
+        self._places = IdIndex()
 
     def open(self, stopped: Callable[[], bool] | None = None) -> None:
         """
@@ -129,14 +135,14 @@ class JournalFile:
         Raises:
             InvalidOption: If another batch uses the file or this object, it is
                 no journal, or it is a FIFO that nobody reads.
-            OSError: If it cannot be opened.
+            OSError: If it cannot be opened, or repaired.
         """
         if not self._use.acquire(blocking=False):
             raise self._in_use()
         self._uses = True
         try:
             self._stopped = stopped or _never
-            self._places.clear()
+            self._places = IdIndex()
             self._file = self._open()
             _open_files.add(self)
             self.resumes = not isinstance(self.path, int) and _is_regular(self._file)
@@ -148,8 +154,12 @@ class JournalFile:
                     "Results are written to %s; it is no file that a later run could go on from.",
                     self._name,
                 )
-        except BaseException:
-            self.close()
+        except BaseException as exc:
+            self.leave()
+            # A kind of OSError, too.
+            ours = isinstance(exc, Qwen72BError) or from_signal_handler(exc)
+            if isinstance(exc, OSError) and not ours and exc.errno in FULL:
+                raise NotWritten(exc.errno, exc.strerror, self.path) from exc
             raise
 
     def find(self, name: str) -> Record | None:
@@ -162,14 +172,14 @@ class JournalFile:
         Returns:
             The answer's line; ``None`` if the item is not finished.
         """
-        place = self._places.get(hash(name))
-        if place is None:
-            return None
-        with open(os.dup(self._file), "rb") as file:
-            file.seek(place)
-            record = read_record(file.readline())
-        # Another id may have the same hash.
-        return record if record is not None and record.id == name else None
+        for place in self._places.find(name):
+            with open(os.dup(self._file), "rb") as file:
+                file.seek(place)
+                record = read_record(file.readline())
+            # Another id may have the same hash.
+            if record is not None and record.id == name:
+                return record
+        return None
 
     def write(self, result: Result) -> None:
         """
@@ -179,7 +189,8 @@ class JournalFile:
             result: What became of the item.
 
         Raises:
-            OSError: If it cannot be written; what was written of it is taken back.
+            NotWritten: If the file cannot take it; what was written of it is taken back.
+            OSError: If what is no file cannot take it.
         """
         line = write_record(result, openai=self._openai)
         if not self.resumes:
@@ -188,16 +199,23 @@ class JournalFile:
         try:
             _write_whole(self._file, line)
         except OSError as exc:
-            os.ftruncate(self._file, self._size)
+            # Where not even that can be done, the next run does it.
+            with suppress(OSError):
+                os.ftruncate(self._file, self._size)
             if from_signal_handler(exc):
                 raise
-            raise OSError(exc.errno, exc.strerror, self.path) from exc
+            raise NotWritten(exc.errno, exc.strerror, self.path) from exc
         self._size += len(line)
         if monotonic() - self._synced > _SYNC_SECONDS:
             self._sync()
 
     def close(self) -> None:
-        """Close the file; idempotent."""
+        """
+        Close the file; idempotent.
+
+        Raises:
+            NotWritten: If the disk did not keep what it took.
+        """
         try:
             if self._file >= 0 and self.resumes:
                 self._sync()
@@ -275,26 +293,21 @@ class JournalFile:
 
     def _lock(self) -> None:
         try:
-            import fcntl
-
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock(self._file):
+                log.warning(
+                    "%s cannot be locked here; two runs at once would spoil each other's answers.",
+                    self._name,
+                )
         except BlockingIOError as exc:
             raise self._in_use() from exc
-        except (ImportError, OSError) as exc:
-            # Windows; Lustre, CIFS and the like.
-            if isinstance(exc, OSError) and exc.errno not in _NO_LOCKS:
-                raise
-            log.warning(
-                "%s cannot be locked here; two runs at once would spoil each other's answers.",
-                self._name,
-            )
 
     def _sync(self) -> None:
         try:
             os.fsync(self._file)
-        except OSError:
-            # A file system that keeps nothing.
-            pass
+        except OSError as exc:
+            if exc.errno not in _NO_SYNC:
+                # Some file systems say only here that they are full.
+                raise NotWritten(exc.errno, exc.strerror, self.path) from exc
         self._synced = monotonic()
         if not self._gone and not self._is_there():
             self._gone = True
@@ -312,20 +325,19 @@ class JournalFile:
 
     def _read(self) -> None:
         place = number = 0
-        with open(os.dup(self._file), "rb") as file:
+        with open(os.dup(self._file), "rb", buffering=_BUFFER) as file:
             while line := file.readline(_MOST_LINE):
                 number += 1
-                record = read_record(line)
+                outcome = read_outcome(line)
                 if not line.endswith(b"\n"):
-                    self._mend(line, place, whole=record is not None)
-                if record is not None:
-                    if record.answer is not None:
-                        self._places[hash(record.id)] = place
-                elif line.endswith(b"\n"):
+                    self._mend(line, place, whole=outcome is not None)
+                elif outcome is None:
                     raise InvalidOption(
                         f"line {number} of {self.path} is no line of a batch's journal.",
                         hint="Name another file, or mend that line.",
                     )
+                if outcome is not None and outcome[1]:
+                    self._places.add(outcome[0], place)
                 place += len(line)
         self._size = os.fstat(self._file).st_size
 
@@ -333,8 +345,7 @@ class JournalFile:
         """Cut a torn last line off; one that only lacks its end is given it."""
         if whole:
             os.write(self._file, b"\n")
-        # A power cut may leave zeros where the line was to be.
-        elif tail.startswith(OPENING) or OPENING.startswith(tail) or not tail.strip(b"\0"):
+        elif is_torn(tail):
             os.ftruncate(self._file, place)
         else:
             raise InvalidOption(

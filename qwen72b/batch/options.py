@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Literal
 
 from ..timeout import TimeoutLike
 from .journal import Journal
@@ -29,6 +30,7 @@ class BatchOptions:
         progress: See there.
         ordered: See there.
         stop_on_error: See there.
+        max_failures: See there.
         system: See there.
         timeout: See there.
     """
@@ -39,6 +41,7 @@ class BatchOptions:
     journal: str | os.PathLike[str] | Journal | None = None
     progress: bool | Callable[[Tally], object] | None = None
     ordered: bool = True
-    stop_on_error: bool = False
+    stop_on_error: bool | Literal["lasting"] = False
+    max_failures: int | None = None
     system: str | None = None
     timeout: TimeoutLike = None

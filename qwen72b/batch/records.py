@@ -3,6 +3,12 @@ The lines of the journal.
 
 One JSON object per line, in a shape of our own or in that of OpenAI's batch
 output. Both begin with the key ``id``, both are read back.
+
+To go on from a journal, the ids of its answers are wanted, a million of them,
+and the answers are not. So a line of exactly the form in which ``write_record``
+writes an answer is told by patterns, in less than half the time. They take
+nothing that ``read_record`` would not take, and tell what it would; all else,
+such as what somebody edited, is left to that.
 """
 
 from __future__ import annotations
@@ -17,10 +23,10 @@ from ..protocol.model import MODEL
 from ..reply import Timings
 from .result import Result
 
-__all__ = ["OPENING", "Record", "read_record", "write_record"]
+__all__ = ["Record", "answered_id", "is_torn", "read_outcome", "read_record", "write_record"]
 
 # How every line begins; what a torn one is known by.
-OPENING = b'{"id": '
+_OPENING = b'{"id": '
 
 # Seconds beyond it, 30,000 years, nothing took.
 _MOST_SECONDS = 1e12
@@ -28,6 +34,30 @@ _MOST_SECONDS = 1e12
 # What is written as JSON's escapes: lone surrogates, which UTF-8 cannot say;
 # what ends a line for some readers; and what a terminal would obey.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+# A JSON string without escapes; a number as seconds are written.
+_PLAIN = r'[^"\\\x00-\x1f]*'
+_SECONDS = r"(?:(?!0[0-9])[0-9]{1,12}\.[0-9]{1,6}|null)"
+
+# What stands around the answer, which JSON's own decoder reads from its quote on. A
+# pattern takes four times as long as a comparison for what is always the same.
+_HEAD = re.compile(rf'\{{"id": "({_PLAIN})"')
+_OWN_MIDDLE = ', "answer": "'
+_OWN_TIMES = ', "error": null, "seconds": {"queue": '
+_OWN_TAIL = re.compile(
+    rf'{_SECONDS}, "first_token": {_SECONDS}, "total": {_SECONDS}\}}, "tries": [1-9][0-9]{{0,8}}\}}\n'
+)
+_OPENAI_MIDDLE = re.compile(
+    rf', "custom_id": "({_PLAIN})", "response": \{{"status_code": 200, '
+    rf'"request_id": "{_PLAIN}", "body": \{{"id": "{_PLAIN}", '
+    r'"object": "chat\.completion", "created": [1-9][0-9]{0,14}, '
+)
+_OPENAI_CHOICE = (
+    f'"model": "{MODEL}", "choices": [{{"index": 0, "message": {{"role": "assistant", "content": "'
+)
+_OPENAI_TAIL = '}, "finish_reason": "stop"}]}}, "error": null}\n'
+
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +118,66 @@ def read_record(line: bytes) -> Record | None:
     if not isinstance(name, str) or not isinstance(answer, str | None):
         return None
     return Record(name, answer, timings)
+
+
+def answered_id(line: bytes) -> str | None:
+    """
+    Tell the id of a line with an answer, quickly and without reading that.
+
+    Args:
+        line: The line, with its end.
+
+    Returns:
+        What ``read_record`` would give as its id; ``None`` if only that can tell.
+    """
+    try:
+        # Lone surrogates pass, as in ``json.loads``.
+        text = line.decode("utf-8", "surrogatepass")
+        head = _HEAD.match(text)
+        if head is None:
+            return None
+        place = head.end()
+        if text.startswith(_OWN_MIDDLE, place):
+            _, place = _DECODER.raw_decode(text, place + len(_OWN_MIDDLE) - 1)
+            is_whole = text.startswith(_OWN_TIMES, place) and bool(
+                _OWN_TAIL.fullmatch(text, place + len(_OWN_TIMES))
+            )
+            return head[1] if is_whole else None
+        head = _OPENAI_MIDDLE.match(text, place)
+        if head is None or not text.startswith(_OPENAI_CHOICE, head.end()):
+            return None
+        _, place = _DECODER.raw_decode(text, head.end() + len(_OPENAI_CHOICE) - 1)
+        return head[1] if text[place:] == _OPENAI_TAIL else None
+    except ValueError:
+        return None
+
+
+def read_outcome(line: bytes) -> tuple[str, bool] | None:
+    """
+    Tell the id of a line of either shape, and whether it has an answer.
+
+    Args:
+        line: The line.
+
+    Returns:
+        Both; ``None`` if it is no line of ours.
+    """
+    name = answered_id(line)
+    if name is not None:
+        return name, True
+    record = read_record(line)
+    return None if record is None else (record.id, record.answer is not None)
+
+
+def is_torn(tail: bytes) -> bool:
+    """
+    Tell whether the end of a file may be the beginning of a line of ours.
+
+    Args:
+        tail: What comes after the last whole line.
+    """
+    # A power cut may leave zeros where the line was to be.
+    return tail.startswith(_OPENING) or _OPENING.startswith(tail) or not tail.strip(b"\0")
 
 
 def _escape(match: re.Match[str]) -> str:

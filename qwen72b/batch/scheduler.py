@@ -5,9 +5,10 @@ Each round takes in the futures that are done, sends items as far as the pace
 allows, and waits for the next future or the end of a pause. The window bounds
 the items under way over all workers and so, whatever the executor, memory.
 
-An item that the Space refused for now goes again, before new ones. One that
-failed is a result like any other, and so is one whose worker was killed. Where
-the executor takes no more, what it has is waited for, and then the batch fails.
+An item that the Space refused for now goes again, before new ones, and so does
+one whose worker was killed, unless it may be what kills them (``losses``). One
+that failed is a result like any other. Where the executor takes no more, what it
+has is waited for, and then the batch fails.
 
 Above 300 lines: one state, which every step of a round changes.
 """
@@ -17,13 +18,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import (
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-)
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty
 from time import monotonic
 
@@ -33,20 +31,26 @@ from ..errors import (
     QuotaExceeded,
     Qwen72BError,
     StreamInterrupted,
+    TransportError,
 )
+from ..messages import Prompt
 from ..reply import Reply, Timings
 from ..retry import is_passing
 from ..timeout import Timeout
 from ..transport.interrupts import from_signal_handler
-from ..transport.threads import no_thread
-from .executors import is_gone, loss, refusal, typed
+from .brake import Brake
+from .executors import is_gone, is_loss, loss, refusal
 from .items import Task
 from .journal import Journal, JournalFile
+from .losses import Losses
+from .notwritten import NotWritten
 from .options import BatchOptions
+from .orphans import forks_end_with_us
 from .pace import Pace
+from .pool import Pool, PoolCall
 from .progress import ProgressLine, Tally
 from .result import Answered, AnyResult, Failed
-from .worker import Coordinator, Outcome, answer
+from .worker import ClientSpec, Coordinator, Outcome, answer
 
 __all__ = ["Scheduler"]
 
@@ -63,6 +67,9 @@ _AHEAD = 16
 # Seconds between two reports, and two looks at an executor and for signals, while
 # nothing happens.
 _REPORT = 1.0
+
+# What ``answer`` is called with.
+_Question = tuple[ClientSpec, tuple[int, int], Prompt, Timeout]
 
 
 @dataclass(slots=True)
@@ -104,7 +111,8 @@ class Scheduler:
         self._tasks = tasks
         self._pace = pace
         self._executor = options.executor
-        self._own: Executor | None = None
+        # The threads that ask, where there is no executor.
+        self._pool: Pool[Outcome] | None = None
         journal = options.journal
         self._journal: JournalFile | None = None
         if journal is not None:
@@ -116,12 +124,13 @@ class Scheduler:
         else:
             self._report = options.progress
         self._ordered = options.ordered
-        self._stop_on_error = options.stop_on_error
+        self._brake = Brake(options.stop_on_error, options.max_failures)
         self._timeout = timeout
         self._total = total
         self._retry = coordinator.asker.retry
-        self._running: dict[Future[Outcome], _Sent] = {}
+        self._running: dict[Future[Outcome] | PoolCall[Outcome], _Sent] = {}
         self._again: deque[_Sent] = deque()
+        self._losses = Losses()
         # Results that wait for those before them, and whose turn it is.
         self._held: dict[int, AnyResult] = {}
         self._due = 0
@@ -133,6 +142,8 @@ class Scheduler:
         self._exhausted = False
         self._over = False
         self._fatal: BaseException | None = None
+        # What the journal said when it took no more.
+        self._unwritten: OSError | None = None
         self._tidied = False
         # Whether it is open, and no other batch's.
         self._has_journal = False
@@ -182,6 +193,10 @@ class Scheduler:
                 # Meanwhile; what was under way is lost.
                 continue
             if not self._running and not self._again and (self._exhausted or self._fatal):
+                if self._held:
+                    # What was before them is not asked any more.
+                    self.ready.extend(self._held.pop(place) for place in sorted(self._held))
+                    return True
                 if self._fatal is not None:
                     raise self._fatal
                 self._over = True
@@ -194,9 +209,7 @@ class Scheduler:
             self._journal.open(lambda: self.closing)
             self._has_journal = True
         if self._executor is None:
-            self._executor = self._own = ThreadPoolExecutor(
-                self._pace.most, thread_name_prefix="qwen72b-batch"
-            )
+            self._pool = Pool(self._pace.most, "qwen72b-batch")
 
     def _collect(self) -> None:
         """Take in the futures that are done."""
@@ -216,7 +229,6 @@ class Scheduler:
             if delay == 0:
                 # Held back by the results that wait for their turn.
                 delay = None
-        foreign = self._own is None
         while not self.closing:
             # Who closes wakes this wait; before it, that word may be taken in unseen.
             paused = self._report is not None and self._pace.paused(monotonic()) > 0
@@ -226,7 +238,7 @@ class Scheduler:
             try:
                 future = self.coordinator.finished.get(timeout=limit)
             except Empty:
-                if foreign and is_gone(self._executor):
+                if is_gone(self._executor):
                     self._lose_all()
                     return
                 if limit == delay:
@@ -242,13 +254,20 @@ class Scheduler:
     def _send(self) -> None:
         """Send items, as far as the pace allows."""
         while not self.closing and len(self.ready) < self._pace.most:
+            if self._fatal is not None:
+                # What would go again is asked by the next run.
+                self._again.clear()
+                return
             now = monotonic()
-            if self._pace.delay(len(self._running), now) != 0:
+            count = len(self._running)
+            if self._pace.delay(count, now) != 0 or self._losses.holds(count):
+                return
+            if not self._brake.allows(len(self._running)):
                 return
             if self._again:
                 self._submit(self._again.popleft(), now)
                 continue
-            if self._exhausted or self._fatal is not None:
+            if self._exhausted:
                 return
             if self._ordered and self._drawn - self._due >= _AHEAD * self._pace.most:
                 return
@@ -276,56 +295,68 @@ class Scheduler:
         sent.tries += 1
         sent.when = now
         self._pace.sent()
-        assert self._executor is not None  # since ``_begin``
         assert sent.task.prompt is not None  # or it would have failed
+        key = (sent.task.position, sent.tries)
+        question = (self.coordinator.spec, key, sent.task.prompt, self._timeout)
         try:
-            future = self._executor.submit(
-                answer,
-                self.coordinator.spec,
-                (sent.task.position, sent.tries),
-                sent.task.prompt,
-                self._timeout,
-            )
+            if self._executor is None:
+                self._ask_here(sent, question)
+            else:
+                self._hand_out(sent, question)
+        except TransportError as error:
+            self._fatal = self._fatal or error
+            tries = sent.tries - 1
+            self._finish(sent.task, Failed(sent.task.id, sent.task.item, error=error, tries=tries))
+
+    def _ask_here(self, sent: _Sent, question: _Question) -> None:
+        assert self._pool is not None  # since ``_begin``
+        call = PoolCall(partial(answer, *question), self.coordinator.announce)
+        self._running[call] = sent
+        try:
+            self._pool.submit(call)
+        except TransportError:
+            del self._running[call]
+            raise
+
+    def _hand_out(self, sent: _Sent, question: _Question) -> None:
+        assert self._executor is not None  # or it is asked here
+        try:
+            with forks_end_with_us():
+                future = self._executor.submit(answer, *question)
         except MemoryError:
             raise
         except Exception as exc:
             if from_signal_handler(exc):
                 raise
             # A pool whose worker was killed, or that was shut down; a cluster
-            # that has gone; no thread to be had for a pool of our own.
-            error = refusal(exc) if self._own is None else no_thread(exc)
-            self._fatal = self._fatal or error
-            self._finish(sent.task, Failed(sent.task.id, sent.task.item, error=error, tries=0))
-            return
+            # that has gone.
+            raise refusal(exc) from exc
         self._running[future] = sent
         future.add_done_callback(self.coordinator.announce)
 
     def _lose_all(self) -> None:
         """Give up what an executor has that is no more."""
         self._fatal = self._fatal or refusal()
-        lost, self._running = list(self._running.values()), {}
+        lost = [*self._running.values(), *self._again]
+        self._running.clear()
+        self._again.clear()
         for sent in lost:
             task = sent.task
             self._finish(task, Failed(task.id, task.item, error=loss(), tries=sent.tries))
 
-    def _settle(self, future: Future[Outcome] | None) -> None:
+    def _settle(self, future: Future[Outcome] | PoolCall[Outcome] | None) -> None:
         """Take in one future that is done."""
         sent = None if future is None else self._running.pop(future, None)
         if future is None or sent is None:
             return
         task = sent.task
-        error: Qwen72BError
-        if future.cancelled():
-            error = StreamInterrupted("the executor dropped the item.", hint="Run it again.")
-        else:
-            outcome = _outcome(future)
-            if not isinstance(outcome, Qwen72BError):
-                self._pace.answered()
-                self._keep(
-                    task, Answered(task.id, task.item, _reply(task, *outcome), tries=sent.tries)
-                )
-                return
-            error = outcome
+        outcome = _outcome(future)
+        if not isinstance(outcome, Qwen72BError):
+            self._pace.answered(sent.when)
+            reply = _reply(task, *outcome)
+            self._keep(task, Answered(task.id, task.item, reply, tries=sent.tries))
+            return
+        error = outcome
         if self.closing:
             # Hung up on by ``close``: no failure of its own, and asked again next time.
             return
@@ -333,13 +364,29 @@ class Scheduler:
             # Every item was checked before, so this is a client that was closed.
             self._fatal = error
             return
-        if not self._refused(sent, error):
+        if not self._refused(sent, error) and not self._lost(sent, future):
             self._keep(task, Failed(task.id, task.item, error=error, tries=sent.tries))
 
     def _keep(self, task: Task, result: AnyResult) -> None:
         if self._journal is not None:
-            self._journal.write(result)
-        self._finish(task, result)
+            try:
+                if self._unwritten is None:
+                    self._journal.write(result)
+            except OSError as error:
+                if from_signal_handler(error):
+                    raise
+                self._unwritten = error
+                self._lose(result)
+                raise
+        if self._unwritten is None:
+            self._finish(task, result)
+        else:
+            self._lose(result)
+
+    def _lose(self, result: AnyResult) -> None:
+        """Count an answer that nobody keeps, for the error that is on its way."""
+        if isinstance(self._unwritten, NotWritten):
+            self._unwritten.lost += result.ok
 
     def _refused(self, sent: _Sent, error: Qwen72BError) -> bool:
         """Slow down if the Space refuses for now; tell whether the item goes again."""
@@ -361,11 +408,26 @@ class Scheduler:
         self._tell()
         return True
 
+    def _lost(self, sent: _Sent, future: Future[Outcome] | PoolCall[Outcome]) -> bool:
+        """Tell whether an item that the executor lost, if it did, goes again."""
+        if future.cancelled() or not is_loss(future.exception()):
+            return False
+        count = len(self._running) + 1
+        if not self._losses.lost(sent.task.position, sent.when, count, monotonic()):
+            return False
+        log.info("The executor lost an item, which goes again: %s", type(future.exception()))
+        self._again.append(sent)
+        return True
+
     def _finish(self, task: Task, result: AnyResult) -> None:
         """Hand a result out, in its turn."""
+        self._losses.settled(task.position)
         self._counts["answered" if result.ok else "failed"] += 1
-        if self._stop_on_error and self._fatal is None:
-            self._fatal = result.error
+        if result.error is not None:
+            if self._brake.failed(result.error) and self._fatal is None:
+                self._fatal = result.error
+        elif not result.resumed:
+            self._brake.answered()
         if self._ordered:
             self._held[task.position] = result
             while self._due in self._held:
@@ -380,16 +442,22 @@ class Scheduler:
             self._report(self.tally)
 
     def tidy(self) -> None:
-        """Free everything; what has been answered meanwhile is kept. Idempotent."""
+        """
+        Free everything; what has been answered meanwhile is kept. Idempotent.
+
+        Where an exception out of a signal handler comes in between, while threads are
+        waited for, the next call goes on.
+        """
         if self._tidied:
             return
-        self._tidied = True
-        self._ended = monotonic()
+        if self._ended is None:
+            self._ended = monotonic()
         for future in list(self._running):
             future.cancel()
+        if self._pool is not None:
+            self._pool.close()
+        self._tidied = True
         try:
-            if self._own is not None:
-                self._own.shutdown(wait=True, cancel_futures=True)
             if self.begun:
                 # What has been answered meanwhile is kept, unless it would
                 # have to be waited for.
@@ -398,18 +466,30 @@ class Scheduler:
                 self.ready.clear()
         finally:
             if self._journal is not None and self._has_journal:
-                self._journal.close()
+                self._close(self._journal)
             if isinstance(self._report, ProgressLine) and self.begun:
                 self._report.end(self.tally)
 
+    def _close(self, journal: JournalFile) -> None:
+        try:
+            journal.close()
+        except NotWritten:
+            # It was said before.
+            if self._unwritten is None:
+                raise
 
-def _outcome(future: Future[Outcome]) -> Outcome:
+
+def _outcome(future: Future[Outcome] | PoolCall[Outcome]) -> Outcome:
     """Take what a future brought; what its executor raised becomes an error of ours."""
-    error = typed(future.exception())
+    if future.cancelled():
+        return StreamInterrupted("the executor dropped the item.", hint="Run it again.")
+    error = future.exception()
     if error is None:
         return future.result()
     if isinstance(error, Qwen72BError):
         return error
+    if is_loss(error):
+        return loss(error)
     broken = StreamInterrupted(
         f"the executor failed: {type(error).__name__}: {error}.", hint="Run it again."
     )

@@ -32,6 +32,8 @@ from ..reply import Timings
 from ..retry import Retry
 from ..timeout import Timeout
 from .asker import Asker, Asking
+from .orphans import end_with
+from .pool import PoolCall
 
 __all__ = ["ClientSpec", "Coordinator", "Outcome", "answer"]
 
@@ -50,10 +52,12 @@ class ClientSpec:
     Args:
         coordinator: Names the batch's ``Coordinator``.
         settings: The client, pickled. It holds the token, so it never shows.
+        driver: The id of the process that the batch is in.
     """
 
     coordinator: str
     settings: bytes
+    driver: int
 
 
 class Coordinator:
@@ -65,10 +69,10 @@ class Coordinator:
     """
 
     def __init__(self, asker: Asker) -> None:
-        self.spec = ClientSpec(uuid4().hex, pickle.dumps(asker))
+        self.spec = ClientSpec(uuid4().hex, pickle.dumps(asker), os.getpid())
         self.asker = asker
         # Futures that are done; ``None`` wakes the driver.
-        self.finished: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
+        self.finished: SimpleQueue[Future[Outcome] | PoolCall[Outcome] | None] = SimpleQueue()
         # Changed and copied in single steps, without a lock: a signal handler may
         # close the batch at any point.
         self._askings: dict[Asking, bool] = {}
@@ -76,7 +80,7 @@ class Coordinator:
         # Until its last future is done: the futures' callback holds it.
         _coordinators[self.spec.coordinator] = self
 
-    def announce(self, future: Future[Outcome]) -> None:
+    def announce(self, future: Future[Outcome] | PoolCall[Outcome]) -> None:
         """Tell the driver that a future is done; from any thread."""
         self.finished.put(future)
 
@@ -141,6 +145,7 @@ def answer(spec: ClientSpec, key: tuple[int, int], prompt: Prompt, timeout: Time
             asking = coordinator.asker.open(prompt, timeout=timeout, retry=_ONCE)
             with coordinator.holding(asking):
                 return _wait(asking)
+        end_with(spec.driver)
         with _lock:
             asker = _asker(spec.settings)
         return _wait(asker.open(prompt, timeout=timeout, retry=_ONCE))

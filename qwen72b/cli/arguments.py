@@ -10,9 +10,23 @@ from typing import NoReturn
 
 from ..errors import InvalidOption
 
-__all__ = ["BEHIND", "has_prompt_like_option", "list_arguments", "list_options", "refuse_unknown"]
+__all__ = [
+    "BEHIND",
+    "MERGE",
+    "has_prompt_like_option",
+    "list_arguments",
+    "list_options",
+    "means_merge",
+    "refuse_unknown",
+]
 
 BEHIND = 'A prompt that begins with "-" goes behind --.'
+
+# The module of ``batch merge``, and the word.
+MERGE = "merge"
+
+# What every command takes, before and behind its own words.
+_VERBOSITY = ("-q", "--quiet", "-v", "--verbose")
 
 # What other programs call it. A command line can be seen by others.
 _TOKENS = ("--token", "--hf-token", "--api-key")
@@ -96,3 +110,18 @@ def refuse_unknown(unknown: Sequence[str], name: str, parser: argparse.ArgumentP
     raise InvalidOption(
         f"unrecognized arguments: {told}.", hint=" ".join([*hints, f"See {parser.prog} --help."])
     )
+
+
+def means_merge(words: Sequence[str]) -> bool:
+    """
+    Tell whether it is ``batch merge OUT IN``, and not a file of prompts with that name.
+
+    A batch has one file of prompts, and then only options.
+
+    Args:
+        words: The command line, the command first.
+    """
+    rest = [word for word in words[1:] if word not in _VERBOSITY]
+    if words[0] != "batch" or rest[:1] != [MERGE] or len(rest) == 1:
+        return False
+    return rest[1] in ("-h", "--help", "--", "-") or not rest[1].startswith("-")

@@ -5,35 +5,21 @@
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from time import monotonic
 from typing import TYPE_CHECKING
 
-from ..errors import (
-    ConnectFailed,
-    InvalidOption,
-    InvalidRequest,
-    SpaceError,
-    TransportError,
-    told,
-)
-from ..privacy.redaction import shown_url
+from ..errors import SpaceError, TransportError
+from .cluster import executor_of
 from .connection import connected
-from .exits import describe, exit_status
 from .options import add_connection, add_verbosity, positive
+from .watch import Progress, watch
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
-    from ..batch.batch import Batch
-    from ..batch.progress import Tally
-    from ..batch.result import Result
+    # Loaded by its name; bundlers look for import statements.
     from ..client.client import Client
-    from .console import Console
+    from . import merge  # noqa: F401
     from .options import Commands
     from .prompts import Prompts
 
@@ -54,21 +40,14 @@ Run the same command again to go on where it stopped: what has an answer there
 is not asked again, what failed is. A pipe, a terminal or a device (-o - is
 standard output) gets the answers too, but remembers none.
 
+qwen72b batch merge OUT IN...  makes one file of those of several --shard.
+
 exit status:
   0 all answered   1 some failed   2 usage or input   130 Ctrl-C
-  If the first 20 all fail alike, the batch stops with the status of their error.
+  It stops with the status of the last error where that is 20 times in a row one
+  that holds for all, as a login, key or model that is refused, and none is
+  answered in between; where none was answered yet, whatever the error is.
 """
-
-# Seconds between two looks at the tally, and failures that are told one by one.
-_DRAW = 0.1
-_TOLD = 20
-
-# Prompts that fail alike, without one that is answered, until there is no hope
-# for the others: a token that is refused, an upstream that answers 401 to all.
-_HOPELESS = 20
-
-# A Space of this machine is not that of theirs.
-_FOR_WORKERS = "Name a Space that Dask's workers can reach with --url."
 
 
 def add_parser(commands: Commands) -> None:
@@ -116,7 +95,19 @@ def add_parser(commands: Commands) -> None:
         help="prompts under way at once (default: 8); fewer while the Space refuses",
     )
     how.add_argument("--rate", type=_rate, metavar="R", help="prompts per second at most")
-    how.add_argument("--dask", metavar="ADDRESS", help="let the workers of a Dask cluster ask")
+    cluster = how.add_mutually_exclusive_group()
+    cluster.add_argument("--dask", metavar="ADDRESS", help="let the workers of a Dask cluster ask")
+    cluster.add_argument("--ray", metavar="ADDRESS", help="let the processes of a Ray cluster ask")
+    stops = parser.add_argument_group("when to stop").add_mutually_exclusive_group()
+    stops.add_argument(
+        "--max-failures",
+        type=_count,
+        metavar="N",
+        help="stop when N prompts have failed, and only then",
+    )
+    stops.add_argument(
+        "--stop-on-error", action="store_true", help="stop when the first prompt fails"
+    )
     add_connection(parser)
     add_verbosity(parser)
 
@@ -137,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
             column=args.column,
             limit=args.limit,
             shard=args.shard,
+            system=args.system,
         )
         return _ask(prompts, args)
 
@@ -149,7 +141,7 @@ def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
     journal = Journal(output, openai=args.openai)
     with (
         _settled(args) as client,
-        _executor(args.dask) as executor,
+        executor_of(args) as executor,
         client.map(
             prompts,
             executor=executor,
@@ -159,12 +151,14 @@ def _ask(prompts: Prompts, args: argparse.Namespace) -> int:
             # On a terminal that gets the answers, a status line would be in their way.
             progress=None
             if args.output == "-" and console.output_is_terminal
-            else _Progress(console),
+            else Progress(console),
             ordered=False,
+            stop_on_error=args.stop_on_error or ("lasting" if args.max_failures is None else False),
+            max_failures=args.max_failures,
             system=args.system,
         ) as batch,
     ):
-        return _watch(batch, args)
+        return watch(batch, args)
 
 
 @contextmanager
@@ -176,107 +170,6 @@ def _settled(args: argparse.Namespace) -> Iterator[Client]:
             with suppress(TransportError, SpaceError):
                 client.describe()
         yield client
-
-
-def _watch(batch: Batch, args: argparse.Namespace) -> int:
-    console = args.console
-    where = "standard output" if args.output == "-" else args.output
-    failed: list[BaseException] = []
-    try:
-        for result in batch:
-            error = result.error
-            if error is not None and batch.tally.failed <= _TOLD:
-                console.complain(f"{args.prompts}: {_failure(result)}")
-            if error is not None and result.tries:
-                failed.append(error)
-            if len(failed) == _HOPELESS and _is_hopeless(failed, batch.tally):
-                batch.close()
-                last = failed[-1]
-                why = describe(last, elsewhere=_FOR_WORKERS) if args.dask else describe(last)
-                console.complain(
-                    f"stopped: the first {_HOPELESS} prompts all failed, and alike. {why[0]}"
-                )
-                console.say(_summary(batch.tally, where))
-                return exit_status(failed[-1])
-    except KeyboardInterrupt as exc:
-        batch.close()
-        way = (
-            "the same command goes on"
-            if os.path.isfile(args.output)
-            else "the same command starts over"
-        )
-        console.say(f"stopped; {way}. {_summary(batch.tally, where)}")
-        return exit_status(exc)
-    console.say(_summary(batch.tally, where))
-    return 1 if batch.tally.failed else 0
-
-
-def _is_hopeless(failed: Sequence[BaseException], tally: Tally) -> bool:
-    """Tell whether nothing was answered, always for the same reason, whatever its numbers."""
-    reasons = {(type(error), re.sub(r"\w*\d\w*", "", str(error))) for error in failed}
-    return len(reasons) == 1 and tally.answered == tally.resumed
-
-
-def _failure(result: Result) -> str:
-    error = result.error
-    reason = getattr(error, "reason", None) or str(error)
-    if isinstance(error, InvalidRequest):
-        # What is wrong with this one; the others' hints would come again and again.
-        reason = told(reason, error.hint)
-    if isinstance(result.item, InvalidRequest):
-        return reason
-    return f"{result.item['where']}: {result.id}: {reason}"
-
-
-def _summary(tally: Tally, path: str) -> str:
-    answered = f"{tally.answered} answered"
-    if tally.resumed:
-        answered += f" ({tally.resumed} of them before)"
-    return (
-        f"{tally.done} {'prompt' if tally.done == 1 else 'prompts'}: {answered}, {tally.failed} failed; "
-        f"{tally.elapsed:.1f} s, {tally.rate:.1f}/s; {path}"
-    )
-
-
-class _Progress:
-    """Shows tallies on the status line, which takes time: not each of them."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._shown = 0.0
-
-    def __call__(self, tally: Tally) -> None:
-        now = monotonic()
-        if now - self._shown >= _DRAW:
-            self._shown = now
-            self._console.status(str(tally))
-
-
-@contextmanager
-def _executor(address: str | None) -> Iterator[Executor | None]:
-    """Connect to a Dask cluster, if one is asked for."""
-    if address is None:
-        yield None
-        return
-    try:
-        from distributed import Client as Cluster
-    except ImportError as exc:
-        raise InvalidOption(
-            "--dask needs Dask's scheduler.", hint="Run: pip install distributed"
-        ) from exc
-    try:
-        cluster = Cluster(address)
-    except ValueError as exc:
-        raise InvalidOption(
-            f"--dask {shown_url(address)!r} is no scheduler's address.",
-            hint="It looks like tcp://127.0.0.1:8786.",
-        ) from exc
-    except OSError as exc:
-        raise ConnectFailed(
-            f"there is no Dask scheduler at {shown_url(address)}.", hint="Is its address right?"
-        ) from exc
-    with cluster:
-        yield cluster.get_executor(pure=False)
 
 
 def _count(text: str) -> int:

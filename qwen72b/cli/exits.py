@@ -112,7 +112,8 @@ def describe(
             lines += [f"  because of {type(link).__name__}: {link}" for link in _causes(error)]
     elif isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename else ""
-        lines = [f"{name}{error.strerror or error}."]
+        # A journal's knows what helps.
+        lines = [told(f"{name}{error.strerror or error}.", getattr(error, "hint", ""))]
     else:
         lines = [
             f"internal error: {type(error).__name__}: {error}. Please report it; -v tells more."

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import InvalidOption
 from ..version import __version__
-from .arguments import BEHIND, has_prompt_like_option, list_options, refuse_unknown
+from .arguments import (
+    BEHIND,
+    MERGE,
+    has_prompt_like_option,
+    list_options,
+    means_merge,
+    refuse_unknown,
+)
 from .console import Console
 
 if TYPE_CHECKING:
@@ -118,6 +125,13 @@ def parse(argv: Sequence[str]) -> tuple[Run, argparse.Namespace]:
     words = list(argv)
     place = _find_command(words, commands)
     words = ["ask", *words] if place is None else [words.pop(place), *words]
+    if means_merge(words):
+        parser = Parser(prog="qwen72b batch", add_help=False)
+        inner = parser.add_subparsers(dest="command", required=True)
+        import_module(f".{MERGE}", __package__).add_parser(inner)
+        commands = dict(inner.choices)
+        words.remove(MERGE)
+        words[0] = MERGE
     try:
         args, unknown = parser.parse_known_args(words)
     except InvalidOption as exc:

@@ -54,6 +54,7 @@ class Prompts:
         column: The column of a CSV or TSV file that holds the prompts.
         limit: How many to read at most; ``None`` for all.
         shard: Which part to read, from 0, and of how many.
+        system: System text of prompts that name none; ids are derived from it, too.
 
     Raises:
         InvalidOption: If the file has none of the forms.
@@ -68,6 +69,7 @@ class Prompts:
         column: str | None = None,
         limit: int | None = None,
         shard: tuple[int, int] = (0, 1),
+        system: str | None = None,
     ) -> None:
         self._file = file
         self._name = name
@@ -82,7 +84,8 @@ class Prompts:
             self._total = sum(1 for line in file if line.strip())
             file.seek(0)
         index, count = shard
-        self._items = islice(islice(self._read(), index, None, count), limit)
+        items = self._read() if count == 1 else _part(self._read(), index, count, system)
+        self._items = islice(items, limit)
 
     def __iter__(self) -> Iterator[Any]:
         return self._items
@@ -241,6 +244,20 @@ def _unread(error: Exception) -> tuple[str, str]:
         return "with too many brackets in each other", ""
     most = sys.get_int_max_str_digits()
     return f"with a number of more than {most} digits", "Where it is an id, make it text."
+
+
+def _part(items: Iterator[Any], index: int, count: int, system: str | None) -> Iterator[Any]:
+    """
+    Give one shard's prompts, with the ids that they have in the whole.
+
+    A question that comes again has another id, wherever it stands: else two shards
+    would give one to both, and their answers could not go into one file.
+    """
+    from ..batch.items import read_items
+
+    for task in read_items(items, system=system):
+        if task.position % count == index:
+            yield task.item if task.error is not None else {**task.item, "id": task.id}
 
 
 def _json_item(line: str | bytes, number: int) -> Any:

@@ -384,11 +384,11 @@ class Answer:
             # What it interrupted may hold the pool's lock. Whoever uses or drops the
             # answer next comes here again.
             return
-        if self._reading.acquire(blocking=False):
-            try:
+        # Looked at, not acquired: an exception out of a signal handler that came
+        # right after would leave it held for ever.
+        if not self._reading.locked():
+            with self._reading:
                 self._steps.close()
-            finally:
-                self._reading.release()
 
 
 def tell_stop(error: BaseException) -> None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import requests
 
@@ -264,7 +264,8 @@ class Client:
         journal: str | os.PathLike[str] | Journal | None = None,
         progress: bool | Callable[[Tally], object] | None = None,
         ordered: bool = True,
-        stop_on_error: bool = False,
+        stop_on_error: bool | Literal["lasting"] = False,
+        max_failures: int | None = None,
         system: str | None = None,
         timeout: TimeoutLike = None,
     ) -> Batch:
@@ -288,7 +289,12 @@ class Client:
             ordered: Whether results come in the order of the items, or as
                 they are there.
             stop_on_error: Whether the first failure ends the batch: after its
-                result, the error is raised.
+                result, the error is raised. ``"lasting"``: 20 failures in a
+                row for one reason that holds for all, such as a login or a key
+                that is refused, and no answer in between; or for any one
+                reason, where nothing was answered yet.
+            max_failures: How many failures end the batch, as ``stop_on_error``
+                does; by default any number is borne.
             system: System text of items that have none of their own.
             timeout: Limits in seconds for each item.
 
@@ -323,6 +329,7 @@ class Client:
             progress=progress,
             ordered=ordered,
             stop_on_error=stop_on_error,
+            max_failures=max_failures,
             system=system,
             timeout=timeout,
         )

@@ -25,7 +25,7 @@ import threading
 from collections.abc import Mapping
 from copy import copy
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import InvalidMessages, InvalidRequest, Qwen72BError, without_frames
 from ..messages import Messages, Turn, read_messages, system_text, to_dicts, to_prompt
@@ -77,7 +77,6 @@ class Memory(Generic[C]):
         self._client = client
         # Held by whoever changes the chat; who only reads it does not wait.
         self._lock = threading.RLock()
-        # In one, so that it changes in one step.
         self._chat = _Chat(tuple(turn for turn in turns if turn[0] != "system"))
         self._system = system_text(turns, system)
 
@@ -243,17 +242,8 @@ class Memory(Generic[C]):
         return answer
 
     def _turns(self) -> tuple[Turn, ...]:
-        """Tell the chat as it is now; let an answer go that is over."""
-        chat = self._chat
-        over, turns = chat.over, chat.turns()
-        # Nobody waits here, and what another does meanwhile is not undone.
-        if over and self._lock.acquire(blocking=False):
-            try:
-                if self._chat is chat:
-                    self._chat = _Chat(turns)
-            finally:
-                self._lock.release()
-        return turns
+        """Tell the chat as it is now."""
+        return self._chat.turns()
 
     def _idle_turns(self) -> tuple[Turn, ...]:
         answer = self._chat.answer
@@ -265,24 +255,38 @@ class Memory(Generic[C]):
         return self._turns()
 
 
-class _Chat(NamedTuple):
-    """A chat, and the question that was put last if its answer was not yet taken in."""
+class _Chat:
+    """
+    A chat, and the question that was put last if its answer was not yet taken in.
 
-    before: tuple[Turn, ...]
-    asked: Turn | None = None
-    answer: Answer | None = None
+    Args:
+        before: The turns before that question.
+        asked: The question.
+        answer: Its answer, which may still come.
+    """
+
+    def __init__(
+        self, before: tuple[Turn, ...], asked: Turn | None = None, answer: Answer | None = None
+    ) -> None:
+        # In one, so that an answer is taken in by one step, which may be done twice:
+        # nobody need hold a lock, or wait, for it.
+        self._state = before, asked, answer
 
     @property
-    def over(self) -> bool:
-        """Whether there is an answer that can be taken in for good."""
-        return self.answer is not None and self.answer.settled
+    def answer(self) -> Answer | None:
+        """The answer, if it was not yet taken in."""
+        return self._state[2]
 
     def turns(self) -> tuple[Turn, ...]:
-        """Tell the turns, with what is kept of an answer that is over."""
-        if self.asked is None or self.answer is None or not self.answer.closed:
-            return self.before
-        text = self.answer.kept
-        return (*self.before, self.asked, ("assistant", text)) if text else self.before
+        """Tell the turns, with what is kept of an answer that is over; take it in for good."""
+        before, asked, answer = self._state
+        if asked is None or answer is None or not answer.closed:
+            return before
+        settled, text = answer.settled, answer.kept
+        turns = (*before, asked, ("assistant", text)) if text else before
+        if settled:
+            self._state = turns, None, None
+        return turns
 
 
 class Conversation(Memory[HasCore]):

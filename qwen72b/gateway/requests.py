@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from ..protocol.jsontext import TooManyValues, check_structure
 from .answers import Refusal, count_tokens
 
 __all__ = ["ChatRequest", "read_chat_request"]
@@ -146,8 +147,12 @@ def _unsupported(param: str, words: str) -> NoReturn:
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as exc:
+        text = body.decode("utf-8-sig", "surrogatepass")
+        check_structure(text)
+        value = json.loads(text)
+    except TooManyValues as exc:
+        raise Refusal(400, f"the body is refused: {exc}.", code="invalid_json") from exc
+    except ValueError as exc:
         raise Refusal(400, "the body is no JSON.", code="invalid_json") from exc
     if not isinstance(value, dict):
         raise Refusal(400, "the body is no JSON object.", code="invalid_json")

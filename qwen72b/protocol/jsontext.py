@@ -22,7 +22,15 @@ from array import array
 from itertools import accumulate
 from typing import Any
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "NotJSON", "TooManyValues", "read_json", "takes_long"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "NotJSON",
+    "TooManyValues",
+    "check_structure",
+    "read_json",
+    "takes_long",
+]
 
 
 class NotJSON(ValueError):
@@ -90,7 +98,7 @@ def read_json(text: str) -> Any:
     text = text.strip(" \t\r\n")
     # A delta is too short to be deep.
     if len(text) > 2 * MAX_DEPTH:
-        _check_structure(text)
+        check_structure(text)
     decoder = _DECODER if len(text) <= _LONG else _DECODER_OF_LONG
     try:
         value, end = decoder.raw_decode(text)
@@ -118,8 +126,17 @@ def takes_long(text: str) -> bool:
     return text.count(",") + text.count("[") + text.count("{") > _MOST_BRIEFLY
 
 
-def _check_structure(text: str) -> None:
-    """Refuse what has too many values or nests too deep, before anything is made of it."""
+def check_structure(text: str) -> None:
+    """
+    Refuse what has too many values or nests too deep, before anything is made of it.
+
+    Args:
+        text: What may be JSON.
+
+    Raises:
+        TooManyValues: As ``read_json``.
+        NotJSON: If it nests too deep.
+    """
     brackets = text.count("[") + text.count("{")
     short = len(text) <= MAX_VALUES
     if brackets <= MAX_DEPTH and (short or brackets + text.count(",") <= MAX_VALUES):

@@ -174,7 +174,8 @@ class Body:
         # The next call may have it at once.
         self._scope.hang_up_with(None)
         self._original.close()
-        if self._chunked is not None and self._chunked.overrun:
+        overrun = self._chunked is not None and self._chunked.overrun
+        if overrun or self._scope.cancelled:
             self._response.close()
         else:
             self._response.raw.release_conn()

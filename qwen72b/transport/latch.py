@@ -46,9 +46,14 @@ class Latch:
         Returns:
             Whether it is set.
         """
-        if not self._set and self._held.acquire(timeout=-1 if seconds is None else seconds):
-            # One gets the lock, and lets the next one through.
-            self._let_through()
+        if not self._set:
+            try:
+                self._held.acquire(timeout=-1 if seconds is None else seconds)
+            finally:
+                if self._set:
+                    # One gets the lock, and lets the next one through; also where an
+                    # exception out of a signal handler came in between.
+                    self._let_through()
         return self._set
 
     def _let_through(self) -> None:

@@ -6,10 +6,12 @@ or TLS, within milliseconds; closing the response or the socket does not wake it
 (urllib3 CHANGES 2.3.0). Before there is a socket, in a name lookup for
 example, the work runs in a thread of its own that can be left behind.
 
-Ending a call waits for nobody, takes no lock that a frame of the same thread may
-hold, and calls nothing but the system: a signal handler, a destructor or a trace
-function may do it at any point. What it cannot do, whoever is in its way does:
-each of them looks at ``cancelled`` after its own step.
+Ending a call waits for nobody, takes no lock, and calls nothing but the system: a
+signal handler, a destructor or a trace function may do it at any point. Nor can an
+exception out of a signal handler leave a lock held. Instead, who ends the call says
+so (``cancelled``) before it looks for what to shut down, and the reader takes away
+what can be shut down before it looks whether the call was ended: if it was, the
+connection may be shut down at any time, and is not to be used for another call.
 """
 
 from __future__ import annotations
@@ -68,9 +70,6 @@ class CallScope:
         self.headers = headers or {}
         self.cancelled = False
         self._number = next(_numbers)
-        # Held while somebody hangs up, lest the connection is another call's by
-        # then. Whoever ends the call does not wait for it.
-        self._lock = threading.RLock()
         self._hang_up: Callable[[], None] | None = None
         self._waiting: Latch | None = None
         self._watched: Latch | None = None
@@ -104,14 +103,12 @@ class CallScope:
 
     def cancel(self) -> None:
         """End the call from any thread, waking whoever is blocked in it; idempotent."""
-        if not self.cancelled:
-            self.cancelled = True
-            self._wake()
+        self.cancelled = True
+        # Again, too: an exception out of a signal handler may have come in between.
+        self._wake()
 
     def disown(self) -> None:
         """End the call in a forked child, without hanging up on the parent's."""
-        # Another thread, which the child does not have, may hold the old one.
-        self._lock = threading.RLock()
         self._hang_up = self._waiting = self._watched = None
         self.cancelled = True
 
@@ -119,11 +116,13 @@ class CallScope:
         """
         Set how to wake the reader of the present connection.
 
+        If the call is ``cancelled`` afterwards, the connection before this one may
+        still be shut down, and must not be used again.
+
         Args:
             hang_up: Shuts the socket down; ``None`` if there is none.
         """
-        with self._lock:
-            self._hang_up = hang_up
+        self._hang_up = hang_up
         watched, self._watched = self._watched, None
         if watched is not None:
             watched.set()
@@ -160,7 +159,9 @@ class CallScope:
             while not released.wait(min(self.limit() or _LOOK, _LOOK)):
                 pass
         except OSError:
-            _quietly(hang_up)
+            # It may begin so late that the connection is another call's by now.
+            if not released.is_set():
+                _quietly(hang_up)
 
     def sleep(self, seconds: float) -> None:
         """
@@ -238,12 +239,9 @@ class CallScope:
         waiting = self._waiting
         if waiting is not None:
             waiting.set()
-        if self._lock.acquire(blocking=False):
-            try:
-                if self._hang_up is not None:
-                    _quietly(self._hang_up)
-            finally:
-                self._lock.release()
+        hang_up = self._hang_up
+        if hang_up is not None:
+            _quietly(hang_up)
 
 
 def _quietly(hang_up: Callable[[], None]) -> None:

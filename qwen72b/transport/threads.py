@@ -4,6 +4,7 @@ Threads, where there are any to be had.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from .interrupts import from_signal_handler
 __all__ = ["no_thread", "start_thread"]
 
 
-def start_thread(work: Callable[[], object], name: str) -> None:
+def start_thread(work: Callable[[], object], name: str) -> threading.Thread:
     """
     Do something in a thread of its own, which does not keep the interpreter from ending.
 
@@ -21,15 +22,25 @@ def start_thread(work: Callable[[], object], name: str) -> None:
         work: What to do.
         name: The thread's name.
 
+    Returns:
+        The thread.
+
     Raises:
         TransportError: If there is no thread to be had.
     """
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    handled = sys.exc_info()[1]
     try:
-        threading.Thread(target=work, name=name, daemon=True).start()
-    except (RuntimeError, MemoryError) as exc:
-        if from_signal_handler(exc):
+        thread.start()
+    except Exception as exc:
+        # What a handler raises may confuse the locks within: then it is the context.
+        for error in (exc, exc.__context__):
+            if error is not None and error is not handled and from_signal_handler(error):
+                raise error from None
+        if not isinstance(exc, (RuntimeError, MemoryError)):
             raise
         raise no_thread(exc) from exc
+    return thread
 
 
 def no_thread(exc: BaseException) -> TransportError:

@@ -1,13 +1,16 @@
 """
 What does the bookkeeping of a batch cost? Run by hand: ``python tests/benchmarks/bench_batch.py``.
 
-Three questions, each with its own figure:
+Four questions, each with its own figure:
 
 * ``rate``: items per second of ``Client.map`` beside a plain loop of
   ``ThreadPoolExecutor`` and ``Client.ask``, interleaved, medians of several runs.
 * ``overhead``: CPU per item of the driver alone, with an executor that answers
   at once; with and without a journal.
 * ``memory``: growth of the process over 100,000 short items, really asked.
+* ``resume``: CPU and memory per line of opening a journal, with answers of 200 and
+  2,000 characters in both shapes, beside reading each line with ``json``,
+  interleaved (``--items 1000000`` takes 300 MB to 2.6 GB of disk).
 
 The server is a process of its own that plays back what FakeSpace says.
 """
@@ -16,20 +19,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import multiprocessing
 import os
 import statistics
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import requests
 
-from qwen72b import Client, Timings
+from qwen72b import Client, Reply, Timings
+from qwen72b.batch.journal import Journal, JournalFile
+from qwen72b.batch.records import read_record, write_record
+from qwen72b.batch.result import Answered
 from qwen72b.testing import FakeSpace
 
 AT_ONCE = 8
@@ -191,6 +200,69 @@ def bench_memory(count: int) -> None:
         print(f"{count / seconds:.0f} items/s")
 
 
+def bench_resume(count: int, runs: int) -> None:
+    """Open a journal, beside what reads all of each line."""
+    random = Random(1)
+    words = [
+        "the",
+        "of",
+        "and",
+        "to",
+        "in",
+        "is",
+        "that",
+        "it",
+        "for",
+        "was",
+        "on",
+        "are",
+        "as",
+        "with",
+        "his",
+        "they",
+        "at",
+        "be",
+        "this",
+        "from",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for size, openai in itertools.product((200, 2000), (False, True)):
+            path = Path(folder) / "journal.jsonl"
+            with path.open("wb") as file:
+                for _ in range(count):
+                    text = ""
+                    while len(text) < size:
+                        text += random.choice(words) + random.choice([" "] * 30 + ["\n", '"'])
+                    reply = Reply(text, Timings(random.random(), random.random(), 9.0), ())
+                    name = f"{random.getrandbits(64):016x}"
+                    file.write(write_record(Answered(name, None, reply), openai=openai))
+            seconds: dict[str, list[float]] = {"opened": [], "read": []}
+            for _ in range(runs):
+                begun = time.process_time()
+                journal = JournalFile(Journal(path))
+                journal.open()
+                seconds["opened"].append(time.process_time() - begun)
+                journal.close()
+                begun = time.process_time()
+                with path.open("rb") as lines:
+                    for line in lines:
+                        assert read_record(line)
+                seconds["read"].append(time.process_time() - begun)
+            # It takes time of its own.
+            tracemalloc.start()
+            journal.open()
+            _, memory = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            journal.close()
+            opened, read = (statistics.median(values) / count * 1e6 for values in seconds.values())
+            print(
+                f"{'openai' if openai else 'own':6} {size:5} characters: {opened:5.1f} us a line, "
+                f"{opened / read:.2f} of reading it; {memory / count:.0f} bytes of memory"
+                " a line at most",
+                flush=True,
+            )
+
+
 def _memory() -> int:
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -208,3 +280,5 @@ if __name__ == "__main__":
         bench_overhead(arguments.items or 20_000)
     if "memory" in arguments.what:
         bench_memory(arguments.items or 100_000)
+    if "resume" in arguments.what:
+        bench_resume(arguments.items or 100_000, arguments.runs)

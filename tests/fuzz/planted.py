@@ -105,7 +105,7 @@ FAULTS = [
         "brackets are looked for in quadratic time",
         "costs",
         jsontext,
-        "_check_structure",
+        "check_structure",
         _old_depth,
     ),
     Fault("any number is counted with", "conversation", job, "_seconds", _counts),

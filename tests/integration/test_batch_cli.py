@@ -21,7 +21,7 @@ from clusters import cluster
 from timing import PATIENCE
 
 from qwen72b.cli import main
-from qwen72b.testing import Fail, FakeSpace, Gate, Job
+from qwen72b.testing import Fail, FakeSpace, Gate, Job, Respond
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_local_space_is_none_for_dask(
     """Where a scheduler or its workers reach nobody, a Space of this machine would be no way out."""
     files.write("a")
     # It is asked several times, with pauses; twenty of them would take minutes.
-    monkeypatch.setattr("qwen72b.cli.batch._HOPELESS", 1)
+    monkeypatch.setattr("qwen72b.batch.brake.HOPELESS", 1)
     monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Cluster))
     files.command[-1] = "http://127.0.0.1:1"
     assert main([*files.command, "--dask", address]) == 6
@@ -338,6 +338,26 @@ def test_device_that_takes_no_answers(files: Files, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "qwen72b: /dev/full: No space left on device.\n"
 
 
+def test_full_disk_is_told(files: Files) -> None:
+    """The file, what was lost and what helps are one line; when there is room, it goes on."""
+    pytest.importorskip("resource")
+    files.write(*map(str, range(50)))
+    program = (
+        "import resource, sys; from qwen72b.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    # Without writing byte code, or that would be cut as well, for all who import it.
+    command = [sys.executable, "-B", "-c", program, *files.command, "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"qwen72b: {files.answers}: File too large. ")
+    assert "could not be written. Allow it larger files" in done.stderr
+    assert 0 < len(files.read()) < 50
+    assert main(files.command) == 0
+    assert len(files.read()) == 50
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_prompts_without_end(
     files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -352,16 +372,87 @@ def test_prompts_without_end(
     assert "/dev/zero is no text" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("workers", ["1", "8", "200"])
+@pytest.mark.parametrize("refused", ["by the app", "by the Space"])
 def test_hopeless_batch_stops(
-    files: Files, space: FakeSpace, capsys: pytest.CaptureFixture[str]
+    files: Files, space: FakeSpace, capsys: pytest.CaptureFixture[str], workers: str, refused: str
 ) -> None:
-    """Where the first prompts all fail alike and none is answered, the others are not asked."""
+    """Where all are refused for one reason, 20 are asked, however many may be at once."""
     numbers = count()
+    if refused == "by the Space":
+        space.fault("join", Respond(status=401), times=None)
     space.answer(lambda job: [Fail(f"401 Unauthorized (request {next(numbers)})")])
     files.write(*map(str, range(400)))
-    assert main(files.command) == 1
-    assert 20 <= len(space.jobs) <= 40
-    assert "stopped: the first 20 prompts all failed, and alike." in capsys.readouterr().err
+    command = [*files.command, "--workers", workers]
+    assert main(command) == (3 if refused == "by the Space" else 1)
+    joins = [request for request in space.requests if request.phase == "join"]
+    assert len(joins) == len(files.read()) == 20
+    err = capsys.readouterr().err
+    assert "stopped: the first 20 prompts all failed, and alike." in err
+    assert err.count("The same command goes on.") == 1
+
+
+@pytest.mark.parametrize("workers", [1, 8, 64])
+def test_batch_stops_when_its_key_is_revoked(
+    files: Files, space: FakeSpace, capsys: pytest.CaptureFixture[str], workers: int
+) -> None:
+    """Where all are refused from some answer on, what is under way and 20 are asked."""
+
+    def script(job: Job) -> Iterator[Any]:
+        yield (
+            "fine" if int(str(job.query)) < 100 else Fail("The upstream answered 401: no such key.")
+        )
+
+    space.answer(script)
+    files.write(*map(str, range(400)))
+    assert main([*files.command, "--workers", str(workers)]) == 1
+    failed = [line for line in files.read() if line["answer"] is None]
+    # The last answers may come between the first failures.
+    assert 20 <= len(failed) <= 20 + 2 * workers
+    err = capsys.readouterr().err
+    assert "stopped: 20 prompts in a row failed, and alike." in err
+    assert "no such key" in err.partition("stopped:")[2]
+    # The next run goes on, with the failed ones first.
+    space.answer("fine")
+    assert main(files.command) == 0
+    assert {line["id"] for line in files.read() if line["answer"]} == {
+        line["id"] for line in files.read()
+    }
+    assert "400 answered (100 of them before)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "failures", "words"),
+    [
+        (["--stop-on-error"], 1, "stopped at the first failure."),
+        (["--max-failures", "1"], 1, "stopped at the first failure."),
+        (["--max-failures", "7"], 7, "stopped at 7 failures."),
+        (["--max-failures", "30"], 30, "stopped at 30 failures."),
+        (["--max-failures", "41"], 40, "40 prompts: 0 answered, 40 failed"),
+    ],
+)
+def test_batch_stops_at_a_number_of_failures(
+    files: Files,
+    space: FakeSpace,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    failures: int,
+    words: str,
+) -> None:
+    """As many as are allowed are asked in vain, whatever the default would be."""
+    space.answer(Fail("401 Unauthorized"))
+    files.write(*map(str, range(40)))
+    assert main([*files.command, "--workers", "200", *options]) == 1
+    assert len(space.jobs) == len(files.read()) == failures
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count("The same command goes on.") == (failures < 40)
+
+
+def test_ways_to_stop_exclude_each_other(files: Files) -> None:
+    """Two limits at once are wrong usage."""
+    files.write("a")
+    assert main([*files.command, "--stop-on-error", "--max-failures", "3"]) == 2
 
 
 def test_batch_with_hope_goes_on(files: Files, space: FakeSpace) -> None:
@@ -373,6 +464,9 @@ def test_batch_with_hope_goes_on(files: Files, space: FakeSpace) -> None:
     space.answer(lambda job: [Fail("one" if int(str(job.query)) % 2 else "two")])
     assert main([*files.command, "--workers", "1"]) == 1
     assert len(space.jobs) == 79
+    space.answer(Fail("The upstream answered 400: the context length is 10 tokens."))
+    assert main(files.command) == 1
+    assert len(space.jobs) == 118
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import textwrap
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from timing import PROMPT
 
 from qwen72b import Client, InvalidOption, Retry, StreamInterrupted
 from qwen72b.batch import Journal
-from qwen72b.testing import Fail, FakeSpace, Job
+from qwen72b.testing import Fail, FakeSpace, Gate, Job
 
 KILLED_ITEMS = 1200
 KILLED_AT_ONCE = 8
@@ -228,11 +231,116 @@ def test_full_disk_leaves_whole_lines(space: FakeSpace, path: Path) -> None:
         "try: list(Client(sys.argv[1]).map(map(str, range(50)), journal=sys.argv[2]))\n"
         "except OSError as error: print(error.strerror)"
     )
-    command = [sys.executable, "-c", program, space.url, str(path)]
+    # Without writing byte code, or that would be cut as well, for all who import it.
+    command = [sys.executable, "-B", "-c", program, space.url, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "File too large\n", done.stderr
     assert 0 < len(lines(path)) < 50
     assert path.read_bytes().endswith(b"\n")
+
+
+FULL = [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO]
+
+
+def fill(monkeypatch: pytest.MonkeyPatch, number: int, lines: int) -> None:
+    """Let a disk take so many lines and half of another, and then say so."""
+    written: list[bytes] = []
+    write = os.write
+
+    def limited(file: int, data: Any) -> int:
+        if not bytes(data).startswith(b'{"id"'):
+            if len(written) > lines:
+                raise OSError(number, os.strerror(number))
+            return write(file, data)
+        written.append(bytes(data))
+        if len(written) > lines + 1:
+            raise OSError(number, os.strerror(number))
+        return write(file, data if len(written) <= lines else bytes(data)[:20])
+
+    monkeypatch.setattr(os, "write", limited)
+
+
+@pytest.mark.parametrize("number", FULL)
+def test_disk_that_takes_no_more(
+    space: FakeSpace, client: Client, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The error names the file, what was lost and what to do; lines are whole; no more is asked."""
+    with monkeypatch.context() as patch:
+        fill(patch, number, 5)
+        batch = client.map(map(str, range(1000)), journal=path)
+        with pytest.raises(OSError, match="could not be written.* then run it again") as caught:
+            list(batch)
+    error = caught.value
+    assert (error.errno, error.filename) == (number, str(path))
+    assert error.strerror == os.strerror(number)
+    assert str(path) in str(error)
+    assert len(lines(path)) == 5 and path.read_bytes().endswith(b"\n")
+    # Those that were under way then, and one for each that was written.
+    asked = len(space.jobs)
+    assert asked <= 5 + 2 * 8
+    results = list(client.map(map(str, range(20)), journal=path))
+    assert sum(result.resumed for result in results) == 5
+    assert all(result.ok for result in results)
+
+
+def test_answers_that_a_full_disk_lost_are_counted(
+    client: Client, path: Path, space: FakeSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was answered and not written is told by its number."""
+    gate = Gate()
+    space.answer(gate, "late")
+    space.answer("first", times=1)
+    fill(monkeypatch, errno.ENOSPC, 0)
+    executor = ThreadPoolExecutor(4)
+    try:
+        batch = client.map(map(str, range(4)), journal=path, executor=executor)
+        with pytest.raises(OSError, match="1 answer came and could not be written"):
+            next(batch)
+    finally:
+        gate.open()
+        executor.shutdown()
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_disk_that_says_late_that_it_is_full(
+    client: Client, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """An error of fsync ends the batch, too; that there is no fsync does not."""
+
+    def refuse(number: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", lambda file: refuse(number))
+    with pytest.raises(OSError, match="run it again") as caught:
+        list(client.map(["a"], journal=path))
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    monkeypatch.setattr(os, "fsync", lambda file: refuse(errno.EINVAL))
+    assert [result.resumed for result in client.map(["a", "b"], journal=path)] == [True, False]
+
+
+def test_full_disk_when_a_journal_is_repaired(
+    client: Client, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is named where there is no room for the end of its last line, and stays."""
+    list(client.map(["a"], journal=path))
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    before = path.read_bytes()
+    fill(monkeypatch, errno.ENOSPC, -1)
+    with pytest.raises(OSError, match="run it again") as caught:
+        list(client.map(["b"], journal=path))
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == before
+
+
+def test_error_of_a_full_disk_is_pickled(
+    client: Client, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all that it says."""
+    fill(monkeypatch, errno.ENOSPC, 0)
+    with pytest.raises(OSError, match="space") as caught:
+        list(client.map(["a"], journal=path))
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 # Asks all items and dies when told, as a process does that is killed.

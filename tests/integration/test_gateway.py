@@ -456,6 +456,7 @@ class TestErrors:
             b'"Hi"',
             b"\xff",
             b"[" * 100_000,
+            b'{"messages": [' + b"[]," * 1_000_000 + b"[]]}",
             b"{}",
             b'{"messages": []}',
             b'{"messages": "Hi"}',

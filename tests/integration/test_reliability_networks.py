@@ -502,7 +502,8 @@ def test_wait_that_a_waking_space_names(way: str, asked: str) -> None:
         answer = ASKERS[way](space.url, retry=ONCE, wait_for_space=AMPLE)
         assert answer.error is None
         first, second = space.requests[:2]
-        assert second.time - first.time > 0.9
+        # On the Space's clock, which may note the first a little late.
+        assert second.time - first.time > 0.5
 
 
 def test_wait_of_nothing_between_tries() -> None:

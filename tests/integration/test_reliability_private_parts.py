@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,10 +13,10 @@ import requests
 import trustme
 from askers import ASKERS, ONCE, check_error
 from slowness import HEARTBEATS, SLOW, full_backlog, slow_names
-from timing import AMPLE, PROMPT, SHORT
+from timing import AMPLE, PATIENCE, PROMPT, SHORT
 
 from qwen72b import Client, RequestTimeout, StreamInterrupted, Timeout
-from qwen72b.testing import FakeProxy, FakeSpace, Send, Stall
+from qwen72b.testing import FakeProxy, FakeSpace, Gate, Send, Stall
 from qwen72b.transport import connections
 
 __all__ = ["slow_names"]
@@ -49,6 +50,31 @@ def test_connections_are_used_again() -> None:
         for _ in range(3):
             assert client.ask("Hi")
         assert space.connections <= 2
+
+
+def test_guards_that_begin_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that guards a connection leaves it alone where it is the next question's by then."""
+    begin, gate, run = threading.Event(), Gate(), threading.Thread.run
+
+    def late(thread: threading.Thread) -> None:
+        if thread.name == "qwen72b-watch":
+            begin.wait(PATIENCE)
+        run(thread)
+
+    monkeypatch.setattr(threading.Thread, "run", late)
+    with FakeSpace() as space, Client(space.url) as client:
+        space.answer("Hello", times=1)
+        space.answer("Hel", gate, "lo")
+        assert client.ask("Hi") == "Hello"
+        guards = [thread for thread in threading.enumerate() if thread.name == "qwen72b-watch"]
+        with client.stream("Hi") as stream:
+            assert next(stream) == "Hel"
+            begin.set()
+            for guard in guards:
+                guard.join(PATIENCE)
+            gate.open()
+            assert stream.result() == "Hello"
+        assert guards
 
 
 @pytest.mark.parametrize("way", ASKERS)

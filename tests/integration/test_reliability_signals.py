@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from qwen72b.protocol.job import Job
 from qwen72b.testing import FakeSpace, Pause, Respond, Stall, Step
 
 INTERRUPTING = Path(__file__).with_name("interrupting.py")
+RAISING = Path(__file__).with_name("raising.py")
 
 
 @pytest.fixture
@@ -59,6 +61,18 @@ def test_closed_at_any_point(way: str, what: str, side: str, exhaustive: bool) -
     rounds = {"lines": 0, "alarms": 3000} if exhaustive else {"lines": 30, "alarms": 30}
     run = subprocess.run(
         [sys.executable, "-W", "error", INTERRUPTING, way, what, side, str(rounds[way])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) > 0
+
+
+def test_handlers_that_raise_at_any_moment_of_a_batch(exhaustive: bool) -> None:
+    """They end it, leave nothing held that anybody waits for, and the client goes on."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", RAISING, "3000" if exhaustive else "60"],
         capture_output=True,
         text=True,
         check=False,
@@ -300,10 +314,11 @@ def test_what_a_handler_raises_while_a_thread_starts(
     "place",
     [
         "concurrent.futures.ThreadPoolExecutor.submit",
+        "threading.Thread.start",
         "qwen72b.batch.journal._write_whole",
         "qwen72b.batch.journal.os.write",
     ],
-    ids=["sending", "journal", "pipe"],
+    ids=["sending", "thread", "journal", "pipe"],
 )
 def test_what_a_handler_raises_in_a_batch(
     place: str,
@@ -321,11 +336,13 @@ def test_what_a_handler_raises_in_a_batch(
     handler.append(give_up)
     ours, theirs = os.pipe()
     try:
-        monkeypatch.setattr(place, lambda *_, **__: interrupt())
         journal = theirs if place.endswith("os.write") else tmp_path / "answers.jsonl"
-        with FakeSpace() as space, Client(space.url) as client:
+        with FakeSpace() as space, Client(space.url) as client, ThreadPoolExecutor(1) as pool:
+            executor = pool if place.endswith("submit") else None
+            monkeypatch.setattr(place, lambda *_, **__: interrupt())
             with pytest.raises(kind) as caught:
-                list(client.map(["Hi"], journal=journal))
+                list(client.map(["Hi"], executor=executor, journal=journal))
+            monkeypatch.undo()
             assert caught.value is mine
     finally:
         monkeypatch.undo()

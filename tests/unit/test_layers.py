@@ -64,12 +64,16 @@ TABLE = Table(
         ),
         # Below the client: it comes in pickled or passed, never by import.
         "batch": Layer(
-            names("errors messages privacy protocol reply retry timeout transport"),
-            names("array atexit collections concurrent.futures contextlib errno fcntl functools")
+            names("errors messages privacy protocol reply retry timeout transport version"),
+            names("atexit collections concurrent.futures contextlib errno fcntl functools")
             | names(
-                "hashlib json logging os pickle queue random re select shutil stat sys threading time types uuid"
+                "hashlib json logging math os pickle queue random re select shutil stat sys threading time types uuid"
             )
-            | names("weakref"),
+            | names("struct weakref"),
+            alone={
+                "batch.orphans": names("multiprocessing"),
+                "batch.rayconnection": names("ray socket"),
+            },
         ),
         "client": Layer(
             names("errors events messages privacy protocol reply retry timeout transport"),
@@ -111,7 +115,7 @@ TABLE = Table(
             | names(
                 "requests rich shlex shutil.which socket ssl stat subprocess sys time traceback"
             )
-            | names("urllib.parse"),
+            | names("urllib.parse weakref"),
         ),
         "local": Layer(
             names("errors privacy protocol timeout transport version"),
