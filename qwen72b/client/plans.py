@@ -120,7 +120,7 @@ class Plans:
 
     def _find_page(self, scope: CallScope, instead_of: Page | None) -> tuple[Page, bool]:
         """Read the configuration, unless another thread does or did it meanwhile."""
-        mine = Latch()
+        mine, found = Latch(), None
         with self._lock:
             known, reading = self._page, self._reading
             if known is not None and known is not instead_of:
@@ -138,9 +138,10 @@ class Plans:
             found = self._read(scope)
         finally:
             with self._lock:
+                if found is not None:
+                    # Before anybody who waits for it looks.
+                    self._page, self._read_at, self._plans = found, monotonic(), {}
                 if self._reading is mine:
                     self._reading = None
             mine.set()
-        with self._lock:
-            self._page, self._read_at, self._plans = found, monotonic(), {}
         return found, True

@@ -15,8 +15,10 @@ import anyio
 import pytest
 from timing import PATIENCE, PROMPT, SHORT
 
+import qwen72b.client.plans
 from qwen72b import AsyncClient, Client, Qwen72BError, Retry, StreamInterrupted, Timeout
 from qwen72b.testing import FakeSpace, Gate, Respond, Stall
+from qwen72b.transport.latch import Latch
 
 
 def phases(space: FakeSpace) -> list[str]:
@@ -38,6 +40,22 @@ def test_many_threads_read_the_config_once() -> None:
         assert answers == [f"You said {number}." for number in range(20)]
         assert phases(space).count("config") == 1
         assert len({job.session_hash for job in space.jobs}) == 20
+
+
+def test_whoever_waits_for_the_config_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is known before anybody is told that it has come."""
+
+    class Slow(Latch):
+        def set(self) -> None:
+            super().set()
+            # Time for those who wait to look.
+            threading.Event().wait(SHORT)
+
+    monkeypatch.setattr(qwen72b.client.plans, "Latch", Slow)
+    with FakeSpace() as space, Client(space.url) as client, ThreadPoolExecutor(8) as pool:
+        start = threading.Barrier(8)
+        list(pool.map(lambda _: start.wait(PATIENCE) + len(client.ask("Hi")), range(8)))
+        assert phases(space).count("config") == 1
 
 
 def test_many_threads_keep_their_connections(caplog: pytest.LogCaptureFixture) -> None:

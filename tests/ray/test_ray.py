@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-# Before Ray is loaded, which then reads them.
-os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled")
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+# Before Ray, which reads the variables that it sets.
+from kills import kill_drivers  # isort: split
 
 import ray
 from ray.cluster_utils import Cluster
@@ -24,7 +26,7 @@ from timing import PATIENCE
 
 from qwen72b import Client
 from qwen72b.batch import RayExecutor
-from qwen72b.testing import FakeSpace, Job
+from qwen72b.testing import FakeSpace, Job, Pause
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +50,12 @@ def space() -> Iterator[FakeSpace]:
 
 def echo(job: Job) -> Iterator[Any]:
     """Answer with the question."""
+    yield f"re: {job.query}"
+
+
+def slow_echo(job: Job) -> Iterator[Any]:
+    """Do, after a while, so that there is always something in flight."""
+    yield Pause(0.05)
     yield f"re: {job.query}"
 
 
@@ -144,6 +152,31 @@ def test_command_has_the_cluster_ask(cluster: Cluster, space: FakeSpace, tmp_pat
     )
     assert done.returncode == 0, done.stderr
     assert "40 prompts: 40 answered, 0 failed" in done.stderr
+
+
+def test_killed_drivers_lose_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    """Each item is answered once over all runs, and Ray ends what the drivers started."""
+    kill_drivers("ray", cluster.address, tmp_path, kills=3)
+
+
+def test_node_is_lost_in_the_middle(cluster: Cluster, space: FakeSpace) -> None:
+    """What it had goes again on the other, and every item is answered."""
+    space.answer(slow_echo)
+    second = cluster.add_node(num_cpus=1)
+    results = []
+    with (
+        Client(space.url, token=False) as client,
+        RayExecutor(cluster.address, max_workers=16) as executor,
+    ):
+        for result in client.map(
+            map(str, range(1_200)), executor=executor, max_in_flight=16, ordered=False
+        ):
+            results.append(result)
+            if len(results) == 400:
+                cluster.remove_node(second, allow_graceful=False)
+    assert {result.reply for result in results} == {f"re: {number}" for number in range(1_200)}
+    assert len(results) == 1_200
+    assert any(result.tries > 1 for result in results)
 
 
 def test_examples_do_what_they_show(

@@ -353,7 +353,9 @@ def private_names() -> Iterator[str]:
         if path.parent.name not in ("testing", "integrations")
     ]
     nodes = [node for tree in trees for node in ast.walk(tree)]
-    own = {
+    # In spite of its name ``os`` documents this one.
+    own = {"_exit"}
+    own |= {
         node.attr
         for node in nodes
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
