@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from ..errors import SpaceError, TransportError
 from .cluster import executor_of
 from .connection import connected
-from .options import add_connection, add_verbosity, positive
+from .options import add_connection, add_verbosity
+from .values import count, positive
 from .watch import Progress, watch
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def add_parser(commands: Commands) -> None:
     form.add_argument(
         "--column", metavar="NAME", help="the input is CSV or TSV; this column is asked"
     )
-    parser.add_argument("--limit", type=_count, metavar="N", help="only the first N prompts")
+    parser.add_argument("--limit", type=count, metavar="N", help="only the first N prompts")
     parser.add_argument(
         "--shard",
         type=_shard,
@@ -89,7 +90,7 @@ def add_parser(commands: Commands) -> None:
     how = parser.add_argument_group("how fast")
     how.add_argument(
         "--workers",
-        type=_count,
+        type=count,
         default=8,
         metavar="N",
         help="prompts under way at once (default: 8); fewer while the Space refuses",
@@ -101,7 +102,7 @@ def add_parser(commands: Commands) -> None:
     stops = parser.add_argument_group("when to stop").add_mutually_exclusive_group()
     stops.add_argument(
         "--max-failures",
-        type=_count,
+        type=count,
         metavar="N",
         help="stop when N prompts have failed, and only then",
     )
@@ -172,21 +173,15 @@ def _settled(args: argparse.Namespace) -> Iterator[Client]:
         yield client
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no count of at least 1")
-    return int(text)
-
-
 def _rate(text: str) -> float:
     return positive(text, "prompts per second")
 
 
 def _shard(text: str) -> tuple[int, int]:
-    index, _, count = text.partition("/")
-    digits = f"{index}{count}"
+    index, _, of = text.partition("/")
+    digits = f"{index}{of}"
     # Python reads no number of thousands of digits.
-    plain = digits.isascii() and len(digits) <= 18 and index.isdecimal() and count.isdecimal()
-    if plain and 1 <= int(index) <= int(count):
-        return int(index) - 1, int(count)
+    plain = digits.isascii() and len(digits) <= 18 and index.isdecimal() and of.isdecimal()
+    if plain and 1 <= int(index) <= int(of):
+        return int(index) - 1, int(of)
     raise argparse.ArgumentTypeError(f"{text!r} is not as 1/4 is: one part of so many")

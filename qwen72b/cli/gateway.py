@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidOption
 from .connection import reached
 from .decoding import decode
-from .options import add_connection, add_verbosity, port
+from .options import add_connection, add_verbosity
+from .values import port
 
 if TYPE_CHECKING:
     from .console import Console

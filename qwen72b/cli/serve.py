@@ -8,7 +8,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from .connection import make_backend
-from .options import add_backend, add_verbosity, count, port
+from .options import add_backend, add_verbosity
+from .values import count, port
 
 if TYPE_CHECKING:
     from .options import Commands

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ..errors import AuthenticationError, Qwen72BError, TransportError
 from .connection import connected
 from .exits import EXIT_UNAVAILABLE
-from .options import add_connection, add_verbosity, seconds
+from .options import add_connection, add_verbosity
+from .values import seconds
 
 if TYPE_CHECKING:
     from ..client.client import Client
