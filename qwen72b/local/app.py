@@ -71,13 +71,16 @@ def build(backend: Backend, concurrency: int) -> gr.Blocks:
         messages = [{"role": "system", "content": system or ""}]
         messages += [{"role": turn["role"], "content": _text(turn["content"])} for turn in asked]
         answer = ""
-        # At once, so that a person sees the question taken.
-        yield "", [*asked, {"role": "assistant", "content": ""}], system
         pieces = backend.stream(messages)
         try:
+            shown = False
             for piece in pieces:
                 answer += piece
+                shown = True
                 yield "", [*asked, {"role": "assistant", "content": answer}], system
+            if not shown:
+                # An answer without any text is one, too.
+                yield "", [*asked, {"role": "assistant", "content": ""}], system
         except Qwen72BError as exc:
             # White space alone a Chatbot does not show.
             told = notice(exc, begun=not answer.isspace() and bool(answer))
@@ -150,7 +153,28 @@ def _draw(backend: Backend, model_chat: Any, concurrency: int) -> gr.Blocks:
     # else; by default these are all that there are. Set as ``launch`` does it.
     page.max_threads = concurrency + 40
     getattr(page, "_queue", page).max_thread_count = page.max_threads
+    # A client has a session for each question, which leaves nothing behind that
+    # anybody wants; Gradio keeps 10,000 of them. Set as ``launch`` does it, too.
+    page.state_session_capacity = 2 * concurrency + 100
+    for block in page.blocks.values():
+        _remember_config(block)
     return page
+
+
+def _remember_config(block: Any) -> None:
+    """Have a component describe itself once: Gradio asks it to for each session, at some 0.2 ms."""
+    describe = block.get_config
+    known: dict[str, Any] = {}
+
+    def get_config(*args: Any) -> dict[str, Any]:
+        if args:
+            return dict(describe(*args))
+        if not known:
+            known.update(describe())
+        # Whoever gets it writes into it.
+        return dict(known)
+
+    block.get_config = get_config
 
 
 def clear_session() -> tuple[str, list[Any]]:

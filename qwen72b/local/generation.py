@@ -14,6 +14,8 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from time import monotonic
 
 from qwen72b.errors import SpaceUnavailable
 
@@ -25,10 +27,11 @@ Messages = Sequence[Mapping[str, str]]
 # makes at once. Each has two threads, Gradio's and its own.
 MANY = 200
 
-# Seconds of silence after which an empty piece is yielded. A client that hangs
-# up meanwhile is noticed within this time, which leaves the model the rest of
-# the second that is promised.
-KEEP_ALIVE = 0.25
+# Seconds of silence after which an empty piece is yielded: at first so soon that a
+# person sees the question taken, then so often that a client that hangs up is
+# noticed within the second that is promised. Each of them costs Gradio some
+# milliseconds of CPU.
+FIRST_LOOK, KEEP_ALIVE = 0.1, 0.75
 
 
 class Generation:
@@ -40,10 +43,12 @@ class Generation:
     Args:
         produce: Called with this object in a thread of its own; it calls
             ``emit`` for each piece and returns at the end or once ``stopped``.
+        pace: Seconds between two pieces at least; what comes meanwhile is one.
     """
 
-    def __init__(self, produce: Callable[[Generation], None]) -> None:
+    def __init__(self, produce: Callable[[Generation], None], pace: float = 0.0) -> None:
         self._produce = produce
+        self._pace = pace
         self._pieces: queue.SimpleQueue[str | Exception | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -96,23 +101,43 @@ class Generation:
         self._thread.join()
 
     def __iter__(self) -> Iterator[str]:
+        silence, due = FIRST_LOOK, 0.0
         try:
             while True:
                 try:
-                    piece = self._pieces.get(timeout=KEEP_ALIVE)
+                    piece = self._pieces.get(timeout=silence)
                 except queue.Empty:
+                    silence = KEEP_ALIVE
                     yield ""
                     continue
-                if isinstance(piece, Exception):
-                    raise piece
-                if piece is None:
+                text, end = self._gather(piece, due)
+                if text:
+                    yield text
+                    due = monotonic() + self._pace
+                if isinstance(end, Exception):
+                    raise end
+                if end is None:
                     break
-                yield piece
             if self.stopped:
                 raise SpaceUnavailable("The local Space was stopped.")
         finally:
             # No join: Gradio runs this on its event loop.
             self.stop()
+
+    def _gather(
+        self, piece: str | Exception | None, due: float
+    ) -> tuple[str, str | Exception | None]:
+        """Join a piece with those that come until some time; give what comes after them, too."""
+        text = ""
+        while isinstance(piece, str):
+            text += piece
+            piece = ""
+            left = due - monotonic()
+            if left <= 0:
+                break
+            with suppress(queue.Empty):
+                piece = self._pieces.get(timeout=left)
+        return text, piece
 
 
 class Backend(ABC):
@@ -125,6 +150,9 @@ class Backend(ABC):
         concurrency: Answers that it can make at a time, unless the Space is told
             another number; more wait in its queue, where they are told their rank.
     """
+
+    #: Seconds between two pieces that a client gets, at least.
+    pace = 0.0
 
     def __init__(self, label: str, *, stand_in: bool, concurrency: int) -> None:
         self.label = label
@@ -146,8 +174,8 @@ class Backend(ABC):
             messages: Mappings with ``role`` and ``content``.
 
         Yields:
-            Pieces of the answer; an empty one when there is nothing new for
-            a quarter of a second. Closing the iterator stops the answer.
+            Pieces of the answer; an empty one where there is nothing new for
+            some time. Closing the iterator stops the answer.
 
         Raises:
             Qwen72BError: If the answer fails.
@@ -155,7 +183,7 @@ class Backend(ABC):
         with self._lock:
             if self._closed:
                 raise SpaceUnavailable("The local Space was stopped.")
-            generation = Generation(lambda it: self._tracked(messages, it))
+            generation = Generation(lambda it: self._tracked(messages, it), self.pace)
             self._generations.add(generation)
         yield from generation
 

@@ -112,6 +112,10 @@ class UpstreamBackend(Backend):
         InvalidOption: If the URL is none.
     """
 
+    # Gradio looks 20 times a second for what it has to send, and each piece costs it
+    # milliseconds of CPU.
+    pace = 0.05
+
     def __init__(self, url: str, model: str, *, label: str, stand_in: bool) -> None:
         super().__init__(label, stand_in=stand_in, concurrency=MANY)
         parts = urlsplit(url)
@@ -192,19 +196,27 @@ class UpstreamBackend(Backend):
     ) -> None:
         """Emit the text of each event as it comes, until the answer is complete."""
         body, splitter = Body(response, scope), EventSplitter()
-        finished = heard = False
+        complete = finished = heard = False
         try:
             while data := body.read():
                 scope.deadlines.listen()
-                for event in splitter.split(data):
-                    heard = True
-                    if event == "[DONE]":
-                        _drain(body, scope)
-                        return
-                    piece = read_piece(event)
-                    if piece.text and not generation.emit(piece.text):
-                        return
-                    finished = finished or piece.finished
+                text = ""
+                try:
+                    for event in splitter.split(data):
+                        heard = True
+                        if event == "[DONE]":
+                            complete = True
+                            break
+                        piece = read_piece(event)
+                        text += piece.text
+                        finished = finished or piece.finished
+                finally:
+                    # What came together is a piece, also before an error.
+                    wanted = not text or generation.emit(text)
+                if complete:
+                    _drain(body, scope)
+                if complete or not wanted:
+                    return
         finally:
             body.close()
         if finished or generation.stopped:

@@ -549,7 +549,8 @@ def test_closed_client_ends_the_batch(space: FakeSpace, client: Client) -> None:
         for result in client.map(map(str, range(1000))):
             if result.reply == "re: 3":
                 client.close()
-    assert len(space.jobs) < 50
+    # Some 16 windows may be ahead of who takes the results.
+    assert len(space.jobs) < 500
 
 
 def test_callers_executor_stays_open(client: Client) -> None:

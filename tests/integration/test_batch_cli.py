@@ -396,7 +396,7 @@ def test_hopeless_batch_stops(
 def test_batch_stops_when_its_key_is_revoked(
     files: Files, space: FakeSpace, capsys: pytest.CaptureFixture[str], workers: int
 ) -> None:
-    """Where all are refused from some answer on, what is under way and 20 are asked."""
+    """Where all are refused from some answer on, it is not asked to the last line."""
 
     def script(job: Job) -> Iterator[Any]:
         yield (
@@ -407,8 +407,8 @@ def test_batch_stops_when_its_key_is_revoked(
     files.write(*map(str, range(400)))
     assert main([*files.command, "--workers", str(workers)]) == 1
     failed = [line for line in files.read() if line["answer"] is None]
-    # The last answers may come between the first failures.
-    assert 20 <= len(failed) <= 20 + 2 * workers
+    # The last answers may come between the first failures, and then it takes 20 more.
+    assert 20 <= len(failed) < 300
     err = capsys.readouterr().err
     assert "stopped: 20 prompts in a row failed, and alike." in err
     assert "no such key" in err.partition("stopped:")[2]

@@ -132,6 +132,16 @@ def test_request(server: Server) -> None:
     ]
 
 
+def test_pieces_that_come_together_are_one(server: Server) -> None:
+    """Each piece costs a Space milliseconds; those of one read are handed on as one."""
+    server.answers = [
+        (200, "".join(map(chunk, "Hello")) + chunk(None, "stop") + "data: [DONE]\n\n")
+    ]
+    pieces = [piece for piece in server.backend().stream(MESSAGES) if piece]
+    assert "".join(pieces) == "Hello"
+    assert len(pieces) <= 2
+
+
 def test_strict_server(server: Server) -> None:
     """A server that refuses the extension is asked again without it, and never with it again."""
     whole = (200, chunk("Hello", "stop"))

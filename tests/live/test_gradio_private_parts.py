@@ -38,6 +38,19 @@ print(header._id, box._id, Context.id > 2)
     assert _printed(code) == ["1", "2", "True"]
 
 
+def test_gradio_sessions() -> None:
+    """A page keeps 10,000 sessions unless launch says otherwise, and each asks its components."""
+    code = """
+import gradio
+with gradio.Blocks() as page:
+    box = gradio.Textbox()
+print(page.state_session_capacity, page.blocks[box._id] is box)
+box.get_config = lambda *_: {"asked": True}
+print(page.get_config_file()["components"][0]["props"])
+"""
+    assert _printed(code) == ["10000", "True", "{'asked':", "True}"]
+
+
 def test_gradio_queue_threads() -> None:
     """The page and its queue have a limit each, set by launch: 40, which the local Space lifts."""
     code = """
