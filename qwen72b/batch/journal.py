@@ -37,7 +37,14 @@ from ..transport.interrupts import from_signal_handler
 from .idindex import IdIndex
 from .locks import lock
 from .notwritten import FULL, NotWritten
-from .records import Record, is_torn, read_outcome, read_record, write_record
+from .records import (
+    Record,
+    answered_id,
+    is_torn,
+    read_outcome,
+    read_record,
+    write_record,
+)
 from .result import Result
 
 __all__ = ["Journal", "JournalFile"]
@@ -325,21 +332,29 @@ class JournalFile:
 
     def _read(self) -> None:
         place = number = 0
+        add = self._places.add
         with open(os.dup(self._file), "rb", buffering=_BUFFER) as file:
             while line := file.readline(_MOST_LINE):
                 number += 1
-                outcome = read_outcome(line)
-                if not line.endswith(b"\n"):
-                    self._mend(line, place, whole=outcome is not None)
-                elif outcome is None:
-                    raise InvalidOption(
-                        f"line {number} of {self.path} is no line of a batch's journal.",
-                        hint="Name another file, or mend that line.",
-                    )
-                if outcome is not None and outcome[1]:
-                    self._places.add(outcome[0], place)
+                name = answered_id(line)
+                if name is None:
+                    name = self._check(line, number, place)
+                if name is not None:
+                    add(name, place)
                 place += len(line)
         self._size = os.fstat(self._file).st_size
+
+    def _check(self, line: bytes, number: int, place: int) -> str | None:
+        """Tell the id of any line that has an answer; repair or refuse the file."""
+        outcome = read_outcome(line)
+        if not line.endswith(b"\n"):
+            self._mend(line, place, whole=outcome is not None)
+        elif outcome is None:
+            raise InvalidOption(
+                f"line {number} of {self.path} is no line of a batch's journal.",
+                hint="Name another file, or mend that line.",
+            )
+        return outcome[0] if outcome is not None and outcome[1] else None
 
     def _mend(self, tail: bytes, place: int, *, whole: bool) -> None:
         """Cut a torn last line off; one that only lacks its end is given it."""
