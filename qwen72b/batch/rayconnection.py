@@ -43,6 +43,8 @@ def connect(address: str | None) -> tuple[Any, bool]:
         ConnectFailed: If there is no such cluster.
     """
     global _sharing
+    if address is not None and not str(address).strip():
+        raise InvalidOption("Ray's address is empty.", hint="It looks like 127.0.0.1:6379.")
     try:
         import ray
     except ImportError as exc:
@@ -101,5 +103,5 @@ def _refusal(address: str | None, error: Exception) -> InvalidOption | ConnectFa
         )
     return ConnectFailed(
         f"there is no Ray cluster at {where} that lets us in.",
-        hint="Is its address right, and its token set, if it has one?",
+        hint="Is its address right, its Ray as new as this one, its token set if it has one?",
     )

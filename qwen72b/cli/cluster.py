@@ -33,6 +33,10 @@ def executor_of(args: argparse.Namespace) -> Iterator[Executor | None]:
         InvalidOption: If what it needs is not installed, or its address is none.
         ConnectFailed: If it is not there.
     """
+    for option, given in (("--dask", args.dask), ("--ray", args.ray)):
+        if given is not None and not given.strip():
+            # Of a shell's variable that is not set: each would make a cluster of its own.
+            raise InvalidOption(f"{option} wants an address, and got none.")
     if args.ray is not None:
         from ..batch.rayexecutor import RayExecutor
 

@@ -126,7 +126,8 @@ def _processes(mark: str) -> Iterator[str]:
         except OSError:
             continue
         # One that has ended has no words.
-        if words and (marked or words.startswith(b"ray::_Worker")):
+        of_ray = mark.endswith("ray") and words.startswith(b"ray::_Worker")
+        if words and (marked or of_ray):
             yield f"{folder.name} {words[:80]!r}"
 
 

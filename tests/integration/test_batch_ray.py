@@ -317,7 +317,7 @@ def _command(folder: Path, address: str, url: str = "http://127.0.0.1:1") -> lis
             "Version mismatch: The cluster was started with: Ray: 2.9.0",
         ),
         ("auto", ConnectionError("Could not find any"), ConnectFailed, "no Ray cluster at auto"),
-        (None, RayError("InvalidAuthToken"), ConnectFailed, "its token set"),
+        (None, RayError("InvalidAuthToken"), ConnectFailed, "as new as this one, its token set"),
         ("tls://u:SECRET12@h", ValueError("SECRET12"), InvalidOption, "no address"),
     ],
 )
@@ -341,6 +341,19 @@ def test_address_that_nobody_has(
         RayExecutor(f"ray://{address}")
     assert main(_command(tmp_path, address)) == 6
     assert f"no Ray cluster at {address}" in capsys.readouterr().err
+    assert not ray.connected
+
+
+@pytest.mark.parametrize("option", ["--dask", "--ray"])
+@pytest.mark.parametrize("address", ["", " "])
+def test_empty_address_starts_no_cluster(
+    option: str, address: str, ray: FakeRay, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A shell's variable that is not set is a mistake, and not this machine."""
+    with pytest.raises(InvalidOption, match="empty"):
+        RayExecutor(address)
+    assert main([*_command(tmp_path, "auto")[:-2], option, address]) == 2
+    assert f"{option} wants an address" in capsys.readouterr().err
     assert not ray.connected
 
 

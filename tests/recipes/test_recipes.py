@@ -25,8 +25,8 @@ GUIDE = Path(qwen72b.__file__).parent / "guide" / "recipes.rst"
 
 # Those that ask, print the answer and end.
 PRINTING = [
-    *("ray-1", "openai-1", "litellm-1", "langchain-1", "langchain-2", "pydantic-ai-1"),
-    "smolagents-1",
+    *("ray-1", "ray data-1", "dask bag-1"),
+    *("openai-1", "litellm-1", "langchain-1", "langchain-2", "pydantic-ai-1", "smolagents-1"),
 ]
 
 
@@ -78,7 +78,7 @@ def recipe(name: str) -> Any:
 
 def test_every_recipe_is_run() -> None:
     """Each recipe has a test here."""
-    mine = {*PRINTING, "mcp-1", "fastapi-1", "flask-1", "streamlit-1", "gradio-1"}
+    mine = {*PRINTING, "ray serve-1", "mcp-1", "fastapi-1", "flask-1", "streamlit-1", "gradio-1"}
     assert set(RECIPES) == mine
 
 
@@ -102,6 +102,28 @@ def test_recipe_prints_the_answer(space: FakeSpace, script: Path) -> None:
         )
     assert done.returncode == 0, done.stderr
     assert DEFAULT_ANSWER in done.stdout
+
+
+@recipe("ray serve-1")
+def test_ray_serve(space: FakeSpace, script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app is an upstream for ``qwen72b serve``: it streams as OpenAI's API does."""
+    import ray
+    import requests
+    from ray import serve
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    model = runpy.run_path(str(script))["model"]
+    try:
+        serve.run(model)
+        answer = requests.post(
+            "http://127.0.0.1:8000/v1/chat/completions",
+            json={"messages": [{"role": "user", "content": "Why?"}], "stream": True},
+            timeout=60,
+        )
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+    assert '"content": "Why?"' in answer.text and answer.text.endswith("data: [DONE]\n\n")
 
 
 @recipe("mcp-1")
