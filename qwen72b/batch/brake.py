@@ -18,6 +18,7 @@ from typing import Literal
 
 from ..errors import (
     AuthenticationError,
+    ConnectFailed,
     GenerationFailed,
     HTTPStatusError,
     InvalidDiff,
@@ -157,6 +158,9 @@ def _lasts(error: Qwen72BError) -> bool | None:
         if _OWN_WORDS.search(error.reason):
             return False
         return True if _LASTING_WORDS.search(error.reason) else None
-    # What was refused because others wait. Where nobody is there at all, or answers
-    # in time, that may be so for good.
+    if isinstance(error, ConnectFailed):
+        # Each of them was tried again for a while.
+        return True
+    # What was refused because others wait. Where nobody answers in time, that may be
+    # so for good.
     return False if is_passing(error) and not isinstance(error, ConnectionError) else None

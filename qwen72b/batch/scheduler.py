@@ -147,6 +147,8 @@ class Scheduler:
         self._tidied = False
         # Whether it is open, and no other batch's.
         self._has_journal = False
+        # Whether the Space has answered anything in this run.
+        self._has_answered = False
 
     @property
     def begun(self) -> bool:
@@ -353,6 +355,7 @@ class Scheduler:
         outcome = _outcome(future)
         if not isinstance(outcome, Qwen72BError):
             self._pace.answered(sent.when)
+            self._has_answered = True
             reply = _reply(task, *outcome)
             self._keep(task, Answered(task.id, task.item, reply, tries=sent.tries))
             return
@@ -364,7 +367,9 @@ class Scheduler:
             # Every item was checked before, so this is a client that was closed.
             self._fatal = error
             return
-        if not self._refused(sent, error) and not self._lost(sent, future):
+        # What the executor says, and not the Space, is for ``_lost``.
+        told = not future.cancelled() and future.exception() is None
+        if not (told and self._refused(sent, error)) and not self._lost(sent, future):
             self._keep(task, Failed(task.id, task.item, error=error, tries=sent.tries))
 
     def _keep(self, task: Task, result: AnyResult) -> None:
@@ -390,17 +395,20 @@ class Scheduler:
 
     def _refused(self, sent: _Sent, error: Qwen72BError) -> bool:
         """Slow down if the Space refuses for now; tell whether the item goes again."""
-        if not is_passing(error) and not isinstance(error, QuotaExceeded):
+        # A cut is no word about the item, and an answer that has half come is of no use.
+        was_cut = isinstance(error, StreamInterrupted)
+        if not (is_passing(error) or was_cut or isinstance(error, QuotaExceeded)):
             return False
         retry = self._retry
         self._pace.refused(error.retry_after, sent.when, monotonic())
         self._reason = "".join(c if c.isprintable() else " " for c in error.reason[:80])
-        # A Space that cannot be reached is not busy: there the client's own patience holds.
-        patient = retry.attempts > 1 and not isinstance(error, ConnectFailed)
+        # A Space that was never reached is not busy: there the client's own patience holds.
+        reached = self._has_answered or not isinstance(error, ConnectFailed)
+        patient = retry.attempts > 1 and reached
         limit = max(_TRIES, retry.attempts) if patient else retry.attempts
-        # While others are answered, a refusal says little of the item.
+        # While others are answered, a refusal says little of the item; a cut says more.
         alive = patient and self._pace.signs < _TRIES and sent.tries < limit * _TRIES
-        if sent.tries >= limit and not alive:
+        if sent.tries >= limit and (was_cut or not alive):
             return False
         log.info("The Space refused an item, which goes again: %s", error.reason)
         self._counts["refused"] += 1

@@ -369,6 +369,40 @@ def test_what_passes_goes_again(space: FakeSpace, client: Client, steps: list[An
     assert sum(result.tries for result in results) == 25
 
 
+def test_cuts_before_any_text_cost_no_item(space: FakeSpace, client: Client) -> None:
+    """The item goes again, as after a cut in the middle of its text."""
+    space.answer(Close(), times=8)
+    results = list(client.map(map(str, range(10)), max_in_flight=2))
+    assert [result.reply for result in results] == [f"re: {number}" for number in range(10)]
+    assert sum(result.tries for result in results) > 10
+
+
+def test_item_that_is_always_cut_fails(space: FakeSpace, client: Client) -> None:
+    """It is sent eight times, also while others are answered."""
+    space.answer(lambda job: ["Half", Close()] if job.query == "a" else [job.query])
+    results = list(client.map(["a", *map(str, range(20))], max_in_flight=2))
+    assert [result.ok for result in results] == [False, *[True] * 20]
+    assert type(results[0].error) is StreamInterrupted
+    assert results[0].tries == 8
+
+
+def test_space_that_is_started_again(space: FakeSpace, client: Client) -> None:
+    """One that has answered and takes no connections for a while costs no item."""
+
+    def look(tally: Tally) -> None:
+        if tally.refused >= 5:
+            space.refuse(False)
+
+    results = client.map(map(str, range(6)), max_in_flight=1, progress=look)
+    replies = [next(results).reply]
+    space.refuse()
+    # Else the connection that is kept would do.
+    space.fault("join", Close())
+    replies += [result.reply for result in results]
+    assert replies == [f"re: {number}" for number in range(6)]
+    assert results.tally.refused >= 5
+
+
 def test_patience_of_none_is_kept(space: FakeSpace) -> None:
     """A client that never tries again does not in a batch."""
     space.fault("join", Respond(status=429), times=None)

@@ -25,6 +25,7 @@ from qwen72b import (
 from qwen72b.batch.brake import HOPELESS, Brake
 
 LASTING: list[Qwen72BError] = [
+    ConnectFailed("nobody is there."),
     AuthenticationError("the Space answered 401.", status_code=401),
     AuthenticationError("the Space answered 403.", status_code=403),
     EndpointNotFound("the Space has nothing to ask."),
@@ -56,7 +57,6 @@ PASSING: list[Qwen72BError] = [
 ]
 UNKNOWN: list[Qwen72BError] = [
     GenerationFailed("CUDA out of memory"),
-    ConnectFailed("nobody is there."),
     RequestTimeout("no answer in time."),
     StreamInterrupted("the stream was cut."),
     HTTPStatusError("the Space answered 500.", status_code=500),
