@@ -449,6 +449,13 @@ class Scheduler:
         if self._report is not None and not self.closing:
             self._report(self.tally)
 
+    def disown(self) -> None:
+        """End in a forked child, without a word to the parent's threads and files."""
+        self._fatal = StreamInterrupted(
+            "the batch runs in the process that was forked.", hint="Make one of this process."
+        )
+        self.closing = self._tidied = True
+
     def tidy(self) -> None:
         """
         Free everything; what has been answered meanwhile is kept. Idempotent.

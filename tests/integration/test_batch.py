@@ -839,3 +839,53 @@ def test_closed_client_is_refused(space: FakeSpace) -> None:
     client.close()
     with pytest.raises(InvalidRequest):
         client.map(["a"])
+
+
+@pytest.mark.parametrize("where", ["items", "progress"])
+def test_batch_that_is_read_by_its_own_callback(client: Client, where: str) -> None:
+    """It would wait for itself for ever; a typed error says so and ends it."""
+
+    def items() -> Iterator[str]:
+        yield "a"
+        if where == "items":
+            next(batch)
+        yield "b"
+
+    def progress(_: Tally) -> None:
+        if where == "progress":
+            next(batch)
+
+    with client.map(items(), progress=progress) as batch:
+        with pytest.raises(InvalidRequest, match="waits for this very code"):
+            list(batch)
+        assert "closed" in repr(batch)
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+def test_end_of_something_else_is_no_end_of_the_batch(
+    client: Client, kind: type[Exception]
+) -> None:
+    """A ``StopIteration`` out of ``progress`` is told, and not taken for the end."""
+
+    def progress(_: Tally) -> None:
+        raise kind
+
+    with pytest.raises(RuntimeError, match=f"progress raised {kind.__name__}"):
+        list(client.map(["a", "b", "c"], progress=progress))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_batch_in_a_forked_child(client: Client) -> None:
+    """It is the parent's: the child gets an error at once, and takes nothing from it."""
+    with client.map(map(str, range(9)), max_in_flight=3) as batch:
+        next(batch)
+        child = os.fork()
+        if child == 0:
+            try:
+                next(batch)
+            except StreamInterrupted as error:
+                os._exit(7 if "forked" in str(error) else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert [result.reply for result in batch] == [f"re: {number}" for number in range(1, 9)]
