@@ -39,7 +39,7 @@ from ..retry import is_passing
 from ..timeout import Timeout
 from ..transport.interrupts import from_signal_handler
 from .brake import Brake
-from .executors import is_gone, is_loss, loss, refusal
+from .executors import failure, is_gone, is_loss, loss, refusal
 from .items import Task
 from .journal import Journal, JournalFile
 from .losses import Losses
@@ -333,6 +333,10 @@ class Scheduler:
             # A pool whose worker was killed, or that was shut down; a cluster
             # that has gone.
             raise refusal(exc) from exc
+        if not callable(getattr(future, "add_done_callback", None)):
+            raise refusal(TypeError(f"submit gave no future but a {type(future).__name__}"))
+        if future in self._running:
+            raise refusal(TypeError("submit gave one future for two items"))
         self._running[future] = sent
         future.add_done_callback(self.coordinator.announce)
 
@@ -500,16 +504,17 @@ def _outcome(future: Future[Outcome] | PoolCall[Outcome]) -> Outcome:
         return StreamInterrupted("the executor dropped the item.", hint="Run it again.")
     error = future.exception()
     if error is None:
-        return future.result()
+        outcome = future.result()
+        if isinstance(outcome, Qwen72BError):
+            return outcome
+        # An executor may give anything.
+        match outcome:
+            case (str(), Timings()):
+                return outcome
+        return failure(TypeError(f"it gave no answer but a {type(outcome).__name__}"))
     if isinstance(error, Qwen72BError):
         return error
-    if is_loss(error):
-        return loss(error)
-    broken = StreamInterrupted(
-        f"the executor failed: {type(error).__name__}: {error}.", hint="Run it again."
-    )
-    broken.__cause__ = error
-    return broken
+    return loss(error) if is_loss(error) else failure(error)
 
 
 def _reply(task: Task, text: str, timings: Timings | None) -> Reply:

@@ -34,6 +34,7 @@ from qwen72b import (
     QueueFull,
     Retry,
     StreamInterrupted,
+    Timings,
 )
 from qwen72b.batch import Tally
 from qwen72b.testing import Close, Complete, Fail, FakeSpace, Gate, Job, Reset, Respond
@@ -754,6 +755,57 @@ def test_what_a_callers_worker_raises_passes(client: Client) -> None:
     assert type(result.error) is StreamInterrupted
     assert type(result.error.__cause__) is MemoryError
     assert "of the caller's" in str(result.error)
+
+
+class Mute(Exception):
+    """An exception that has no words."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def done(outcome: object) -> Future[Any]:
+    future: Future[Any] = Future()
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+    return future
+
+
+class Giving(Executor):
+    """An executor that gives what a function makes."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return self._make()
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [None, "text", ("a", "b"), ("a", None), ("a",), 5, Mute()],
+    ids=["none", "text", "no-timings", "half", "short", "number", "mute"],
+)
+def test_executor_that_gives_no_outcome(client: Client, outcome: object) -> None:
+    """Each item fails, with an error that says whose fault it is."""
+    results = list(client.map(["a", "b"], executor=Giving(lambda: done(outcome))))
+    assert [type(result.error) for result in results] == [StreamInterrupted] * 2
+    assert all("the executor failed" in str(result.error) for result in results)
+
+
+def test_executor_that_gives_no_futures_of_its_own(client: Client) -> None:
+    """What is no future, or another item's, ends the batch: no item is lost without a word."""
+    same = done(("an answer", Timings(0, 0, 0)))
+    kinds: list[Callable[[], Any]] = [lambda: None, lambda: same, lambda: raised(Mute())]
+    for make in kinds:
+        with pytest.raises(StreamInterrupted, match="takes no more items"):
+            list(client.map(["a", "b", "c"], executor=Giving(make)))
+
+
+def raised(error: Exception) -> Any:
+    raise error
 
 
 def test_killed_scheduler_is_a_failure(space: FakeSpace, tmp_path: Path) -> None:
