@@ -264,7 +264,7 @@ class Scheduler:
             count = len(self._running)
             if self._pace.delay(count, now) != 0 or self._losses.holds(count):
                 return
-            if not self._brake.allows(len(self._running)):
+            if not self._brake.allows(count):
                 return
             if self._again:
                 self._submit(self._again.popleft(), now)
@@ -323,7 +323,7 @@ class Scheduler:
     def _hand_out(self, sent: _Sent, question: _Question) -> None:
         assert self._executor is not None  # or it is asked here
         try:
-            with forks_end_with_us():
+            with forks_end_with_us:
                 future = self._executor.submit(answer, *question)
         except MemoryError:
             raise
