@@ -30,6 +30,7 @@ from ..errors import (
     InvalidRequest,
     QuotaExceeded,
     Qwen72BError,
+    RequestTimeout,
     StreamInterrupted,
     TransportError,
 )
@@ -147,8 +148,8 @@ class Scheduler:
         self._tidied = False
         # Whether it is open, and no other batch's.
         self._has_journal = False
-        # Whether the Space has answered anything in this run.
-        self._has_answered = False
+        # Whether the Space has said anything in this run, if only half an answer.
+        self._was_reached = False
 
     @property
     def begun(self) -> bool:
@@ -359,7 +360,7 @@ class Scheduler:
         outcome = _outcome(future)
         if not isinstance(outcome, Qwen72BError):
             self._pace.answered(sent.when)
-            self._has_answered = True
+            self._was_reached = True
             reply = _reply(task, *outcome)
             self._keep(task, Answered(task.id, task.item, reply, tries=sent.tries))
             return
@@ -399,6 +400,8 @@ class Scheduler:
 
     def _refused(self, sent: _Sent, error: Qwen72BError) -> bool:
         """Slow down if the Space refuses for now; tell whether the item goes again."""
+        if not isinstance(error, (ConnectFailed, RequestTimeout)):
+            self._was_reached = True
         # A cut is no word about the item, and an answer that has half come is of no use.
         was_cut = isinstance(error, StreamInterrupted)
         if not (is_passing(error) or was_cut or isinstance(error, QuotaExceeded)):
@@ -407,8 +410,7 @@ class Scheduler:
         self._pace.refused(error.retry_after, sent.when, monotonic())
         self._reason = "".join(c if c.isprintable() else " " for c in error.reason[:80])
         # A Space that was never reached is not busy: there the client's own patience holds.
-        reached = self._has_answered or not isinstance(error, ConnectFailed)
-        patient = retry.attempts > 1 and reached
+        patient = retry.attempts > 1 and (self._was_reached or not isinstance(error, ConnectFailed))
         limit = max(_TRIES, retry.attempts) if patient else retry.attempts
         # While others are answered, a refusal says little of the item; a cut says more.
         alive = patient and self._pace.signs < _TRIES and sent.tries < limit * _TRIES

@@ -741,6 +741,23 @@ def test_executor_that_was_shut_down(client: Client, tmp_path: Path) -> None:
     assert all(result.ok for result in again)
 
 
+def test_space_that_is_started_again_in_its_first_answer(space: FakeSpace, client: Client) -> None:
+    """One that has only begun to answer was reached, too, and is waited for."""
+
+    def end(job: Job) -> Iterator[Any]:
+        space.refuse()
+        yield "Half"
+        yield Close()
+
+    def look(tally: Tally) -> None:
+        if tally.refused >= 5:
+            space.refuse(False)
+
+    space.answer(end, times=1)
+    results = list(client.map(map(str, range(3)), max_in_flight=1, progress=look))
+    assert [result.reply for result in results] == [f"re: {number}" for number in range(3)]
+
+
 def test_what_a_callers_worker_raises_passes(client: Client) -> None:
     """An exception of the caller's own executor is what the item's error is made of."""
 
