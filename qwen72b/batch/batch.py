@@ -10,6 +10,7 @@ a signal handler: there whoever uses the batch next does.
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sized
 from contextlib import suppress
@@ -17,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 from weakref import WeakSet
 
-from ..errors import InvalidOption
+from ..errors import InvalidOption, InvalidRequest
 from ..messages import system_text
 from ..privacy.redaction import shown
 from ..timeout import to_timeout
@@ -50,6 +51,16 @@ def _close_all() -> None:
 # Where it is ending already, nothing is left to be ended first.
 with suppress(RuntimeError):
     getattr(threading, "_register_atexit", atexit.register)(_close_all)
+
+
+def _disown_all() -> None:
+    """After a fork: the threads of a batch, which would wake who waits, are the parent's."""
+    for batch in list(_open):
+        batch._disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)
 
 
 class Batch(Iterator[AnyResult]):
@@ -100,6 +111,8 @@ class Batch(Iterator[AnyResult]):
                 hint="It is called with a Tally after each outcome.",
             )
         self._turn = threading.Lock()
+        # The thread whose turn it is.
+        self._worker: int | None = None
         # Last: it is what tells a finished construction.
         self._scheduler = Scheduler(
             Coordinator(asker),
@@ -153,12 +166,26 @@ class Batch(Iterator[AnyResult]):
 
     def _next(self, most: int | None) -> list[AnyResult]:
         results: list[AnyResult] = []
+        here = threading.get_ident()
+        if self._worker == here and self._turn.locked():
+            raise InvalidRequest(
+                "a batch was asked for a result while it waits for this very code.",
+                hint="Its items, its progress and signal handlers may close it, no more.",
+            )
         try:
             with self._turn:
-                if self._scheduler.run():
-                    ready = self._scheduler.ready
-                    count = len(ready) if most is None else most
-                    results += [ready.popleft() for _ in range(count)]
+                self._worker = here
+                try:
+                    if self._scheduler.run():
+                        ready = self._scheduler.ready
+                        count = len(ready) if most is None else most
+                        results += [ready.popleft() for _ in range(count)]
+                finally:
+                    self._worker = None
+        except (StopIteration, StopAsyncIteration) as exc:
+            self.close()
+            # Of a callback; it would be taken for the end of the batch (as in PEP 479).
+            raise RuntimeError(f"progress raised {type(exc).__name__}") from exc
         except BaseException:
             # Ctrl-C too.
             self.close()
@@ -222,6 +249,13 @@ class Batch(Iterator[AnyResult]):
             else "running"
         )
         return f"<{type(self).__name__} {state}: {self.tally}>"
+
+    def _disown(self) -> None:
+        """Leave a batch that is under way to the process that was forked."""
+        if self._scheduler.begun:
+            # Another thread, which is not here, may hold it.
+            self._turn = threading.Lock()
+            self._scheduler.disown()
 
     def _release(self) -> None:
         """Free everything, unless a thread is at work, which then does it."""

@@ -5,10 +5,11 @@ Executors: what it means where one loses an item, or takes no more.
 from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from contextlib import suppress
 
 from ..errors import StreamInterrupted
 
-__all__ = ["is_gone", "is_loss", "loss", "refusal"]
+__all__ = ["failure", "is_gone", "is_loss", "loss", "refusal"]
 
 
 def is_loss(error: BaseException | None) -> bool:
@@ -39,6 +40,19 @@ def loss(cause: BaseException | None = None) -> StreamInterrupted:
     """
     hint = "Run it again. If it alone is lost each time, it may be what ends the workers."
     return _error("the executor lost the item", cause, hint)
+
+
+def failure(cause: BaseException) -> StreamInterrupted:
+    """
+    Make the error of an item whose executor did what none should.
+
+    Args:
+        cause: What the executor says, or what is wrong with what it gave.
+
+    Returns:
+        The error.
+    """
+    return _error("the executor failed", cause, "Run it again.")
 
 
 def refusal(cause: BaseException | None = None) -> StreamInterrupted:
@@ -74,7 +88,11 @@ def is_gone(executor: Executor | None) -> bool:
 
 def _error(words: str, cause: BaseException | None, hint: str) -> StreamInterrupted:
     if cause is not None:
-        words += f": {type(cause).__name__}: {' '.join(str(cause)[:200].split())}".rstrip(": .")
+        said = ""
+        # An exception of somebody's may have no words at all.
+        with suppress(Exception):
+            said = " ".join(str(cause)[:200].split())
+        words += f": {type(cause).__name__}: {said}".rstrip(": .")
     error = StreamInterrupted(f"{words}.", hint=hint)
     error.__cause__ = cause
     return error

@@ -59,8 +59,8 @@ def merge_journals(target: str, sources: Sequence[str]) -> Merged:
         How many ids it has.
 
     Raises:
-        InvalidOption: If the target exists, or a source is no journal or is
-            being written.
+        InvalidOption: If the target exists, or a source is no journal, is being
+            written, or was changed meanwhile.
         NotWritten: If the disk is full, or the like; there is no target then.
         OSError: If a file cannot be read or made.
     """
@@ -96,15 +96,16 @@ class _Journals:
 
     def __init__(self, files: Sequence[tuple[str, BinaryIO]]) -> None:
         self._files = files
+        self._states = [_state(file) for _, file in files]
         self._starts: list[int] = []
         self._index = IdIndex()
         start = 0
-        for name, file in files:
+        for (size, _), (name, file) in zip(self._states, files, strict=True):
             self._starts.append(start)
-            for place, _, (who, answered) in self._lines(name, file):
+            for place, _, (who, answered) in self._lines(name, file, size):
                 # An even number is a failure's.
                 self._index.add(who, 2 * (start + place) + answered)
-            start += os.fstat(file.fileno()).st_size
+            start += size
 
     def copy(self, target: BinaryIO) -> Merged:
         """
@@ -114,11 +115,19 @@ class _Journals:
             target: Where to.
         """
         counts = [0, 0]
-        for start, (name, file) in zip(self._starts, self._files, strict=True):
-            for place, line, (who, answered) in self._lines(name, file):
+        for start, (size, _), (name, file) in zip(
+            self._starts, self._states, self._files, strict=True
+        ):
+            for place, line, (who, answered) in self._lines(name, file, size):
                 if self._counts(who, 2 * (start + place) + answered):
                     target.write(line if line.endswith(b"\n") else line + b"\n")
                     counts[answered] += 1
+        for state, (name, file) in zip(self._states, self._files, strict=True):
+            if _state(file) != state:
+                # By who does not look at locks: what counts was told by other lines.
+                raise InvalidOption(
+                    f"{name} was changed while it was merged.", hint="Do that again."
+                )
         return Merged(answered=counts[True], failed=counts[False])
 
     def _counts(self, who: str, number: int) -> bool:
@@ -139,10 +148,13 @@ class _Journals:
         return None if outcome is None else outcome[0]
 
     @staticmethod
-    def _lines(name: str, file: BinaryIO) -> Iterator[tuple[int, bytes, tuple[str, bool]]]:
+    def _lines(
+        name: str, file: BinaryIO, size: int
+    ) -> Iterator[tuple[int, bytes, tuple[str, bool]]]:
         file.seek(0)
         place = number = 0
-        while line := _next_line(file, name):
+        # No further: it may grow as fast as it is read.
+        while place < size and (line := _next_line(file, name)):
             number += 1
             outcome = read_outcome(line)
             if outcome is not None:
@@ -153,6 +165,11 @@ class _Journals:
                     hint="Name another file, or mend that line.",
                 )
             place += len(line)
+
+
+def _state(file: BinaryIO) -> tuple[int, int]:
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns
 
 
 def _next_line(file: BinaryIO, name: str) -> bytes:

@@ -25,8 +25,11 @@ from .result import Result
 
 __all__ = ["Record", "answered_id", "is_torn", "read_outcome", "read_record", "write_record"]
 
-# How every line begins; what a torn one is known by.
-_OPENING = b'{"id": '
+# How every line begins; what a torn one is known by, with what comes behind the id, or
+# its first part.
+_OPENING = b'{"id": "'
+_TORN = re.compile(rb'\{"id": "[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)')
+_SECOND_KEYS = (b', "answer": ', b', "custom_id": ')
 
 # Seconds beyond it, 30,000 years, nothing took.
 _MOST_SECONDS = 1e12
@@ -58,6 +61,9 @@ _OPENAI_CHOICE = (
 _OPENAI_TAIL = '}, "finish_reason": "stop"}]}}, "error": null}\n'
 
 _DECODER = json.JSONDecoder()
+
+# It takes numbers of any length.
+_PATIENT = json.JSONDecoder(parse_int=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,24 @@ def is_torn(tail: bytes) -> bool:
         tail: What comes after the last whole line.
     """
     # A power cut may leave zeros where the line was to be.
-    return tail.startswith(_OPENING) or _OPENING.startswith(tail) or not tail.strip(b"\0")
+    tail = tail.rstrip(b"\0")
+    if _OPENING.startswith(tail):
+        return True
+    found = _TORN.match(tail)
+    if found is None or b"\r" in tail:
+        return False
+    rest = tail[found.end() :]
+    if not any(rest.startswith(key) or key.startswith(rest) for key in _SECOND_KEYS):
+        return False
+    # What is whole is no beginning: it is somebody's, and whatever stands behind it, too.
+    try:
+        _PATIENT.raw_decode(tail.decode("utf-8", "replace"))
+    except RecursionError:
+        # Ours are not deep.
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def _escape(match: re.Match[str]) -> str:

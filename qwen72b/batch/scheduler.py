@@ -30,6 +30,7 @@ from ..errors import (
     InvalidRequest,
     QuotaExceeded,
     Qwen72BError,
+    RequestTimeout,
     StreamInterrupted,
     TransportError,
 )
@@ -39,7 +40,7 @@ from ..retry import is_passing
 from ..timeout import Timeout
 from ..transport.interrupts import from_signal_handler
 from .brake import Brake
-from .executors import is_gone, is_loss, loss, refusal
+from .executors import failure, is_gone, is_loss, loss, refusal
 from .items import Task
 from .journal import Journal, JournalFile
 from .losses import Losses
@@ -147,8 +148,8 @@ class Scheduler:
         self._tidied = False
         # Whether it is open, and no other batch's.
         self._has_journal = False
-        # Whether the Space has answered anything in this run.
-        self._has_answered = False
+        # Whether the Space has said anything in this run, if only half an answer.
+        self._was_reached = False
 
     @property
     def begun(self) -> bool:
@@ -264,7 +265,7 @@ class Scheduler:
             count = len(self._running)
             if self._pace.delay(count, now) != 0 or self._losses.holds(count):
                 return
-            if not self._brake.allows(len(self._running)):
+            if not self._brake.allows(count):
                 return
             if self._again:
                 self._submit(self._again.popleft(), now)
@@ -323,7 +324,7 @@ class Scheduler:
     def _hand_out(self, sent: _Sent, question: _Question) -> None:
         assert self._executor is not None  # or it is asked here
         try:
-            with forks_end_with_us():
+            with forks_end_with_us:
                 future = self._executor.submit(answer, *question)
         except MemoryError:
             raise
@@ -333,6 +334,10 @@ class Scheduler:
             # A pool whose worker was killed, or that was shut down; a cluster
             # that has gone.
             raise refusal(exc) from exc
+        if not callable(getattr(future, "add_done_callback", None)):
+            raise refusal(TypeError(f"submit gave no future but a {type(future).__name__}"))
+        if future in self._running:
+            raise refusal(TypeError("submit gave one future for two items"))
         self._running[future] = sent
         future.add_done_callback(self.coordinator.announce)
 
@@ -355,7 +360,7 @@ class Scheduler:
         outcome = _outcome(future)
         if not isinstance(outcome, Qwen72BError):
             self._pace.answered(sent.when)
-            self._has_answered = True
+            self._was_reached = True
             reply = _reply(task, *outcome)
             self._keep(task, Answered(task.id, task.item, reply, tries=sent.tries))
             return
@@ -395,6 +400,8 @@ class Scheduler:
 
     def _refused(self, sent: _Sent, error: Qwen72BError) -> bool:
         """Slow down if the Space refuses for now; tell whether the item goes again."""
+        if not isinstance(error, (ConnectFailed, RequestTimeout)):
+            self._was_reached = True
         # A cut is no word about the item, and an answer that has half come is of no use.
         was_cut = isinstance(error, StreamInterrupted)
         if not (is_passing(error) or was_cut or isinstance(error, QuotaExceeded)):
@@ -403,8 +410,7 @@ class Scheduler:
         self._pace.refused(error.retry_after, sent.when, monotonic())
         self._reason = "".join(c if c.isprintable() else " " for c in error.reason[:80])
         # A Space that was never reached is not busy: there the client's own patience holds.
-        reached = self._has_answered or not isinstance(error, ConnectFailed)
-        patient = retry.attempts > 1 and reached
+        patient = retry.attempts > 1 and (self._was_reached or not isinstance(error, ConnectFailed))
         limit = max(_TRIES, retry.attempts) if patient else retry.attempts
         # While others are answered, a refusal says little of the item; a cut says more.
         alive = patient and self._pace.signs < _TRIES and sent.tries < limit * _TRIES
@@ -448,6 +454,13 @@ class Scheduler:
     def _tell(self) -> None:
         if self._report is not None and not self.closing:
             self._report(self.tally)
+
+    def disown(self) -> None:
+        """End in a forked child, without a word to the parent's threads and files."""
+        self._fatal = StreamInterrupted(
+            "the batch runs in the process that was forked.", hint="Make one of this process."
+        )
+        self.closing = self._tidied = True
 
     def tidy(self) -> None:
         """
@@ -493,16 +506,17 @@ def _outcome(future: Future[Outcome] | PoolCall[Outcome]) -> Outcome:
         return StreamInterrupted("the executor dropped the item.", hint="Run it again.")
     error = future.exception()
     if error is None:
-        return future.result()
+        outcome = future.result()
+        if isinstance(outcome, Qwen72BError):
+            return outcome
+        # An executor may give anything.
+        match outcome:
+            case (str(), Timings()):
+                return outcome
+        return failure(TypeError(f"it gave no answer but a {type(outcome).__name__}"))
     if isinstance(error, Qwen72BError):
         return error
-    if is_loss(error):
-        return loss(error)
-    broken = StreamInterrupted(
-        f"the executor failed: {type(error).__name__}: {error}.", hint="Run it again."
-    )
-    broken.__cause__ = error
-    return broken
+    return loss(error) if is_loss(error) else failure(error)
 
 
 def _reply(task: Task, text: str, timings: Timings | None) -> Reply:

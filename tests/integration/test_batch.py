@@ -34,6 +34,7 @@ from qwen72b import (
     QueueFull,
     Retry,
     StreamInterrupted,
+    Timings,
 )
 from qwen72b.batch import Tally
 from qwen72b.testing import Close, Complete, Fail, FakeSpace, Gate, Job, Reset, Respond
@@ -740,6 +741,23 @@ def test_executor_that_was_shut_down(client: Client, tmp_path: Path) -> None:
     assert all(result.ok for result in again)
 
 
+def test_space_that_is_started_again_in_its_first_answer(space: FakeSpace, client: Client) -> None:
+    """One that has only begun to answer was reached, too, and is waited for."""
+
+    def end(job: Job) -> Iterator[Any]:
+        space.refuse()
+        yield "Half"
+        yield Close()
+
+    def look(tally: Tally) -> None:
+        if tally.refused >= 5:
+            space.refuse(False)
+
+    space.answer(end, times=1)
+    results = list(client.map(map(str, range(3)), max_in_flight=1, progress=look))
+    assert [result.reply for result in results] == [f"re: {number}" for number in range(3)]
+
+
 def test_what_a_callers_worker_raises_passes(client: Client) -> None:
     """An exception of the caller's own executor is what the item's error is made of."""
 
@@ -754,6 +772,57 @@ def test_what_a_callers_worker_raises_passes(client: Client) -> None:
     assert type(result.error) is StreamInterrupted
     assert type(result.error.__cause__) is MemoryError
     assert "of the caller's" in str(result.error)
+
+
+class Mute(Exception):
+    """An exception that has no words."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def done(outcome: object) -> Future[Any]:
+    future: Future[Any] = Future()
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+    return future
+
+
+class Giving(Executor):
+    """An executor that gives what a function makes."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return self._make()
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [None, "text", ("a", "b"), ("a", None), ("a",), 5, Mute()],
+    ids=["none", "text", "no-timings", "half", "short", "number", "mute"],
+)
+def test_executor_that_gives_no_outcome(client: Client, outcome: object) -> None:
+    """Each item fails, with an error that says whose fault it is."""
+    results = list(client.map(["a", "b"], executor=Giving(lambda: done(outcome))))
+    assert [type(result.error) for result in results] == [StreamInterrupted] * 2
+    assert all("the executor failed" in str(result.error) for result in results)
+
+
+def test_executor_that_gives_no_futures_of_its_own(client: Client) -> None:
+    """What is no future, or another item's, ends the batch: no item is lost without a word."""
+    same = done(("an answer", Timings(0, 0, 0)))
+    kinds: list[Callable[[], Any]] = [lambda: None, lambda: same, lambda: raised(Mute())]
+    for make in kinds:
+        with pytest.raises(StreamInterrupted, match="takes no more items"):
+            list(client.map(["a", "b", "c"], executor=Giving(make)))
+
+
+def raised(error: Exception) -> Any:
+    raise error
 
 
 def test_killed_scheduler_is_a_failure(space: FakeSpace, tmp_path: Path) -> None:
@@ -839,3 +908,53 @@ def test_closed_client_is_refused(space: FakeSpace) -> None:
     client.close()
     with pytest.raises(InvalidRequest):
         client.map(["a"])
+
+
+@pytest.mark.parametrize("where", ["items", "progress"])
+def test_batch_that_is_read_by_its_own_callback(client: Client, where: str) -> None:
+    """It would wait for itself for ever; a typed error says so and ends it."""
+
+    def items() -> Iterator[str]:
+        yield "a"
+        if where == "items":
+            next(batch)
+        yield "b"
+
+    def progress(_: Tally) -> None:
+        if where == "progress":
+            next(batch)
+
+    with client.map(items(), progress=progress) as batch:
+        with pytest.raises(InvalidRequest, match="waits for this very code"):
+            list(batch)
+        assert "closed" in repr(batch)
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+def test_end_of_something_else_is_no_end_of_the_batch(
+    client: Client, kind: type[Exception]
+) -> None:
+    """A ``StopIteration`` out of ``progress`` is told, and not taken for the end."""
+
+    def progress(_: Tally) -> None:
+        raise kind
+
+    with pytest.raises(RuntimeError, match=f"progress raised {kind.__name__}"):
+        list(client.map(["a", "b", "c"], progress=progress))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_batch_in_a_forked_child(client: Client) -> None:
+    """It is the parent's: the child gets an error at once, and takes nothing from it."""
+    with client.map(map(str, range(9)), max_in_flight=3) as batch:
+        next(batch)
+        child = os.fork()
+        if child == 0:
+            try:
+                next(batch)
+            except StreamInterrupted as error:
+                os._exit(7 if "forked" in str(error) else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert [result.reply for result in batch] == [f"re: {number}" for number in range(1, 9)]

@@ -148,6 +148,15 @@ def test_zeros_of_a_power_cut_are_cut_off(client: Client, path: Path) -> None:
     [
         "notes of mine",
         "notes of mine\n",
+        '{"id": "a", "prompt": "Why?"}',
+        '{"id": "a", "answer": 5, "error": null}',
+        '{"id": "a", "answer": "b"} {"id": "c", "ans',
+        '{"id": "a", "answer": ' + "9" * 5000 + "}",
+        '{"id": "a", "answer": ' + "[" * 100_000,
+        '{"id": "a", "answer": "b", "error": null}\r{"id": "c", "answer": "d"}\r',
+        '{"id": 5, "answer": "b',
+        '{"id": "a", "question": "b',
+        '{"id": "a"}',
         '{"id": "a"}\n',
         '{"id": 3, "answer": "", "error": 1}\n',
         "[]\n",
@@ -155,10 +164,10 @@ def test_zeros_of_a_power_cut_are_cut_off(client: Client, path: Path) -> None:
 )
 def test_other_files_are_not_touched(client: Client, path: Path, content: str) -> None:
     """A file that is no journal is refused, and stays as it is."""
-    path.write_text(content, encoding="utf-8")
+    path.write_bytes(content.encode())
     with pytest.raises(InvalidOption, match="journal"):
         list(client.map(["a"], journal=path))
-    assert path.read_text(encoding="utf-8") == content
+    assert path.read_bytes() == content.encode()
 
 
 def test_journal_is_for_one_batch_at_a_time(client: Client, path: Path) -> None:

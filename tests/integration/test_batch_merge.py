@@ -12,6 +12,7 @@ import pytest
 
 from qwen72b import Client
 from qwen72b.batch import Journal
+from qwen72b.batch.idindex import IdIndex
 from qwen72b.cli import main
 from qwen72b.testing import FakeSpace, Gate, Job
 
@@ -160,6 +161,24 @@ def test_ids_of_one_hash_are_told_apart(folder: Path, monkeypatch: pytest.Monkey
     lines = [own("a", "1"), own("b", "2"), own("a", "3"), own("c", None), own("b", None)]
     assert merge("out", write("one", *lines)) == 0
     assert Path("out").read_text() == lines[1] + lines[2] + lines[3]
+
+
+@pytest.mark.parametrize("change", [own("z", "1"), ""], ids=["longer", "shorter"])
+def test_journal_that_changes_meanwhile_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    """What somebody else does to it, who looks at no lock, loses no line without a word."""
+    find = IdIndex.find
+
+    def meanwhile(index: IdIndex, name: str) -> list[int]:
+        with open("one", "a" if change else "w", encoding="utf-8") as file:
+            file.write(change)
+        return find(index, name)
+
+    monkeypatch.setattr(IdIndex, "find", meanwhile)
+    assert merge("out", write("one", own("a", "1"), own("b", "2"))) == 2
+    assert "one was changed while it was merged" in capsys.readouterr().err
+    assert os.listdir() == ["one"]
 
 
 def test_file_of_prompts_called_merge(folder: Path) -> None:
