@@ -407,10 +407,14 @@ class Scheduler:
         if not (is_passing(error) or was_cut or isinstance(error, QuotaExceeded)):
             return False
         retry = self._retry
-        self._pace.refused(error.retry_after, sent.when, monotonic())
-        self._reason = "".join(c if c.isprintable() else " " for c in error.reason[:80])
-        # A Space that was never reached is not busy: there the client's own patience holds.
-        patient = retry.attempts > 1 and (self._was_reached or not isinstance(error, ConnectFailed))
+        # That is not busy: there the client's own patience holds, and once only.
+        never_there = isinstance(error, ConnectFailed) and not self._was_reached
+        if never_there and self._pace.signs >= _TRIES:
+            return False
+        if not was_cut or error.retry_after is not None:
+            self._pace.refused(error.retry_after, sent.when, monotonic())
+            self._reason = "".join(c if c.isprintable() else " " for c in error.reason[:80])
+        patient = retry.attempts > 1 and not never_there
         limit = max(_TRIES, retry.attempts) if patient else retry.attempts
         # While others are answered, a refusal says little of the item; a cut says more.
         alive = patient and self._pace.signs < _TRIES and sent.tries < limit * _TRIES

@@ -27,6 +27,7 @@ from timing import PATIENCE
 
 from qwen72b import (
     Client,
+    ConnectFailed,
     GenerationFailed,
     InvalidMessages,
     InvalidOption,
@@ -402,6 +403,18 @@ def test_space_that_is_started_again(space: FakeSpace, client: Client) -> None:
     replies += [result.reply for result in results]
     assert replies == [f"re: {number}" for number in range(6)]
     assert results.tally.refused >= 5
+
+
+def test_space_that_was_never_there() -> None:
+    """It is waited for in the first tries, and not by each item anew."""
+    with Client("http://127.0.0.1:9", retry=QUICK, token=False) as client:
+        batch = client.map(map(str, range(1000)), stop_on_error="lasting")
+        tries = []
+        with pytest.raises(ConnectFailed):
+            for result in batch:
+                tries.append(result.tries)  # until it raises
+    assert len(tries) == 20
+    assert sum(tries) < 50
 
 
 def test_patience_of_none_is_kept(space: FakeSpace) -> None:
