@@ -159,6 +159,23 @@ def test_killed_drivers_lose_nothing(cluster: Cluster, tmp_path: Path) -> None:
     kill_drivers("ray", cluster.address, tmp_path, kills=3)
 
 
+def test_examples_do_what_they_show(
+    cluster: Cluster, space: FakeSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the docstrings run as they stand."""
+    space.answer("Because", " of", " the air.", times=None)
+    monkeypatch.setenv("QWEN72B_BASE_URL", space.url)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder().find(
+        RayExecutor, "RayExecutor", globs={"Client": Client}
+    ):
+        runner.run(example)
+    assert runner.summarize() == (0, runner.tries)
+    assert runner.tries >= 6
+
+
+# The last, since Ray tells all later drivers of a node that died, where they print.
 def test_node_is_lost_in_the_middle(cluster: Cluster, space: FakeSpace) -> None:
     """What it had goes again on the other, and every item is answered."""
     space.answer(slow_echo)
@@ -177,19 +194,3 @@ def test_node_is_lost_in_the_middle(cluster: Cluster, space: FakeSpace) -> None:
     assert {result.reply for result in results} == {f"re: {number}" for number in range(1_200)}
     assert len(results) == 1_200
     assert any(result.tries > 1 for result in results)
-
-
-def test_examples_do_what_they_show(
-    cluster: Cluster, space: FakeSpace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Those of the docstrings run as they stand."""
-    space.answer("Because", " of", " the air.", times=None)
-    monkeypatch.setenv("QWEN72B_BASE_URL", space.url)
-    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    runner = doctest.DocTestRunner()
-    for example in doctest.DocTestFinder().find(
-        RayExecutor, "RayExecutor", globs={"Client": Client}
-    ):
-        runner.run(example)
-    assert runner.summarize() == (0, runner.tries)
-    assert runner.tries >= 6
