@@ -41,7 +41,6 @@ from .records import (
     Record,
     answered_id,
     is_torn,
-    read_outcome,
     read_record,
     write_record,
 )
@@ -346,15 +345,15 @@ class JournalFile:
 
     def _check(self, line: bytes, number: int, place: int) -> str | None:
         """Tell the id of any line that has an answer; repair or refuse the file."""
-        outcome = read_outcome(line)
+        record = read_record(line)
         if not line.endswith(b"\n"):
-            self._mend(line, place, whole=outcome is not None)
-        elif outcome is None:
+            self._mend(line, place, whole=record is not None)
+        elif record is None:
             raise InvalidOption(
                 f"line {number} of {self.path} is no line of a batch's journal.",
                 hint="Name another file, or mend that line.",
             )
-        return outcome[0] if outcome is not None and outcome[1] else None
+        return None if record is None or record.answer is None else record.id
 
     def _mend(self, tail: bytes, place: int, *, whole: bool) -> None:
         """Cut a torn last line off; one that only lacks its end is given it."""

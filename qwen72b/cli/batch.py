@@ -18,9 +18,8 @@ from .values import count, positive
 from .watch import Progress, watch
 
 if TYPE_CHECKING:
-    # Loaded by its name; bundlers look for import statements.
     from ..client.client import Client
-    from . import merge  # noqa: F401
+    from . import merge  # noqa: F401 - loaded by its name; bundlers look for import statements
     from .options import Commands
     from .prompts import Prompts
 
